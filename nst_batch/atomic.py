@@ -1,0 +1,59 @@
+"""Whole files or none: write under a temporary name, flush to disk, rename, flush the folder.
+
+A process killed at any moment leaves the old file, or the new one, and perhaps a temporary file whose name ends
+in ``TEMPORARY_SUFFIX``; the next run removes those.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".nst-tmp"
+_LONGEST_NAME = 255  # bytes, of every common file system
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path``, durably; its folder is made when missing.
+
+    Raises:
+        OSError: the folder cannot be made or written; nothing is left behind, and an old file stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(_temporary_name(path.name))
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable (a rename is not, until its folder is flushed)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(root: Path) -> int:
+    """Delete what killed processes left below ``root``; returns how many. Call it only when no writer is alive."""
+    leftovers = [path for path in root.rglob(f".*{TEMPORARY_SUFFIX}") if path.is_file()]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
+
+
+def _temporary_name(name: str) -> str:
+    """A hidden, unique name that starts like ``name`` and fits the file system."""
+    ending = f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    kept = os.fsencode(name)[: _LONGEST_NAME - len(ending) - 1]
+    return "." + os.fsdecode(kept) + ending

@@ -1,0 +1,379 @@
+"""The command line: parse, call, print, exit code. Heavy modules are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from nst_batch import __version__
+from nst_batch.errors import ExitCode, NstError, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from nst_batch.manifest import Decision
+    from nst_batch.pipeline import Pipeline
+    from nst_batch.scheduler import Outcome, Scheduler
+
+SHOWN = 20  # lines of a list on a terminal; --json has them all
+
+app = typer.Typer(
+    name="nst-batch",
+    help="Render every content x style pair of a pipeline file, on all GPUs, resumably.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: no rich import, and it pastes well
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+weights_app = typer.Typer(no_args_is_help=True, help="The ImageNet VGG-19: fetch it, find it, check it.")
+app.add_typer(weights_app, name="weights")
+
+P = ParamSpec("P")
+
+PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
+Place = Annotated[
+    Path, typer.Argument(help="A pipeline file, or the output folder of a run.", metavar="[PIPELINE|RUN]")
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as transfer.size=512.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Compare the SHA-256 of pictures that are there.")]
+Force = Annotated[bool, typer.Option("--force", help="Render everything again.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")]
+
+
+def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn what nst_batch raises into messages on standard error, and a command's return value into its exit code."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except NstError as error:
+            _complain(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            _say("ended at once; run the same command again to go on")
+            code = ExitCode.ABORTED
+        raise typer.Exit(int(code or 0))
+
+    return wrapped
+
+
+@app.command()
+@reports_errors
+def run(
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    sets: Sets = None,
+    devices: Annotated[
+        str | None, typer.Option(help="One worker for each: cuda:0,cuda:1 or cpu,cpu; auto for every GPU.")
+    ] = None,
+    retry_failed: RetryFailed = False,
+    verify: Verify = False,
+    force: Force = False,
+    inline: Annotated[bool, typer.Option("--inline", help="Render in this process, for debugging.")] = False,
+    limit: Annotated[int | None, typer.Option(min=0, help="Render at most so many pictures.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Render what is not there yet.
+
+    Exit status: 0 all done, 1 some tasks failed, 2 bad input, 75 interrupted with work left (run again to go on),
+    130 ended by a second Ctrl-C.
+    """
+    begun = time.monotonic()
+    from nst_batch.pipeline import Choices, prepare
+
+    overrides = _overrides(sets)
+    if devices is not None:
+        overrides["run.devices"] = devices if devices == "auto" else f"[{devices}]"
+    ready = prepare(pipeline, overrides, Choices(verify, force, retry_failed), _say, download=True)
+    _warn_of_broken_lines(ready)
+    counts, todo = ready.counts(), ready.todo()[:limit]
+    outcome = _render(ready, todo, inline) if todo else None
+    rendered = outcome.rendered if outcome else 0
+    failed = counts["failed"] + (outcome.failed if outcome else 0)
+    summary = {
+        "tasks": counts["tasks"],
+        "done": counts["done"] + rendered,
+        "failed": failed,
+        "todo": counts["tasks"] - counts["done"] - rendered - failed,
+        "rendered": rendered,
+        "skipped": counts["done"],
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+    _sum_up(ready, summary, interrupted=outcome is not None and outcome.interrupted)
+    if as_json:
+        _print_json(summary)
+    if outcome is not None and outcome.interrupted and summary["todo"]:
+        return ExitCode.RESUBMIT
+    return ExitCode.SOME_FAILED if failed else ExitCode.DONE
+
+
+def _render(ready: Pipeline, todo: list[Decision], inline: bool) -> Outcome:
+    """Run the scheduler under the run's lock, with a view of its progress."""
+    from nst_batch.atomic import remove_temporaries
+    from nst_batch.lock import run_lock
+    from nst_batch.progress import ProgressView, error_console
+
+    with run_lock(ready.paths):
+        if removed := remove_temporaries(ready.paths.root):
+            _say(f"removed {removed} temporary files of a run that was killed")
+        ready.save_plan()
+        with ProgressView(todo, ready.counts()["done"], error_console()) as view:
+            view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
+            scheduler = _scheduler(ready, view)
+            return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
+
+
+def _scheduler(ready: Pipeline, view: Any) -> Scheduler:
+    from nst_batch.devices import choose_devices, choose_threads  # these import torch: two seconds
+    from nst_batch.scheduler import Scheduler
+
+    devices = choose_devices(ready.spec.run.devices)
+    threads = choose_threads(devices, ready.spec.run.threads)
+    return Scheduler(ready.paths, ready.weights, devices, threads, ready.spec.run.retries, view)
+
+
+def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> None:
+    """The last lines of a run."""
+    from nst_batch.progress import clock
+
+    if summary["rendered"] == 0 and not summary["failed"] and not summary["todo"]:
+        _say(f"nothing to render: all {_tasks(summary['tasks'])} of {ready.spec.name} are done in {ready.paths.root}")
+        return
+    parts = [f"{summary['rendered']} rendered", f"{summary['skipped']} done before"]
+    parts += [f"{summary['failed']} failed"] if summary["failed"] else []
+    parts += [f"{summary['todo']} left"] if summary["todo"] else []
+    _say(f"{ready.spec.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
+    if summary["failed"]:
+        _list_failures(ready)
+    if interrupted and summary["todo"]:
+        _say("interrupted; run the same command again to go on")
+
+
+def _list_failures(ready: Pipeline) -> None:
+    """Every failed task with its reason and what to do, from the manifest as it is now."""
+    from nst_batch import manifest
+
+    attempts = manifest.read(ready.paths).attempts
+    failed = [(task, attempts[task.id]) for task in ready.tasks if task.id in attempts]
+    for task, attempt in failed[:SHOWN]:
+        hint = attempt.error.get("hint")
+        _say(f"  failed: {task.output}: {attempt.error.get('message')}" + (f" ({hint})" if hint else ""))
+    if len(failed) > SHOWN:
+        _say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
+    _say("  `nst-batch run --retry-failed` tries them again")
+
+
+@app.command()
+@reports_errors
+def plan(
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    sets: Sets = None,
+    verify: Verify = False,
+    force: Force = False,
+    retry_failed: RetryFailed = False,
+    as_json: Json = False,
+) -> int:
+    """Show what would be rendered, and why."""
+    begun = time.monotonic()
+    from nst_batch.pipeline import Choices, prepare
+
+    ready = prepare(pipeline, _overrides(sets), Choices(verify, force, retry_failed), _say)
+    _warn_of_broken_lines(ready)
+    if as_json:
+        listed = [
+            {"task": d.task.id, "output": d.task.output, "state": d.state, "reason": d.reason, "detail": d.detail}
+            for d in ready.decisions
+        ]
+        _print_json({**_state(ready, begun), "reasons": ready.reasons(), "decisions": listed})
+        return ExitCode.DONE
+    counts = ready.counts()
+    print(f"{ready.spec.name}: {_tasks(counts['tasks'])}: {_in_words(counts)}")
+    for reason, count in ready.reasons().items():
+        print(f"  {count} {reason}")
+    _print_decisions([d for d in ready.decisions if d.state != "done"])
+    return ExitCode.DONE
+
+
+def _print_decisions(decisions: list[Decision]) -> None:
+    for decision in decisions[:SHOWN]:
+        why = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
+        gone = "" if decision.state == "todo" else "  (given up; --retry-failed tries again)"
+        print(f"{decision.task.output}  {why}{gone}")
+    if len(decisions) > SHOWN:
+        print(f"… and {len(decisions) - SHOWN} more; --json lists them all")
+
+
+@app.command()
+@reports_errors
+def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Json = False) -> int:
+    """Show what is done, failed and left, from a pipeline file or from a run's folder alone."""
+    begun = time.monotonic()
+    from nst_batch.pipeline import Choices, prepare
+    from nst_batch.status import folder_status
+
+    if place.is_dir():
+        report = folder_status(place)
+    else:
+        ready = prepare(place, _overrides(sets), Choices(), _say)
+        _warn_of_broken_lines(ready)
+        failures = {d.task.output: d.detail for d in ready.given_up()}
+        report = {"name": ready.spec.name, **ready.counts(), "failures": failures}
+    if as_json:
+        report = {**report, "rendered": 0, "skipped": report["done"], "seconds": round(time.monotonic() - begun, 3)}
+        _print_json(report)
+        return ExitCode.DONE
+    print(f"{report['name']}: {_tasks(report['tasks'])}: {_in_words(report)}")
+    for output, message in list(report["failures"].items())[:SHOWN]:
+        print(f"  failed: {output}: {message}")
+    if len(report["failures"]) > SHOWN:
+        print(f"  … and {len(report['failures']) - SHOWN} more; --json lists them all")
+    return ExitCode.DONE
+
+
+@app.command()
+@reports_errors
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this one as YAML, ready to paste.")] = None,
+) -> int:
+    """List the presets, or print one."""
+    import dataclasses
+
+    import yaml
+
+    from nst_batch.presets import PRESETS
+    from nst_batch.records import choices
+
+    if name is None:
+        for each in PRESETS:
+            print(each)
+        return ExitCode.DONE
+    if name not in PRESETS:
+        raise UsageError(f"no preset {name!r}; {choices(name, PRESETS)}")
+    settings = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(PRESETS[name]).items()
+    }
+    print(yaml.safe_dump({"transfer": {"preset": name, **settings}}, sort_keys=False, default_flow_style=None), end="")
+    return ExitCode.DONE
+
+
+@app.command()
+@reports_errors
+def schema() -> int:
+    """Print the JSON Schema of a pipeline file, for editors."""
+    from nst_batch.spec import PipelineSpec
+
+    print(json.dumps(PipelineSpec.model_json_schema(), indent=2))
+    return ExitCode.DONE
+
+
+@weights_app.command("path")
+@reports_errors
+def weights_path() -> int:
+    """Print where the ImageNet VGG-19 is, or would be."""
+    from nst_batch.transfer.weights import imagenet_path
+
+    path = imagenet_path()
+    print(path)
+    if not path.is_file():
+        _say("not there yet: `nst-batch weights fetch` downloads it")
+        return ExitCode.SOME_FAILED
+    return ExitCode.DONE
+
+
+@weights_app.command("verify")
+@reports_errors
+def weights_verify(
+    file: Annotated[Path | None, typer.Argument(help="A weights file of your own, in torchvision's format.")] = None,
+) -> int:
+    """Check the ImageNet VGG-19's checksum, or that a file holds a VGG-19."""
+    from nst_batch.inputs import sha256_of
+    from nst_batch.transfer import weights as vgg
+
+    if file is not None:
+        found = vgg.file_weights(file, sha256_of)
+        vgg.load_state(found)
+        print(f"{file}: a VGG-19, SHA-256 {found.digest}")
+        return ExitCode.DONE
+    weights = vgg.imagenet_weights(sha256_of)
+    if weights is None:
+        raise UsageError(f"no ImageNet VGG-19 at {vgg.imagenet_path()}", hint=vgg.remedies())
+    print(f"{weights.path}: the ImageNet VGG-19, SHA-256 {weights.digest}")
+    return ExitCode.DONE
+
+
+@weights_app.command("fetch")
+@reports_errors
+def weights_fetch() -> int:
+    """Download the ImageNet VGG-19 (548 MB) into torch's cache, checksum verified."""
+    from nst_batch.transfer.weights import fetch_imagenet
+
+    print(fetch_imagenet())
+    return ExitCode.DONE
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The console script ``nst-batch``."""
+    app()
+
+
+def _overrides(sets: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in sets or []:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--set {text}: write KEY=VALUE, as in --set transfer.size=512")
+        pairs[key] = value
+    return pairs
+
+
+def _state(ready: Pipeline, begun: float) -> dict[str, Any]:
+    counts = ready.counts()
+    return {**counts, "rendered": 0, "skipped": counts["done"], "seconds": round(time.monotonic() - begun, 3)}
+
+
+def _warn_of_broken_lines(ready: Pipeline) -> None:
+    if ready.history.skipped:
+        _say(f"manifest: {ready.history.skipped} broken lines skipped (a crash, or a full disk)")
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def _in_words(counts: dict[str, Any]) -> str:
+    return f"{counts['done']} done, {counts['todo']} to do, {counts['failed']} failed"
+
+
+def _complain(error: NstError) -> None:
+    lines = error.mistakes if isinstance(error, SpecError) else [f"error: {error}"]
+    for line in lines:
+        _say(line)
+    if len(lines) > 1:
+        _say(f"{len(lines)} mistakes; nothing was rendered")
+    if error.hint:
+        _say(f"hint: {error.hint}")
+
+
+def _say(text: str) -> None:
+    """To standard error: standard output is for results."""
+    print(text, file=sys.stderr)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value))

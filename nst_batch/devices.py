@@ -1,0 +1,35 @@
+"""Which devices a run uses, and how many CPU threads each worker gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from nst_batch.errors import UsageError
+
+
+def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
+    """One device for each worker. Empty: every GPU, or the CPU where there is none.
+
+    Raises:
+        UsageError: a device is not on this machine.
+    """
+    gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    if not gpus and torch.backends.mps.is_available():
+        gpus = ("mps",)
+    if not wanted:
+        return gpus or ("cpu",)
+    for device in wanted:
+        if device not in ("cpu", *gpus):
+            raise UsageError(f"run.devices: no {device} on this machine", hint=f"it has: {', '.join(('cpu', *gpus))}")
+    return tuple(wanted)
+
+
+def choose_threads(devices: Sequence[str], wanted: int | None) -> int:
+    """CPU threads for each worker: as told, or an equal share of the cores that this process may use."""
+    if wanted is not None:
+        return wanted
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // len(devices))

@@ -1,0 +1,104 @@
+"""Every error that nst_batch raises on purpose, and the exit code each one ends a command with.
+
+    NstError
+    ├── UsageError            2  the user's input is wrong; nothing was rendered
+    │   ├── SpecError            mistakes in pipeline.yaml, all of them, each with its line
+    │   ├── SettingsError        a TransferSettings value out of range (the Python API)
+    │   ├── PlanError            names that collide or leave the output folder, pairs that do not add up
+    │   └── WeightsError         no such weights, a wrong checksum, tensors that are not VGG-19's
+    ├── TaskError             1  one task cannot be done; the batch goes on
+    │   ├── ImageError           unreadable, truncated or absurd picture (never retried)
+    │   ├── OutputError          the output is not ours to overwrite, or cannot be written (never retried)
+    │   ├── DivergedError        no finite loss was ever seen (never retried)
+    │   └── WorkerDied           the process died with the task in hand (retried, then quarantined)
+    ├── RunLocked             2  another run is writing into the same folder
+    └── Interrupted          75  a signal; work is left, run again to go on
+
+Foreign errors (Pillow, YAML, pydantic, torch) are mapped to these at one border each, with ``raise … from``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status means; stable, for schedulers and scripts."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    BAD_INPUT = 2
+    RESUBMIT = 75  # EX_TEMPFAIL of sysexits.h: interrupted with work left, the same command goes on
+    ABORTED = 130  # the shell's code for a second Ctrl-C
+
+
+class NstError(Exception):
+    """Base of all: catch this to catch everything nst_batch raises on purpose.
+
+    ``hint`` says what to do about it, in one sentence, or is empty.
+    """
+
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(NstError):
+    """The user's input is wrong."""
+
+
+class SpecError(UsageError):
+    """Mistakes in a pipeline file; ``mistakes`` has one ``file:line: key: message`` each, in file order."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class SettingsError(UsageError, ValueError):
+    """A value of TransferSettings is out of its range."""
+
+
+class PlanError(UsageError):
+    """The spec is well formed, but its tasks cannot be planned."""
+
+
+class WeightsError(UsageError):
+    """VGG-19 weights are missing, damaged or of another network."""
+
+
+class TaskError(NstError):
+    """One task cannot be done; ``transient`` says whether trying again can help."""
+
+    exit_code = ExitCode.SOME_FAILED
+    transient = False
+
+
+class ImageError(TaskError):
+    """An input picture cannot be used."""
+
+
+class OutputError(TaskError):
+    """An output picture cannot be put in its place."""
+
+
+class DivergedError(TaskError):
+    """The optimiser never saw a finite loss."""
+
+
+class WorkerDied(TaskError):
+    """A worker process died with a task in hand."""
+
+    transient = True
+
+
+class RunLocked(NstError):
+    """Another run is writing into the same output folder."""
+
+
+class Interrupted(NstError):
+    """A signal asked the run to stop before all tasks were done."""
+
+    exit_code = ExitCode.RESUBMIT

@@ -1,0 +1,307 @@
+"""The manifest: what was done, one JSON line a task, one append-only file for each writing process.
+
+A line goes out in one ``os.write``, then ``fdatasync``, and only after its picture is in place. Nobody ever reopens
+another's part, so a line torn by a crash stays the last of its file, is skipped and counted. docs/manifest.md has the
+fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nst_batch.atomic import sync_folder
+from nst_batch.inputs import sha256_of
+from nst_batch.paths import PART_SUFFIX, RunPaths
+from nst_batch.records import Task, TaskResult
+
+SCHEMA_VERSION = 1
+DEATHS_TO_QUARANTINE = 2
+"""A task that was in hand when this many workers died is not handed out again unless asked."""
+
+
+def line(task: Task, result: TaskResult) -> bytes:
+    """The manifest's line for ``result``, newline included."""
+    record: dict[str, Any] = {
+        "v": SCHEMA_VERSION,
+        "task": task.id,
+        "status": result.status,
+        "content": {"path": task.content.path, "digest": task.content.digest},
+        "style": {"path": task.style.path, "digest": task.style.digest},
+        "settings": dataclasses.asdict(task.settings),
+        "weights": {"name": task.weights.name, "digest": task.weights.digest},
+    }
+    rest = dataclasses.asdict(result)
+    if result.status == "done":
+        del rest["error"]
+    record.update((key, value) for key, value in rest.items() if key not in record)
+    return json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+class ManifestWriter:
+    """Appends to a part of its own, made at the first line."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self._paths = paths
+        self._descriptor: int | None = None
+
+    def append(self, task: Task, result: TaskResult) -> None:
+        """Record ``result`` durably: when this returns, the line outlives a power cut.
+
+        Raises:
+            OSError: the line could not be written whole (a full disk); the part is closed, and the next line would
+                go to a new one, so that it is never glued to a torn one.
+        """
+        data = line(task, result)
+        if self._descriptor is None:
+            self._descriptor = self._create()
+        try:
+            written = os.write(self._descriptor, data)
+            if written < len(data):
+                raise OSError(f"only {written} of {len(data)} bytes of a manifest line could be written")
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the part; it is never opened for writing again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _create(self) -> int:
+        folder = self._paths.manifest
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._paths.new_part(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        sync_folder(folder)
+        return descriptor
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The last thing known to have been put at an output's name, and from what."""
+
+    task: str
+    bytes: int
+    sha256: str
+    finished: str
+    inputs: str  # canonical JSON of what made it, to tell what has changed since
+
+
+@dataclass
+class Attempts:
+    """Failures of a task since it was last done."""
+
+    failed: int = 0
+    deaths: int = 0
+    transient: bool = True
+    finished: str = ""
+    error: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class History:
+    """All parts of a manifest, merged."""
+
+    rendered: dict[str, Rendered] = field(default_factory=dict)  # by output name
+    attempts: dict[str, Attempts] = field(default_factory=dict)  # by task id
+    parts: int = 0
+    lines: int = 0
+    skipped: int = 0  # lines that are broken, torn, or of a newer schema
+
+
+def read(paths: RunPaths) -> History:
+    """Merge every part below ``paths.manifest``; none at all gives an empty history."""
+    history = History()
+    if paths.manifest.is_dir():
+        for part in sorted(paths.manifest.glob(f"*{PART_SUFFIX}")):
+            history.parts += 1
+            with part.open("rb") as file:
+                _merge(history, file)
+    return history
+
+
+def records(paths: RunPaths) -> Iterable[dict[str, Any]]:
+    """Every whole line, as it is, part after part."""
+    for part in sorted(paths.manifest.glob(f"*{PART_SUFFIX}")):
+        with part.open("rb") as file:
+            yield from (record for raw in file if (record := _parse(raw)) is not None)
+
+
+def _merge(history: History, lines: Iterable[bytes]) -> None:
+    for raw in lines:
+        record = _parse(raw)
+        if record is None:
+            history.skipped += 1
+            continue
+        history.lines += 1
+        if record["status"] == "done":
+            _merge_done(history, record)
+        else:
+            _merge_failed(history, record)
+
+
+def _parse(raw: bytes) -> dict[str, Any] | None:
+    """The record of a line, or None when it is torn or not ours."""
+    try:
+        record = json.loads(raw)
+        known = record["v"] == SCHEMA_VERSION and record["status"] in ("done", "failed")
+        needed = ("task", "output", "finished", "settings", "content", "style", "weights", "bytes", "sha256")
+        return record if known and all(key in record for key in needed) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _merge_done(history: History, record: Mapping[str, Any]) -> None:
+    task, output, finished = record["task"], record["output"], record["finished"]
+    before = history.rendered.get(output)
+    if before is None or before.finished <= finished:
+        history.rendered[output] = Rendered(task, record["bytes"], record["sha256"], finished, _inputs(record))
+    attempts = history.attempts.get(task)
+    if attempts is not None and attempts.finished <= finished:
+        del history.attempts[task]
+
+
+def _merge_failed(history: History, record: Mapping[str, Any]) -> None:
+    rendered = history.rendered.get(record["output"])
+    if rendered is not None and rendered.task == record["task"] and rendered.finished > record["finished"]:
+        return
+    attempts = history.attempts.setdefault(record["task"], Attempts())
+    error = record.get("error") or {}
+    attempts.failed += 1
+    attempts.deaths += error.get("type") == "WorkerDied"
+    attempts.transient = bool(error.get("transient"))
+    attempts.finished = max(attempts.finished, record["finished"])
+    attempts.error = error
+
+
+def _inputs(record: Mapping[str, Any]) -> str:
+    made_of = {
+        "content": record["content"]["digest"],
+        "style": record["style"]["digest"],
+        "weights": record["weights"]["digest"],
+        "settings": record["settings"],
+    }
+    return json.dumps(made_of, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a task is to be rendered, and why.
+
+    ``state`` is ``done``, ``todo``, or ``failed`` (given up, until ``--retry-failed``). ``reason`` is the group that
+    ``plan`` counts by, ``detail`` the rest of the sentence.
+    """
+
+    task: Task
+    state: str
+    reason: str = ""
+    detail: str = ""
+    attempts: int = 0  # failed so far
+
+
+def decide(
+    tasks: Iterable[Task],
+    history: History,
+    paths: RunPaths,
+    *,
+    retries: int,
+    verify: bool = False,
+    force: bool = False,
+    retry_failed: bool = False,
+) -> list[Decision]:
+    """What to do with each task.
+
+    Done means: the last line about the task's output is a ``done`` line of this very task, and the file is there with
+    the recorded size (``verify``: and SHA-256).
+    """
+    size_of = output_sizes(paths)
+    decisions = []
+    for task in tasks:
+        attempts = history.attempts.get(task.id, Attempts())
+        why = _why_render(task, history.rendered.get(task.output), paths, size_of, verify)
+        if force:
+            why = ("forced", "")
+        if why is None:
+            decisions.append(Decision(task, "done"))
+        elif attempts.failed and not force:
+            decisions.append(_after_failures(task, attempts, retries, retry_failed))
+        else:
+            decisions.append(Decision(task, "todo", *why))
+    return decisions
+
+
+def _after_failures(task: Task, attempts: Attempts, retries: int, retry_failed: bool) -> Decision:
+    message = str(attempts.error.get("message", ""))
+    count = f"{attempts.failed} of {retries + 1}: {message}"
+    if attempts.deaths >= DEATHS_TO_QUARANTINE:
+        reason, given_up = "quarantined", True
+        count = f"{attempts.deaths} workers died with it: {message}"
+    else:
+        reason, given_up = "failed", not attempts.transient or attempts.failed > retries
+    if given_up and not retry_failed:
+        return Decision(task, "failed", reason, count, attempts.failed)
+    return Decision(task, "todo", reason, count, attempts.failed)
+
+
+def output_sizes(paths: RunPaths) -> Callable[[str], int | None]:
+    """A file's size by its output name (None: not there), from one listing a folder, not one call a file."""
+    folders: dict[str, dict[str, int]] = {}
+
+    def size_of(output: str) -> int | None:
+        folder, _, name = output.rpartition("/")
+        if folder not in folders:
+            try:
+                with os.scandir(paths.output(folder)) as entries:
+                    folders[folder] = {e.name: e.stat().st_size for e in entries if e.is_file()}
+            except OSError:
+                folders[folder] = {}
+        return folders[folder].get(name)
+
+    return size_of
+
+
+def _why_render(
+    task: Task, rendered: Rendered | None, paths: RunPaths, size_of: Callable[[str], int | None], verify: bool
+) -> tuple[str, str] | None:
+    """(reason, detail) why the picture of ``task`` is not there, or None when it is."""
+    if rendered is None:
+        return "new", ""
+    if rendered.task != task.id:
+        return _what_changed(task, json.loads(rendered.inputs))
+    size = size_of(task.output)
+    if size is None:
+        return "output missing", task.output
+    if size != rendered.bytes:
+        return "output altered", f"{size} bytes, {rendered.bytes} recorded"
+    if verify and sha256_of(paths.output(task.output)) != rendered.sha256:
+        return "output altered", "same size, other bytes"
+    return None
+
+
+def _what_changed(task: Task, before: Mapping[str, Any]) -> tuple[str, str]:
+    inputs = [
+        f"{kind} {Path(source.path).name}"
+        for kind, source in (("content", task.content), ("style", task.style))
+        if source.digest != before[kind]
+    ]
+    if inputs:
+        return "input changed", ", ".join(inputs)
+    if task.weights.digest != before["weights"]:
+        return "weights changed", f"now {task.weights.name}"
+    now = json.loads(json.dumps(dataclasses.asdict(task.settings)))
+    then = before["settings"]
+    fields = [
+        f"{name}: {then.get(name, 'unset')} -> {now.get(name, 'unset')}"
+        for name in sorted(now.keys() | then.keys())
+        if now.get(name) != then.get(name)
+    ]
+    if fields:
+        return "settings changed", ", ".join(fields)
+    return "algorithm changed", "a newer nst_batch renders these settings otherwise"

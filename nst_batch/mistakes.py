@@ -1,0 +1,89 @@
+"""Mistakes of a pipeline file in words: where each one stands, what is wrong, and what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nst_batch.records import choices
+from nst_batch.yaml_lines import Document, Place, YamlSyntaxError, parse
+
+
+class Report:
+    """Mistakes as lines, in the order of the file."""
+
+    def __init__(self, path: Path, document: Document) -> None:
+        self._path = path
+        self._document = document
+        self._overridden: set[Place] = set()
+        self._found: list[tuple[int, str]] = []
+
+    @property
+    def mistakes(self) -> list[str]:
+        """``file:line: key: message`` for each, once."""
+        return list(dict.fromkeys(text for _, text in sorted(self._found, key=lambda item: item[0])))
+
+    def add(self, place: Place, message: str, line: int | None = None) -> None:
+        """One mistake; ``place`` may have parts that pydantic put in."""
+        known, known_line = self._document.locate(place)
+        real = tuple(part for part in place if not (isinstance(part, str) and part.startswith("<")))
+        key = _dotted(real if len(real) > len(known) else known)
+        line = known_line if line is None else line
+        given = any(known[: len(o)] == o for o in self._overridden)
+        origin = "--set" if given else f"{self._path}:{line}"
+        self._found.append((line, f"{origin}: {key}: {message}" if key else f"{origin}: {message}"))
+
+    def override(self, key: str, text: str) -> None:
+        """Put a ``--set`` value into the document's data."""
+        place: Place = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        try:
+            value = parse(text).data
+        except YamlSyntaxError as error:
+            self._found.append((0, f"--set: {key}: {error}"))
+            return
+        at: Any = self._document.data
+        for part in place[:-1]:
+            at = at.setdefault(part, {}) if isinstance(at, dict) else at[part] if _has(at, part) else None
+        if isinstance(at, dict) or _has(at, place[-1]):
+            at[place[-1]] = value
+            self._overridden.add(place)
+            for length in range(1, len(place) + 1):
+                self._document.lines.setdefault(place[:length], 0)
+        else:
+            self._found.append((0, f"--set: {key}: there is no such key to set"))
+
+
+def _has(at: Any, part: str | int) -> bool:
+    return isinstance(at, list) and isinstance(part, int) and part < len(at)
+
+
+def _dotted(place: Place) -> str:
+    """``pairs[2].content``, as people write it."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
+    """One of pydantic's errors, in our words; ``fields_at`` tells which fields the section at a place may have."""
+    kind, value, place = item["type"], item.get("input"), item["loc"]
+    if kind == "extra_forbidden":
+        return f"unknown field; {choices(place[-1], fields_at(place[:-1]))}"
+    if kind == "missing":
+        return "missing"
+    if kind == "literal_error":
+        valid = re.findall(r"'([^']*)'|(\d+)", item["ctx"]["expected"])
+        return f"should not be {show(value)}; {choices(value, [word or number for word, number in valid])}"
+    if kind == "string_pattern_mismatch":
+        return f"letters, digits, '_', '-' and '.' only, not {show(value)}"
+    if kind == "value_error":
+        return str(item["ctx"]["error"])
+    message = item["msg"].removeprefix("Input should be ")
+    return f"should be {message}, not {show(value)}" if message != item["msg"] else f"{message}: {show(value)}"
+
+
+def show(value: Any) -> str:
+    """A value, short enough for one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

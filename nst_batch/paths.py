@@ -1,0 +1,69 @@
+"""Every file name of a run, as properties of one object: no other module joins these strings."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PART_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run.
+
+    ``root`` is the run's output folder::
+
+        root/
+          *.png                 the pictures, under the names that output.name gives
+          plan.jsonl            what the last run set out to do, one task a line
+          manifest/WRITER.jsonl what was done, one file per writing process
+          state/digests.json    digests of input files, by path, size and time
+          state/run.lock        held while a run writes here
+          state/download.json   when the ImageNet weights were last sought in vain
+    """
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        """Where the last run wrote what it set out to do."""
+        return self.root / "plan.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        """The folder of manifest parts."""
+        return self.root / "manifest"
+
+    @property
+    def state(self) -> Path:
+        """The folder of what is not for users."""
+        return self.root / "state"
+
+    @property
+    def digests(self) -> Path:
+        """What is known of input files."""
+        return self.state / "digests.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a run writes here."""
+        return self.state / "run.lock"
+
+    @property
+    def download(self) -> Path:
+        """When the last download of weights failed."""
+        return self.state / "download.json"
+
+    def output(self, name: str) -> Path:
+        """Where the picture called ``name`` (relative, as in a task or a manifest line) lies."""
+        return self.root / name
+
+    def new_part(self) -> Path:
+        """A manifest part's name that no other process, on any host, has or will have."""
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
+        return self.manifest / f"{moment}-{host}-{os.getpid()}-{os.urandom(3).hex()}{PART_SUFFIX}"

@@ -1,0 +1,262 @@
+"""Hands tasks to workers, one process and one private pipe each, and outlives their deaths.
+
+A shared queue would be left unusable by a process that dies holding its lock; with a pipe each, a death is seen at
+once, the lost task is known, and nobody else is touched. Tasks are handed out one by one as workers become free,
+longest first, so that all finish together; only this process writes the manifest.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import connection
+from typing import Protocol
+
+import torch
+
+from nst_batch import __version__
+from nst_batch.errors import Interrupted, UsageError, WorkerDied
+from nst_batch.manifest import DEATHS_TO_QUARANTINE, Decision, ManifestWriter
+from nst_batch.messages import Broken, Job, Progress, Ready
+from nst_batch.paths import RunPaths
+from nst_batch.processes import LEAVE_SECONDS, WorkerArguments, WorkerProcess
+from nst_batch.records import Failure, TaskResult, Weights, utc_now
+from nst_batch.signals import StopSignals
+
+WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
+BACKOFF_SECONDS = 0.5  # before the first retry; doubled for each further one
+FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
+
+
+class Observer(Protocol):
+    """Is told what happens; see progress.py."""
+
+    def started(self, slot: int, device: str, decision: Decision) -> None:
+        """A worker got a task."""
+
+    def progressed(self, slot: int, progress: Progress) -> None:
+        """A worker is so far."""
+
+    def finished(self, slot: int, result: TaskResult, final: bool) -> None:
+        """A task ended; unless ``final`` it will be tried again."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+
+    def tick(self) -> None:
+        """Time passes."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: pictures rendered, tasks given up, and whether a signal ended it early."""
+
+    rendered: int
+    failed: int
+    interrupted: bool
+
+
+def hand_out_order(todo: Iterable[Decision]) -> list[Decision]:
+    """Longest first, so that no long task starts last; equal ones side by side by style, whose targets are cached."""
+    return sorted(todo, key=lambda d: (-d.task.cost, d.task.style.digest, d.task.content.digest, d.task.output))
+
+
+class Scheduler:
+    """Renders tasks on several devices.
+
+    Args:
+        paths: of the run.
+        weights: for every worker.
+        devices: one worker for each.
+        threads: CPU threads of each worker.
+        retries: further tries after a passing failure.
+        observer: is told what happens.
+    """
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        weights: Weights,
+        devices: Sequence[str],
+        threads: int,
+        retries: int,
+        observer: Observer,
+    ) -> None:
+        self._paths = paths
+        self._arguments = WorkerArguments(paths.root, weights, threads)
+        self._devices = devices
+        self._retries = retries
+        self._observer = observer
+        self._manifest = ManifestWriter(paths)
+        self._waiting: deque[Job] = deque()
+        self._resting: list[tuple[float, int, Job]] = []  # (when to try again, tie-breaker, job)
+        self._order = itertools.count()
+        self._decisions: dict[str, Decision] = {}  # by output name
+        self._deaths: Counter[str] = Counter()  # by task id
+        self._false_starts: Counter[int] = Counter()  # by slot
+        self._rendered = self._failed = 0
+
+    def run(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
+        """Render every task of ``todo``; ``owned`` are the output names that the manifest knows.
+
+        Raises:
+            UsageError: no worker can work, for example since the weights cannot be loaded.
+            WorkerDied: no worker comes up.
+            OSError: the manifest cannot be written; everything recorded so far stands.
+            KeyboardInterrupt: a second signal came; workers were killed.
+        """
+        self._enqueue(todo, owned)
+        workers: list[WorkerProcess] = []
+        with StopSignals() as signals:
+            try:
+                for slot in range(min(len(self._devices), len(self._waiting))):
+                    workers.append(WorkerProcess(slot, self._devices[slot], self._arguments))
+                while self._unfinished(workers) and not signals.seen:
+                    self._hand_out(workers)
+                    self._listen(workers)
+                    self._observer.tick()
+                if signals.seen:
+                    self._stop(workers)
+            finally:
+                for each in workers:
+                    each.dismiss()
+                for each in workers:
+                    each.bury()
+                self._manifest.close()
+        return Outcome(self._rendered, self._failed, interrupted=bool(signals.seen))
+
+    def run_inline(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
+        """The same in this process, on the first device: for debuggers. A crash is a crash."""
+        from nst_batch.worker import Renderer
+
+        self._enqueue(todo, owned)
+        device, given = self._devices[0], self._arguments
+        renderer = Renderer(self._paths, given.weights, device, given.threads)
+        with StopSignals() as signals:
+
+            def on_progress(progress: Progress) -> None:
+                self._observer.progressed(0, progress)
+                self._observer.tick()
+                if signals.seen:
+                    raise Interrupted("told to stop")
+
+            try:
+                while (self._waiting or self._resting) and not signals.seen:
+                    self._wake()
+                    if not self._waiting:
+                        time.sleep(WAKE_SECONDS)
+                        continue
+                    job = self._waiting.popleft()
+                    self._observer.started(0, device, self._decisions[job.task.output])
+                    self._record(0, job, renderer.render(job, on_progress))
+            except Interrupted:
+                pass
+            finally:
+                self._manifest.close()
+        return Outcome(self._rendered, self._failed, interrupted=bool(signals.seen))
+
+    def _enqueue(self, todo: Iterable[Decision], owned: frozenset[str]) -> None:
+        for decision in hand_out_order(todo):
+            task = decision.task
+            self._decisions[task.output] = decision
+            self._waiting.append(Job(task, attempt=decision.attempts + 1, owned=task.output in owned))
+
+    def _unfinished(self, workers: list[WorkerProcess]) -> bool:
+        return bool(self._waiting or self._resting or any(each.job for each in workers))
+
+    def _wake(self) -> None:
+        """Tasks whose rest is over wait again, before all others."""
+        while self._resting and self._resting[0][0] <= time.monotonic():
+            self._waiting.appendleft(heapq.heappop(self._resting)[2])
+
+    def _hand_out(self, workers: list[WorkerProcess]) -> None:
+        self._wake()
+        for each in workers:
+            if self._waiting and each.ready and each.job is None and each.give(self._waiting[0]):
+                job = self._waiting.popleft()
+                self._observer.started(each.slot, each.device, self._decisions[job.task.output])
+
+    def _listen(self, workers: list[WorkerProcess]) -> None:
+        """Read what has come, within ``WAKE_SECONDS``; replace workers that have died."""
+        by_sign = {sign: each for each in workers for sign in each.signs()}
+        signs = connection.wait(list(by_sign), timeout=WAKE_SECONDS)
+        for each in {by_sign[sign].slot: by_sign[sign] for sign in signs}.values():
+            ended = each.has_ended()  # asked first: what it sent before is read below
+            self._read(each)
+            if ended:
+                self._replace(each, workers)
+
+    def _read(self, each: WorkerProcess) -> None:
+        for message in each.messages():
+            if isinstance(message, Progress):
+                self._observer.progressed(each.slot, message)
+            elif isinstance(message, TaskResult) and each.job is not None:
+                job, each.job = each.job, None
+                self._record(each.slot, job, message)
+            elif isinstance(message, Ready):
+                each.ready = True
+                self._false_starts[each.slot] = 0
+            elif isinstance(message, Broken):
+                raise UsageError(message.message, message.hint)
+
+    def _record(self, slot: int, job: Job, result: TaskResult) -> None:
+        """Write the line first; then the task is what the line says."""
+        self._manifest.append(job.task, result)
+        again = result.error is not None and result.error.transient and job.attempt <= self._retries
+        if result.error is not None and result.error.type == WorkerDied.__name__:
+            self._deaths[job.task.id] += 1
+            again = again and self._deaths[job.task.id] < DEATHS_TO_QUARANTINE
+        if result.status == "done":
+            self._rendered += 1
+        elif again:
+            when = time.monotonic() + BACKOFF_SECONDS * 2 ** (job.attempt - 1)
+            heapq.heappush(self._resting, (when, next(self._order), replace(job, attempt=job.attempt + 1)))
+        else:
+            self._failed += 1
+        self._observer.finished(slot, result, final=not again)
+
+    def _replace(self, each: WorkerProcess, workers: list[WorkerProcess]) -> None:
+        """A worker has died: its task is known and tried again, and another takes its place if there is work."""
+        each.bury()
+        how = each.manner_of_death()
+        workers.remove(each)
+        each.pipe.close()
+        self._observer.note(f"worker {each.slot} on {each.device} {how}")
+        if each.job is not None:
+            self._record(each.slot, each.job, _lost(each.job, each, how))
+        elif not each.ready:
+            self._false_starts[each.slot] += 1
+        if self._false_starts[each.slot] < FALSE_STARTS:
+            if self._unfinished(workers):
+                workers.append(WorkerProcess(each.slot, each.device, self._arguments))
+        elif not workers:
+            raise WorkerDied(
+                f"no worker comes up: the last one, on {each.device}, {how}",
+                hint="look at the messages above; `run --inline` shows the error in this process",
+            )
+
+    def _stop(self, workers: list[WorkerProcess]) -> None:
+        """After a first signal: every worker drops its task and leaves; results already on their way are kept."""
+        self._observer.note("stopping: workers finish their step; a second signal ends them at once")
+        for each in workers:
+            each.tell_to_stop()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while time.monotonic() < deadline and not all(each.has_ended() for each in workers):
+            connection.wait([each.signs()[1] for each in workers if not each.has_ended()], timeout=WAKE_SECONDS)
+            for each in workers:
+                self._read(each)
+
+
+def _lost(job: Job, each: WorkerProcess, how: str) -> TaskResult:
+    """The result of a task whose worker died."""
+    error = WorkerDied(f"the worker on {each.device} {how}", hint="memory may have run out; see `dmesg`")
+    return TaskResult(
+        job.task.id, "failed", job.task.output, attempt=job.attempt, error=Failure.of(error),
+        started=each.since, finished=utc_now(), device=each.device, host=socket.gethostname(),
+        versions={"nst_batch": __version__, "torch": torch.__version__},
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""YAML with line numbers: plain data, and the line of each of its places.
+
+PyYAML's safe loader, refusing repeated keys (it would keep the last in silence).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Place = tuple[str | int, ...]
+"""Keys and list positions from the top of a document: ``("transfer", "style_layers", 2)``."""
+
+
+@dataclass
+class Document:
+    """A YAML document's data, and where each place of it stands."""
+
+    data: Any
+    lines: dict[Place, int] = field(default_factory=dict)
+    repeated: list[tuple[Place, int]] = field(default_factory=list)  # keys given twice, with the second's line
+
+    def locate(self, place: Place) -> tuple[Place, int]:
+        """The longest part of ``place`` that is in the document, and its line.
+
+        Parts that are not there are passed over: pydantic puts names of its own between real keys.
+        """
+        known: Place = ()
+        for part in place:
+            if (*known, part) in self.lines:
+                known = (*known, part)
+        return known, self.lines.get(known, 1)
+
+
+class YamlSyntaxError(ValueError):
+    """The text is not YAML; ``line`` counts from 1."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def parse(text: str) -> Document:
+    """Read one YAML document.
+
+    Raises:
+        YamlSyntaxError: with the line at which reading stopped.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        document = Document(None)
+        if node is not None:
+            _walk(node, (), document)
+            document.data = loader.construct_document(node)
+        return document
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlSyntaxError(mark.line + 1 if mark else 1, error.problem or str(error)) from error
+    except yaml.YAMLError as error:
+        raise YamlSyntaxError(1, str(error)) from error
+    finally:
+        loader.dispose()
+
+
+def _walk(node: yaml.Node, place: Place, document: Document) -> None:
+    """Note the line of every place below ``node``."""
+    document.lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            _walk(item, (*place, position), document)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = (*place, str(key.value))
+            if below in document.lines:
+                document.repeated.append((below, key.start_mark.line + 1))
+            document.lines[below] = key.start_mark.line + 1
+            _walk(value, below, document)
