@@ -1,0 +1,314 @@
+"""The program as its users run it: real processes, real files, real kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests import runs
+from tests.runs import alive, end_of, here, lines, nst_batch, pictures, start, temporaries, wait_for, workers_of
+
+SLOW_STEPS = 120  # seconds for a picture: enough to be killed in the middle of
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.save_weights(tmp_path_factory.mktemp("weights") / "vgg.pth")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, weights: Path) -> Path:
+    """Two contents, two styles, five steps each."""
+    runs.make_pictures(tmp_path)
+    return runs.write_pipeline(tmp_path, weights)
+
+
+def run_json(*arguments: str | Path) -> dict[str, Any]:
+    return here("run", *arguments, "--json").json
+
+
+def rendered_why(pipeline: Path, *arguments: str) -> dict[str, str]:
+    """What ``plan`` says is to do, with its reason; then a run, which must render exactly that."""
+    plan = here("plan", pipeline, "--json", *arguments).json
+    why = {d["output"]: f"{d['reason']}: {d['detail']}" for d in plan["decisions"] if d["state"] == "todo"}
+    before = {name: (pipeline.parent / "out" / name).stat().st_mtime_ns for name in pictures(pipeline.parent / "out")}
+    summary = run_json(pipeline, *arguments)
+    assert summary["rendered"] == plan["todo"] == len(why)
+    after = {name: (pipeline.parent / "out" / name).stat().st_mtime_ns for name in pictures(pipeline.parent / "out")}
+    assert {name for name in after if after[name] != before.get(name)} == set(why)
+    return why
+
+
+def test_a_run_renders_every_pair_and_a_second_one_nothing(pipeline: Path) -> None:
+    ended = nst_batch("run", pipeline, "--json")
+    assert ended.out.count("\n") == 1, "nothing but the JSON object on standard output"
+    first, out = ended.json, pipeline.parent / "out"
+    assert {key: first[key] for key in ("tasks", "done", "failed", "todo", "rendered", "skipped")} == {
+        "tasks": 4, "done": 4, "failed": 0, "todo": 0, "rendered": 4, "skipped": 0,
+    }  # fmt: skip
+    assert set(pictures(out)) == {f"c{c}__s{s}.png" for c in (0, 1) for s in (0, 1)}
+    with Image.open(out / "c0__s1.png") as image:
+        assert (image.size, image.mode) == ((32, 32), "RGB")
+    before = pictures(out), lines(out)
+    again = nst_batch("run", pipeline)
+    assert again.code == 0 and "nothing to render: all 4 tasks" in again.err
+    assert (pictures(out), lines(out)) == before
+    assert not temporaries(out)
+
+
+def test_pictures_do_not_depend_on_workers(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=3)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__init="noise")
+    found = {}
+    for name, arguments in {
+        "two": ["--devices", "cpu,cpu"],
+        "one": ["--devices", "cpu"],
+        "inline": ["--inline"],
+    }.items():
+        assert nst_batch("run", pipeline, "--set", f"output.dir={name}", *arguments).code == 0
+        found[name] = pictures(tmp_path / name)
+    assert len(found["two"]) == 6
+    assert found["two"] == found["one"] == found["inline"]
+
+
+def test_the_manifest_has_what_it_promises_and_loads_in_pandas(pipeline: Path) -> None:
+    here("run", pipeline)
+    out = pipeline.parent / "out"
+    (part,) = (out / "manifest").glob("*.jsonl")
+    table = pd.read_json(part, lines=True)
+    promised = (
+        "v task status content style settings weights output bytes sha256 losses curve evaluations seconds "
+        "peak_memory_bytes device host attempt started finished versions"
+    )
+    assert set(promised.split()) <= set(table.columns)
+    assert list(table["status"]) == ["done"] * 4 and set(table["evaluations"]) == {5}
+    for record in lines(out):
+        data = (out / record["output"]).read_bytes()
+        assert record["bytes"] == len(data)
+        parts = record["losses"]["per_layer"]
+        total = sum(parts["content"].values()) + sum(parts["style"].values())
+        assert record["losses"]["total"] == pytest.approx(total, rel=1e-5)
+        assert record["peak_memory_bytes"] > 1e6
+
+
+def test_only_what_changed_is_rendered_again_and_plan_says_why(pipeline: Path) -> None:
+    root, out = pipeline.parent, pipeline.parent / "out"
+    run_json(pipeline)
+    (out / "c0__s0.png").unlink()
+    assert rendered_why(pipeline) == {"c0__s0.png": "output missing: c0__s0.png"}
+    runs.save_picture(root / "style" / "s1.png", seed=77)
+    assert rendered_why(pipeline) == {f"c{c}__s1.png": "input changed: style s1.png" for c in (0, 1)}
+    changed = rendered_why(pipeline, "--set", "transfer.style_weight=5e5")
+    assert set(changed.values()) == {"settings changed: style_weight: 3000000.0 -> 500000.0"} and len(changed) == 4
+    runs.save_picture(root / "content" / "c2.png", seed=78)
+    assert set(rendered_why(pipeline, "--set", "transfer.style_weight=5e5")) == {"c2__s0.png", "c2__s1.png"}
+    (out / "c1__s1.png").write_bytes(b"cut")
+    why = rendered_why(pipeline, "--set", "transfer.style_weight=5e5")
+    assert list(why) == ["c1__s1.png"] and why["c1__s1.png"].startswith("output altered: 3 bytes")
+
+
+def test_force_and_verify(pipeline: Path) -> None:
+    out = pipeline.parent / "out"
+    run_json(pipeline)
+    picture = out / "c0__s0.png"
+    data = bytearray(picture.read_bytes())
+    data[-20] ^= 1
+    picture.write_bytes(bytes(data))
+    assert run_json(pipeline)["rendered"] == 0
+    assert run_json(pipeline, "--verify")["rendered"] == 1
+    assert run_json(pipeline, "--force", "--limit", "2")["rendered"] == 2
+
+
+def test_a_worker_killed_in_the_middle_costs_one_attempt(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=2)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS, run__devices=["cpu", "cpu"])
+    process = start("run", pipeline, "--json")
+    wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    ended = end_of(process)
+    assert ended.code == 0, ended.err
+    assert ended.json["done"] == 4 and "was killed by SIGKILL" in ended.err
+    failed = [record for record in lines(tmp_path / "out") if record["status"] == "failed"]
+    assert [record["error"]["type"] for record in failed] == ["WorkerDied"]
+    retried = [r for r in lines(tmp_path / "out") if r["status"] == "done" and r["task"] == failed[0]["task"]]
+    assert [record["attempt"] for record in retried] == [2]
+    assert not temporaries(tmp_path / "out")
+
+
+def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=2)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS, run__devices=["cpu", "cpu"])
+    process = start("run", pipeline)
+    wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
+    workers = workers_of(process.pid)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(map(alive, workers)), "workers to leave by themselves")
+    done = {record["output"] for record in lines(tmp_path / "out")}
+    (tmp_path / "out" / ".c9__s9.png.0123456789ab.nst-tmp").write_bytes(b"half a picture")
+    summary = run_json(pipeline)
+    assert len(done) >= 1
+    assert (summary["skipped"], summary["rendered"]) == (len(done), 4 - len(done))
+    assert len(pictures(tmp_path / "out")) == 4 and not temporaries(tmp_path / "out")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--inline"]], ids=["workers", "inline"])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_that_can_go_on(
+    tmp_path: Path, weights: Path, sign: signal.Signals, arguments: list[str]
+) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=1)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
+    process = start("run", pipeline, "--json", *arguments)
+    wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
+    process.send_signal(sign)
+    ended = end_of(process)
+    assert ended.code == 75, ended.err
+    assert (ended.json["rendered"], ended.json["todo"]) == (1, 1)
+    assert "run the same command again" in ended.err
+    assert all(record["status"] == "done" for record in lines(tmp_path / "out"))
+    assert run_json(pipeline, "--set", f"transfer.steps={SLOW_STEPS}")["rendered"] == 1
+
+
+def test_a_second_signal_ends_it_now(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=1)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
+    process = start("run", pipeline)
+    wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
+    workers = workers_of(process.pid)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)  # a worker that cannot react to being told
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "a second signal" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    ended = end_of(process)
+    assert ended.code == 130
+    assert not any(map(alive, workers))
+
+
+def test_one_bad_picture_fails_its_own_tasks_only(pipeline: Path) -> None:
+    root = pipeline.parent
+    (root / "content" / "letter.jpg").write_text("Dear diary")
+    ended = here("run", pipeline, "--json")
+    assert ended.code == 1
+    assert (ended.json["rendered"], ended.json["failed"], ended.json["todo"]) == (4, 2, 0)
+    assert "letter__s0.png" in ended.err and "not a picture" in ended.err
+    failed = [record for record in lines(root / "out") if record["status"] == "failed"]
+    assert len(failed) == 2 and {record["error"]["type"] for record in failed} == {"ImageError"}
+    again = here("run", pipeline, "--json")
+    assert again.code == 1 and (again.json["rendered"], again.json["failed"]) == (0, 2)
+    assert len(lines(root / "out")) == 6, "what cannot succeed is not tried again"
+    here("run", pipeline, "--retry-failed")
+    assert len(lines(root / "out")) == 8
+    runs.save_picture(root / "content" / "letter.jpg", seed=5)
+    mended = here("run", pipeline, "--json")
+    assert mended.code == 0 and mended.json["rendered"] == 2
+
+
+def test_what_the_run_did_not_make_is_not_overwritten(pipeline: Path) -> None:
+    out = pipeline.parent / "out"
+    out.mkdir()
+    runs.save_picture(out / "c0__s0.png", seed=1)
+    theirs = (out / "c0__s0.png").read_bytes()
+    ended = here("run", pipeline, "--json")
+    assert ended.code == 1 and ended.json["rendered"] == 3
+    assert "nst_batch did not make it" in ended.err
+    assert (out / "c0__s0.png").read_bytes() == theirs
+    (out / "c0__s0.png").unlink()
+    assert run_json(pipeline, "--retry-failed")["rendered"] == 1
+
+
+def test_a_picture_whose_line_was_lost_is_rendered_again(pipeline: Path) -> None:
+    run_json(pipeline)
+    for part in (pipeline.parent / "out" / "manifest").iterdir():
+        part.unlink()
+    assert run_json(pipeline)["rendered"] == 4
+
+
+def test_weights_that_are_none_end_the_run_before_any_task(pipeline: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.pth").write_bytes(b"PK\x03\x04 broken")
+    ended = nst_batch("run", pipeline, "--set", "weights.path=bad.pth")
+    assert ended.code == 2 and "bad.pth: cannot be read as VGG-19 weights" in ended.err
+    assert not lines(tmp_path / "out")
+
+
+def test_a_device_that_is_not_there_is_a_clear_error(pipeline: Path) -> None:
+    ended = nst_batch("run", pipeline, "--devices", "cuda:77")
+    assert ended.code == 2 and "no cuda:77 on this machine" in ended.err and "it has: cpu" in ended.err
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=1)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
+    process = start("run", pipeline)
+    wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
+    second = nst_batch("run", pipeline)
+    assert second.code == 2 and f"process {process.pid}" in second.err
+    assert end_of(process).code == 0
+
+
+def test_embedded_weights_are_announced(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    plan = here("plan", pipeline, "--set", "weights=auto")
+    assert plan.code == 0 and "EMBEDDED weights" in plan.err
+    strict = here("plan", pipeline, "--set", "weights=imagenet")
+    assert strict.code == 2 and "weights fetch" in strict.err
+    assert "EMBEDDED" not in here("plan", pipeline, "--set", "weights=random").err
+
+
+def test_mistakes_are_reported_together_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("name: x\ncontent: none\nstyle: none\ntransfer: {stepps: 3}\n")
+    ended = nst_batch("run", tmp_path / "p.yaml")
+    assert ended.code == 2
+    for expected in ("p.yaml:2: content", "p.yaml:3: style", "p.yaml:4: transfer.stepps: unknown field; did you mean"):
+        assert expected in ended.err
+    assert "Traceback" not in ended.err and not (tmp_path / "outputs").exists()
+
+
+def test_status_from_the_file_and_from_the_folder_agree(pipeline: Path) -> None:
+    (pipeline.parent / "content" / "letter.jpg").write_text("Dear diary")
+    here("run", pipeline)
+    (pipeline.parent / "out" / "c0__s0.png").unlink()
+    from_file = here("status", pipeline, "--json").json
+    from_folder = here("status", pipeline.parent / "out", "--json").json
+    for found in (from_file, from_folder):
+        assert (found["tasks"], found["done"], found["failed"], found["todo"]) == (6, 3, 2, 1)
+    assert "3 done, 1 to do, 2 failed" in here("status", pipeline.parent / "out").out
+    assert here("status", pipeline.parent / "content").code == 2
+
+
+def test_presets_print_as_yaml_that_can_be_pasted(pipeline: Path) -> None:
+    import yaml
+
+    names = here("presets").out.split()
+    assert {"default", "pytorch-tutorial", "gatys"} <= set(names)
+    spec = {**json.loads(pipeline.read_text()), **yaml.safe_load(here("presets", "gatys").out)}
+    pipeline.write_text(yaml.safe_dump(spec))
+    assert here("plan", pipeline).code == 0
+    wrong = here("presets", "gaty")
+    assert wrong.code == 2 and "did you mean gatys" in wrong.err
+
+
+def test_schema_is_json_schema() -> None:
+    schema = json.loads(here("schema").out)
+    assert schema["properties"]["content"] and "style_weight" in schema["$defs"]["Transfer"]["properties"]
+
+
+def test_weights_commands(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = here("weights", "path")
+    assert path.code == 1 and path.out.strip() == str(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth")
+    assert here("weights", "verify").code == 2
+    assert "a VGG-19" in here("weights", "verify", weights).out
+    (tmp_path / "bad.pth").write_bytes(b"PK")
+    assert here("weights", "verify", tmp_path / "bad.pth").code == 2

@@ -1,0 +1,32 @@
+"""What the transfer's tests share: one embedded network, small pictures."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+from nst_batch.transfer.stylize import Stylizer
+
+
+@pytest.fixture(scope="session")
+def stylizer() -> Stylizer:
+    return Stylizer()
+
+
+def pattern(width: int, height: int, seed: int) -> Image.Image:
+    """A smooth picture with some edges: waves of colour, and a disc."""
+    random = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    waves = []
+    for _ in range(3):
+        a, b, c = (torch.rand(3, generator=random) * 9).tolist()
+        waves.append(0.5 + 0.4 * torch.sin(a * x + b * y * math.pi + c))
+    image: Tensor = torch.stack(waves)
+    image[:, (x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.05] = torch.rand(3, 1, generator=random)
+    result: Image.Image = to_pil_image(image.clamp(0, 1))
+    return result

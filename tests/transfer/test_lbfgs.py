@@ -1,0 +1,155 @@
+"""L-BFGS against torch's own, and what the guard and the measured move add."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from nst_batch.transfer.lbfgs import RESTARTS, LBFGS
+
+Function = Callable[[Tensor], Tensor]
+
+
+def rosenbrock(x: Tensor) -> Tensor:
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def quartic(x: Tensor) -> Tensor:
+    scale = torch.linspace(0.1, 3, len(x), dtype=x.dtype)
+    return (scale * (x - 1) ** 4).sum() + (scale * (x - 0.5) ** 2).sum() + (x[1:] * x[:-1]).sum() * 0.05
+
+
+def softmax_regression(x: Tensor) -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    data = torch.randn(40, len(x), generator=random, dtype=x.dtype)
+    return torch.nn.functional.softplus(data @ x).mean() + 0.01 * x.square().sum()
+
+
+def value_and_gradient(function: Function, x: Tensor) -> tuple[float, Tensor]:
+    x = x.clone().requires_grad_(True)
+    value = function(x)
+    (gradient,) = torch.autograd.grad(value, x)
+    return value.item(), gradient
+
+
+def ours(function: Function, start: Tensor, evaluations: int, optimiser: LBFGS) -> list[float]:
+    x: Tensor | None = start.clone()
+    values: list[float] = []
+    while x is not None and len(values) < evaluations:
+        value, gradient = value_and_gradient(function, x)
+        values.append(value)
+        x = optimiser.advance(x, value, gradient)
+    return values
+
+
+def torchs(function: Function, start: Tensor, evaluations: int, **options: float) -> list[float]:
+    x = start.clone().requires_grad_(True)
+    # No tolerance may end it, and max_iter 1 makes each step one evaluation: the state lives on between steps.
+    optimiser = torch.optim.LBFGS([x], lr=1, max_iter=1, tolerance_grad=0, tolerance_change=0, **options)  # type: ignore[arg-type]
+    values: list[float] = []
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        value = function(x)
+        value.backward()  # type: ignore[no-untyped-call]
+        values.append(value.item())
+        return value.item()
+
+    for _ in range(evaluations):
+        optimiser.step(closure)
+    return values
+
+
+@pytest.mark.parametrize("function", [rosenbrock, quartic, softmax_regression])
+@pytest.mark.parametrize("history", [100, 7])
+def test_walks_torchs_path(function: Function, history: int) -> None:
+    start = torch.randn(30, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.3
+    expected = torchs(function, start, 50, history_size=history)
+    found = ours(function, start, 50, LBFGS(history=history))
+    assert found == pytest.approx(expected, rel=1e-8)
+
+
+def test_minimises_rosenbrock_with_guard() -> None:
+    start = torch.full((10,), -1.0, dtype=torch.float64)
+    assert min(ours(rosenbrock, start, 300, LBFGS(guard=True))) < 1e-10
+
+
+def test_learning_rate_scales_the_first_step() -> None:
+    start = torch.ones(4, dtype=torch.float64)
+    _, gradient = value_and_gradient(quartic, start)
+    one = LBFGS(learning_rate=1.0).advance(start, 1.0, gradient)
+    half = LBFGS(learning_rate=0.5).advance(start, 1.0, gradient)
+    assert one is not None and half is not None
+    torch.testing.assert_close(half - start, (one - start) / 2)
+    assert (one - start).abs().sum().item() <= 1 + 1e-12
+
+
+def test_a_zero_gradient_ends() -> None:
+    assert LBFGS().advance(torch.ones(3), 0.0, torch.zeros(3)) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_without_guard(bad: float) -> None:
+    assert LBFGS().advance(torch.ones(3), bad, torch.ones(3)) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e9])
+def test_guard_takes_a_wild_step_back(bad: float) -> None:
+    start = torch.tensor([1.0, 2.0])
+    optimiser = LBFGS(guard=True)
+    first = optimiser.advance(start, 1.0, torch.tensor([1.0, 1.0]))
+    assert first is not None
+    shorter = optimiser.advance(first, bad, torch.full((2,), math.nan))
+    assert shorter is not None
+    torch.testing.assert_close(shorter - start, (first - start) / 4)
+
+
+def test_guard_restarts_from_the_best_point_a_few_times_and_then_ends() -> None:
+    optimiser = LBFGS(guard=True)
+    best = torch.tensor([1.0, 2.0])
+    x = optimiser.advance(best, 1.0, torch.tensor([1.0, 1.0]))
+    asked = 0
+    while x is not None:
+        asked += 1
+        last = x
+        x = optimiser.advance(x, math.nan, torch.zeros(2))
+    assert optimiser.restarts == RESTARTS
+    assert asked < 50
+    assert (last - best).abs().max() < 1e-3  # each beginning is shorter than the one before
+
+
+def test_guard_survives_a_function_with_a_cliff() -> None:
+    def cliff(x: Tensor) -> Tensor:
+        return torch.where(x.abs().max() > 1.5, torch.tensor(math.nan, dtype=x.dtype), quartic(x))
+
+    start = torch.full((10,), -1.4, dtype=torch.float64)
+    found = [value for value in ours(cliff, start, 100, LBFGS(guard=True)) if math.isfinite(value)]
+    free = ours(quartic, start, 100, LBFGS())
+    assert min(found) == pytest.approx(min(free), rel=1e-3)
+
+
+def test_curvature_along_the_move_is_right_where_pixels_are_clamped() -> None:
+    """With a bound in the way, pairs along the move reach the constrained minimum; pairs along the step stray."""
+    weights = torch.linspace(1, 30, 20, dtype=torch.float64)
+    centre = torch.linspace(-1, 2, 20, dtype=torch.float64)
+
+    def bowl(x: Tensor) -> Tensor:
+        return (weights * (x - centre) ** 2).sum() + 0.5 * (x.sum() - 3) ** 2
+
+    def clamped(optimiser: LBFGS) -> float:
+        x: Tensor | None = torch.full((20,), 0.5, dtype=torch.float64)
+        best = math.inf
+        for _ in range(60):
+            if x is None:
+                break
+            x = x.clamp(0, 1)
+            value, gradient = value_and_gradient(bowl, x)
+            best = min(best, value)
+            x = optimiser.advance(x, value, gradient)
+        return best
+
+    assert clamped(LBFGS(secant="move", guard=True)) < clamped(LBFGS(secant="direction", guard=True)) + 1e-9

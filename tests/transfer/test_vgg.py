@@ -1,0 +1,73 @@
+"""The extractor against torchvision's own VGG-19 layers, run one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
+
+from nst_batch.records import CONV_LAYERS, VGG19_LAYERS
+from nst_batch.transfer.vgg import IMAGENET_MEAN, IMAGENET_STD, VGG19
+
+
+@pytest.fixture(scope="module")
+def reference() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers: nn.Sequential = make_layers(cfgs["E"]).eval()
+    return layers
+
+
+def every_layer(reference: nn.Sequential, image: Tensor, pool: type[nn.Module]) -> dict[str, Tensor]:
+    mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    x, found, convs = (image - mean) / std, {}, iter(CONV_LAYERS)
+    name = ""
+    for layer in reference:
+        if isinstance(layer, nn.Conv2d):
+            name = next(convs)
+            x = layer(x)
+            found[name] = x
+        elif isinstance(layer, nn.ReLU):
+            x = torch.relu(x)
+            found[name.replace("conv", "relu")] = x
+        else:
+            x = pool(2, 2)(x)  # type: ignore[call-arg]
+    return found
+
+
+@pytest.mark.parametrize(("pooling", "pool"), [("max", nn.MaxPool2d), ("avg", nn.AvgPool2d)])
+@torch.no_grad()
+def test_every_tap_is_torchvisions_layer(reference: nn.Sequential, pooling: str, pool: type[nn.Module]) -> None:
+    image = torch.rand(1, 3, 35, 50, generator=torch.Generator().manual_seed(1))
+    expected = every_layer(reference, image, pool)
+    found = VGG19(reference.state_dict(), pooling)(image, VGG19_LAYERS)  # type: ignore[arg-type]
+    assert set(found) == set(VGG19_LAYERS)
+    for name in VGG19_LAYERS:
+        torch.testing.assert_close(found[name], expected[name])
+
+
+def test_a_tap_before_the_relu_keeps_its_negative_values(reference: nn.Sequential) -> None:
+    found = VGG19(reference.state_dict())(torch.rand(1, 3, 16, 16), ["conv1_1", "relu1_1"])
+    assert found["conv1_1"].min() < 0 <= found["relu1_1"].min()
+
+
+def test_nothing_is_computed_past_the_last_tap(reference: nn.Sequential) -> None:
+    network = VGG19(reference.state_dict())
+    ran: list[int] = []
+    for index, layer in enumerate(network.features):
+        layer.register_forward_hook(lambda *_, index=index: ran.append(index))
+    network(torch.rand(1, 3, 16, 16), ["conv2_2", "relu1_1"])
+    assert ran == list(range(8))  # torchvision's features[7] is conv2_2
+
+
+def test_weights_take_no_gradient(reference: nn.Sequential) -> None:
+    network = VGG19(reference.state_dict())
+    image = torch.rand(1, 3, 16, 16).requires_grad_(True)
+    network(image, ["relu2_1"])["relu2_1"].sum().backward()
+    assert image.grad is not None
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in network.parameters())
+
+
+def test_an_unknown_tap_is_an_error(reference: nn.Sequential) -> None:
+    with pytest.raises(ValueError, match="relu9_9"):
+        VGG19(reference.state_dict())(torch.rand(1, 3, 16, 16), ["relu9_9"])
