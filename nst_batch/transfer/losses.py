@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from nst_batch.records import Losses, TransferSettings
 
@@ -25,18 +26,19 @@ def gram_matrix(features: Tensor, norm: str = "cn") -> Tensor:
         BxCxC, symmetric, positive semidefinite.
     """
     channels, positions = features.shape[1], features.shape[2] * features.shape[3]
-    flat = features.flatten(2)  # BxCxN
-    return flat @ flat.mT / (channels * positions if norm == "cn" else positions)
+    flats = features.flatten(2)  # BxCxN
+    grams = torch.stack([flat @ flat.mT for flat in flats])  # one by one: a batched product is slower on CPUs
+    return grams / (channels * positions if norm == "cn" else positions)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """mean((F - P)²) for each picture: BxCxhxw twice, B out."""
-    return (features - target).square().mean(dim=(1, 2, 3))
+    return torch.stack([mse_loss(f, p) for f, p in zip(features, target.expand_as(features), strict=True)])
 
 
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
     """mean((G - A)²) for each picture: BxCxC twice, B out."""
-    return (gram - target).square().mean(dim=(1, 2))
+    return torch.stack([mse_loss(g, a) for g, a in zip(gram, target.expand_as(gram), strict=True)])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst_batch.transfer.lbfgs import RESTARTS, LBFGS
+from nst_batch.transfer.lbfgs import LBFGS, RESTARTS
 
 Function = Callable[[Tensor], Tensor]
 

@@ -109,9 +109,7 @@ def test_losses_are_those_of_the_very_picture(stylizer: Stylizer, clamp: str) ->
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 33])
-def test_steps_are_closure_evaluations_exactly(
-    stylizer: Stylizer, steps: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_are_closure_evaluations_exactly(stylizer: Stylizer, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[bool] = []
     forward = VGG19.forward
 

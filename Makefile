@@ -1,0 +1,63 @@
+# Every target sets up .venv by itself; `make help` lists them.
+PIPELINE ?= pipeline.yaml
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help run plan status test test-gpu lint types check format bench samples clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.installed ## render PIPELINE (pipeline.yaml); what is done is not rendered again
+	@$(BIN)/nst-batch run $(PIPELINE) $(ARGS)
+
+plan: $(VENV)/.installed ## show what `make run` would render, and why
+	@$(BIN)/nst-batch plan $(PIPELINE) $(ARGS)
+
+status: $(VENV)/.installed ## show what is done, failed and left
+	@$(BIN)/nst-batch status $(PIPELINE) $(ARGS)
+
+test: $(VENV)/.installed-dev ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+test-gpu: $(VENV)/.installed-dev ## run the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+lint: $(VENV)/.installed-dev ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev ## check types
+	$(BIN)/mypy
+
+check: lint types test ## all three
+
+format: $(VENV)/.installed-dev ## put style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed ## time the transfer beside the plain method
+	$(BIN)/python -m benchmarks.closure $(ARGS)
+
+samples: $(VENV)/.installed ## draw the sample pictures in data/ again
+	$(BIN)/python data/make_samples.py
+
+clean: ## remove .venv and caches (never outputs)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find nst_batch tests benchmarks data -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: pip runs only when pyproject.toml is newer than what is installed.
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, not " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed

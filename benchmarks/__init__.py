@@ -1,0 +1,1 @@
+"""Measurements: ratios against the plain method, taken side by side in one run."""
