@@ -1,0 +1,140 @@
+"""The scheduler with real worker processes, some of which are killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from nst_batch.errors import UsageError
+from nst_batch.manifest import Decision
+from nst_batch.messages import Progress
+from nst_batch.pipeline import Choices, Pipeline, prepare
+from nst_batch.records import TaskResult
+from nst_batch.scheduler import Outcome, Scheduler, hand_out_order
+from tests import runs
+
+
+class Watcher:
+    """An observer that notes what it is told, and kills workers that start on a task it has been told to hate."""
+
+    def __init__(self, *hated: str, times: int = 99) -> None:
+        self.hated = dict.fromkeys(hated, times)
+        self.starts: list[tuple[int, str]] = []
+        self.results: list[tuple[TaskResult, bool]] = []
+        self.steps: list[Progress] = []
+        self.notes: list[str] = []
+
+    def started(self, slot: int, device: str, decision: Decision) -> None:
+        output = decision.task.output
+        self.starts.append((slot, output))
+        if self.hated.get(output, 0) > 0:
+            self.hated[output] -= 1
+            (worker,) = (p for p in multiprocessing.active_children() if p.name == f"nst-batch worker {slot} on cpu")
+            worker.kill()
+
+    def progressed(self, slot: int, progress: Progress) -> None:
+        self.steps.append(progress)
+
+    def finished(self, slot: int, result: TaskResult, final: bool) -> None:
+        self.results.append((result, final))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def tick(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.save_weights(tmp_path_factory.mktemp("weights") / "vgg.pth")
+
+
+def ready(file: Path, **choices: bool) -> Pipeline:
+    return prepare(file, {}, Choices(**choices), say=print)
+
+
+def scheduler(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = ("cpu", "cpu")) -> Scheduler:
+    return Scheduler(pipeline.paths, pipeline.weights, devices, 1, pipeline.spec.run.retries, watcher)
+
+
+def run(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = ("cpu", "cpu")) -> Outcome:
+    return scheduler(pipeline, watcher, devices).run(pipeline.todo(), pipeline.owned())
+
+
+def test_tasks_are_dealt_to_all_workers_as_they_become_free(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=3)
+    pipeline = ready(runs.write_pipeline(tmp_path, weights, transfer__steps=10))
+    watcher = Watcher()
+    assert run(pipeline, watcher) == Outcome(rendered=6, failed=0, interrupted=False)
+    assert {slot for slot, _ in watcher.starts} == {0, 1}
+    assert sorted(output for _, output in watcher.starts) == sorted(task.output for task in pipeline.tasks)
+    last = [progress for progress in watcher.steps if progress.step == 10]
+    assert len(last) == 6 and all(progress.steps == 10 and progress.rate > 0 for progress in last)
+    assert not multiprocessing.active_children()
+
+
+def test_a_task_that_kills_every_worker_is_quarantined_and_the_others_are_rendered(
+    tmp_path: Path, weights: Path
+) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=2)
+    file = runs.write_pipeline(tmp_path, weights)
+    pipeline, watcher = ready(file), Watcher("c1__s0.png")
+    assert run(pipeline, watcher) == Outcome(rendered=3, failed=1, interrupted=False)
+    deaths = [(result, final) for result, final in watcher.results if result.status == "failed"]
+    assert [(result.attempt, final) for result, final in deaths] == [(1, False), (2, True)]
+    assert all(result.error is not None and "SIGKILL" in result.error.message for result, _ in deaths)
+    again = ready(file)
+    assert [(d.task.output, d.reason) for d in again.given_up()] == [("c1__s0.png", "quarantined")]
+    assert again.todo() == []
+    retried = ready(file, retry_failed=True)
+    assert run(retried, Watcher()) == Outcome(rendered=1, failed=0, interrupted=False)
+    assert ready(file).counts()["done"] == 4
+
+
+def test_a_worker_that_died_once_is_replaced_on_its_device(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=1)
+    pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher("c0__s0.png", times=1)
+    assert run(pipeline, watcher, ("cpu",)) == Outcome(rendered=2, failed=0, interrupted=False)
+    assert any("worker 0 on cpu was killed by SIGKILL" in note for note in watcher.notes)
+    done = {result.output: result.attempt for result, _ in watcher.results if result.status == "done"}
+    assert done == {"c0__s0.png": 2, "c1__s0.png": 1}
+
+
+def test_a_passing_error_is_tried_again_as_often_as_told(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands where the output's folder should be: every attempt fails with an OSError, as on a full disk."""
+    monkeypatch.setattr("nst_batch.scheduler.BACKOFF_SECONDS", 0.01)
+    runs.make_pictures(tmp_path, contents=1, styles=2)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").write_text("a file where a folder should be")
+    file = runs.write_pipeline(tmp_path, weights, run__retries=1, output__name="sub/{content}__{style}.png")
+    pipeline, watcher = ready(file), Watcher()
+    outcome = scheduler(pipeline, watcher).run_inline(pipeline.todo(), pipeline.owned())
+    assert outcome == Outcome(rendered=0, failed=2, interrupted=False)
+    assert sorted(result.attempt for result, _ in watcher.results) == [1, 1, 2, 2]
+    assert [d.reason for d in ready(file).given_up()] == ["failed", "failed"]
+
+
+def test_workers_that_cannot_load_their_weights_end_the_run(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=1, styles=1)
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(weights.read_bytes()[:1000])
+    pipeline = ready(runs.write_pipeline(tmp_path, broken))
+    with pytest.raises(UsageError, match=r"broken\.pth"):
+        run(pipeline, Watcher(), ("cpu",))
+    assert not multiprocessing.active_children()
+
+
+def test_the_longest_come_first_and_equal_ones_by_style(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=2)
+    runs.save_picture(tmp_path / "content" / "large.png", seed=9, size=64)
+    pipeline = ready(runs.write_pipeline(tmp_path, weights, transfer__size=64))
+    order = [decision.task for decision in hand_out_order(reversed(pipeline.todo()))]
+    assert [task.content.path.endswith("large.png") for task in order] == [True] * 2 + [False] * 4
+    assert [task.cost for task in order] == sorted((task.cost for task in order), reverse=True)
+    styles = [task.style.path for task in order[2:]]
+    assert styles[0] == styles[1] != styles[2] == styles[3]
