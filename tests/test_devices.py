@@ -1,0 +1,32 @@
+"""Devices and threads."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from nst_batch.devices import choose_devices, choose_threads
+from nst_batch.errors import UsageError
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(0, ("cpu",)), (3, ("cuda:0", "cuda:1", "cuda:2"))])
+def test_auto_is_every_gpu_or_the_cpu(gpus: int, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_devices(()) == expected
+
+
+def test_wanted_devices_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_devices(("cuda:1", "cpu", "cpu")) == ("cuda:1", "cpu", "cpu")
+    with pytest.raises(UsageError, match="no cuda:2") as caught:
+        choose_devices(("cuda:1", "cuda:2"))
+    assert caught.value.hint == "it has: cpu, cuda:0, cuda:1"
+
+
+def test_threads_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert [choose_threads(("cpu",) * n, None) for n in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert choose_threads(("cpu",) * 2, 3) == 3

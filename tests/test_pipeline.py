@@ -1,0 +1,113 @@
+"""What is known before the first worker starts, weights above all."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from nst_batch.errors import PlanError, WeightsError
+from nst_batch.paths import RunPaths
+from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare
+from nst_batch.transfer import weights as vgg_weights
+from tests import runs
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pipeline with ``weights: auto`` on a machine whose torch cache is empty."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    runs.make_pictures(tmp_path)
+    return runs.write_pipeline(tmp_path, tmp_path / "unused")
+
+
+class Network:
+    """The border to the network: counts downloads, and serves a file or fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, up: bool) -> None:
+        self.tries = 0
+        self._up = up
+        monkeypatch.setattr(vgg_weights, "fetch_imagenet", self._fetch)
+        monkeypatch.setattr(vgg_weights, "_expected_digest", lambda: "")
+
+    def _fetch(self) -> Path:
+        self.tries += 1
+        if not self._up:
+            raise WeightsError("cannot download: no route", hint=vgg_weights.remedies())
+        path = vgg_weights.imagenet_path()
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"stands for 548 MB")
+        return path
+
+
+def ready(file: Path, said: list[str], *, download: bool = True, weights: str = "auto") -> Pipeline:
+    return prepare(file, {"weights": weights}, Choices(), said.append, download=download)
+
+
+def test_auto_downloads_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, said = Network(monkeypatch, up=True), list[str]()
+    assert ready(file, said).weights.name == "imagenet"
+    assert any("downloading" in text for text in said)
+    said.clear()
+    assert ready(file, said).weights.name == "imagenet"
+    assert network.tries == 1 and not said
+
+
+def test_auto_without_network_warns_and_does_not_try_again_for_a_while(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, said = Network(monkeypatch, up=False), list[str]()
+    assert ready(file, said).weights == vgg_weights.EMBEDDED
+    assert any("no route" in text for text in said) and any("EMBEDDED" in text for text in said)
+    assert ready(file, said).weights == vgg_weights.EMBEDDED and network.tries == 1
+    note = RunPaths(file.parent / "out").download
+    note.write_text(json.dumps({"failed": time.time() - DOWNLOAD_AGAIN_SECONDS - 1}))
+    ready(file, said)
+    assert network.tries == 2
+
+
+def test_planning_downloads_nothing_and_makes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(monkeypatch, up=True)
+    assert ready(file, [], download=False).weights == vgg_weights.EMBEDDED
+    assert network.tries == 0 and not (file.parent / "out").exists()
+
+
+def test_imagenet_is_strict(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Network(monkeypatch, up=False)
+    for download in (True, False):
+        with pytest.raises(WeightsError) as caught:
+            ready(file, [], weights="imagenet", download=download)
+        assert "weights fetch" in caught.value.hint
+
+
+def test_new_weights_are_new_tasks(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    before = ready(file, said, weights="random")
+    Network(monkeypatch, up=True)
+    after = ready(file, said)
+    assert {task.output for task in before.tasks} == {task.output for task in after.tasks}
+    assert not {task.id for task in before.tasks} & {task.id for task in after.tasks}
+    assert {task.settings.pooling for task in before.tasks} == {"avg"}
+    assert {task.settings.pooling for task in after.tasks} == {"max"}
+
+
+def test_an_input_that_cannot_be_read_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def locked(self: Path, *args: object, **options: object) -> object:
+        if self.name == "c1.png":
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *args, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", locked)  # the tests may run as root, who may read everything
+    with pytest.raises(PlanError, match=r"c1\.png: cannot be read: Permission denied"):
+        ready(file, [], weights="random")
+
+
+def test_the_plan_is_written_for_status(file: Path) -> None:
+    pipeline = ready(file, [], weights="random")
+    pipeline.save_plan()
+    planned = [json.loads(line) for line in pipeline.paths.plan.read_text().splitlines()]
+    assert [item["task"] for item in planned] == [task.id for task in pipeline.tasks]
