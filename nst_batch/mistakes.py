@@ -32,12 +32,12 @@ class Report:
         key = _dotted(real if len(real) > len(known) else known)
         line = known_line if line is None else line
         given = any(known[: len(o)] == o for o in self._overridden)
-        origin = "--set" if given else f"{self._path}:{line}"
+        origin = "--set" if given or not line else f"{self._path}:{line}"  # line 0: only --set made this place
         self._found.append((line, f"{origin}: {key}: {message}" if key else f"{origin}: {message}"))
 
     def override(self, key: str, text: str) -> None:
         """Put a ``--set`` value into the document's data."""
-        place: Place = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        place: Place = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
         try:
             value = parse(text).data
         except YamlSyntaxError as error:
