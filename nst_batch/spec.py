@@ -7,6 +7,7 @@ import itertools
 import re
 import string
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -27,7 +28,7 @@ from pydantic import (
 )
 
 from nst_batch.errors import SettingsError, SpecError
-from nst_batch.inputs import NothingFound, find_pictures
+from nst_batch.inputs import find_pictures, located
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
 from nst_batch.records import SETTINGS, TransferSettings, choices, mistakes
@@ -76,12 +77,19 @@ def _base(info: ValidationInfo) -> Path:
     return Path(info.context["base"] if info.context else ".")
 
 
+@contextmanager
+def _as_mistake() -> Iterator[None]:
+    """What the file system refuses (a name too long, a folder that may not be read) is a mistake like others."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
+
+
 def _pictures(pattern: str, info: ValidationInfo) -> tuple[Path, ...]:
     """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
-    try:
+    with _as_mistake():
         return find_pictures(pattern, _base(info))
-    except NothingFound as error:
-        raise ValueError(str(error)) from error
 
 
 def _joined(groups: tuple[tuple[Path, ...], ...]) -> tuple[Path, ...]:
@@ -102,16 +110,18 @@ else:  # patterns in the file, their files after checking
 
 
 def _file(path: Path, info: ValidationInfo) -> Path:
-    path = _base(info) / path.expanduser()
-    if not path.is_file():
-        raise ValueError(f"no such file: {path}")
+    path = located(path, _base(info))
+    with _as_mistake():
+        if not path.is_file():
+            raise ValueError(f"no such file: {path}")
     return path
 
 
 def _folder(path: Path, info: ValidationInfo) -> Path:
-    folder = _base(info) / path.expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder")
+    folder = located(path, _base(info))
+    with _as_mistake():
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, not a folder")
     return folder
 
 
