@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import re
 import string
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -138,12 +139,16 @@ def _devices(value: Any) -> Any:
 def _name_template(template: str) -> str:
     """Placeholders must exist, and the ending must be a format that can be written."""
     try:
-        used = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+        used = [(field, spec, how) for _, field, spec, how in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise ValueError(f"{error}; write {{{{ or }}}} for a brace") from error
-    for field in used:
+    for field, spec, how in used:
         if field not in NAME_FIELDS and field not in SETTINGS:
             raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
+        if spec or how:
+            raise ValueError(f"{{{field}}} is text as it is: ':' and '!' cannot follow its name")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in template):
+        raise ValueError(f"control characters cannot be in a file name: {show(template)}")
     suffix = Path(template).suffix.lower()
     if suffix not in OUTPUT_SUFFIXES:
         raise ValueError(f"must end in one of {', '.join(OUTPUT_SUFFIXES)}, not {suffix or 'nothing'!r}")
