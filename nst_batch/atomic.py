@@ -7,10 +7,12 @@ in ``TEMPORARY_SUFFIX``; the next run removes those.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".nst-tmp"
+_OURS = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 _LONGEST_NAME = 255  # bytes, of every common file system
 
 
@@ -46,7 +48,8 @@ def sync_folder(folder: Path) -> None:
 
 def remove_temporaries(root: Path) -> int:
     """Delete what killed processes left below ``root``; returns how many. Call it only when no writer is alive."""
-    leftovers = [path for path in root.rglob(f".*{TEMPORARY_SUFFIX}") if path.is_file()]
+    found = root.rglob(f".*{TEMPORARY_SUFFIX}")
+    leftovers = [path for path in found if _OURS.fullmatch(path.name) and path.is_file() and not path.is_symlink()]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
@@ -56,4 +59,4 @@ def _temporary_name(name: str) -> str:
     """A hidden, unique name that starts like ``name`` and fits the file system."""
     ending = f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     kept = os.fsencode(name)[: _LONGEST_NAME - len(ending) - 1]
-    return "." + os.fsdecode(kept) + ending
+    return "." + kept.decode(errors="ignore") + ending  # cut characters are dropped: macOS wants whole ones

@@ -34,6 +34,18 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def located(path: str | Path, base: Path) -> Path:
+    """``path`` with its ``~`` replaced; relative ones start at ``base``.
+
+    Raises:
+        NothingFound: there is no such user.
+    """
+    try:
+        return base / Path(path).expanduser()
+    except RuntimeError as error:
+        raise NothingFound(f"no home folder is known for {path}") from error
+
+
 def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
     """The picture files that ``pattern`` names, sorted.
 
@@ -44,7 +56,7 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
     Raises:
         NothingFound: saying what was looked for, and where.
     """
-    path = base / Path(pattern).expanduser()
+    path = located(pattern, base)
     if path.is_file():
         return (path,)
     if path.is_dir():
@@ -53,8 +65,8 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
             raise NothingFound(f"no pictures in folder {path} (looked for {_endings()})")
         return tuple(found)
     if glob.has_magic(pattern):
-        matches = (Path(match) for match in glob.glob(str(path), recursive=True))
-        found = sorted(entry for entry in matches if _is_picture(entry))
+        matches = glob.glob(str(Path(pattern).expanduser()), root_dir=base, recursive=True)  # base is not a pattern
+        found = sorted(entry for entry in map(base.joinpath, matches) if _is_picture(entry))
         if not found:
             raise NothingFound(f"no pictures match {path} (looked for {_endings()})")
         return tuple(found)

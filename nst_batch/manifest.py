@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nst_batch.atomic import sync_folder
 from nst_batch.inputs import sha256_of
@@ -116,14 +116,25 @@ class History:
     skipped: int = 0  # lines that are broken, torn, or of a newer schema
 
 
+class _Failed(NamedTuple):
+    """What counts of a ``failed`` line."""
+
+    finished: str
+    task: str
+    error: Mapping[str, Any]
+
+
 def read(paths: RunPaths) -> History:
-    """Merge every part below ``paths.manifest``; none at all gives an empty history."""
+    """Merge every part below ``paths.manifest``, in whatever order; none at all gives an empty history."""
     history = History()
+    done: dict[str, str] = {}  # when each task was last done, by id
+    failed: list[_Failed] = []
     if paths.manifest.is_dir():
         for part in sorted(paths.manifest.glob(f"*{PART_SUFFIX}")):
             history.parts += 1
             with part.open("rb") as file:
-                _merge(history, file)
+                _merge(history, done, failed, file)
+    _count_attempts(history, done, failed)
     return history
 
 
@@ -134,7 +145,7 @@ def records(paths: RunPaths) -> Iterable[dict[str, Any]]:
             yield from (record for raw in file if (record := _parse(raw)) is not None)
 
 
-def _merge(history: History, lines: Iterable[bytes]) -> None:
+def _merge(history: History, done: dict[str, str], failed: list[_Failed], lines: Iterable[bytes]) -> None:
     for raw in lines:
         record = _parse(raw)
         if record is None:
@@ -142,43 +153,49 @@ def _merge(history: History, lines: Iterable[bytes]) -> None:
             continue
         history.lines += 1
         if record["status"] == "done":
-            _merge_done(history, record)
+            _merge_done(history, done, record)
         else:
-            _merge_failed(history, record)
+            failed.append(_Failed(record["finished"], record["task"], record.get("error") or {}))
+
+
+_NEEDED: dict[str, type] = {
+    "task": str, "output": str, "finished": str, "bytes": int, "sha256": str,
+    "settings": dict, "content": dict, "style": dict, "weights": dict,
+}  # fmt: skip
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:
     """The record of a line, or None when it is torn or not ours."""
     try:
         record = json.loads(raw)
-        known = record["v"] == SCHEMA_VERSION and record["status"] in ("done", "failed")
-        needed = ("task", "output", "finished", "settings", "content", "style", "weights", "bytes", "sha256")
-        return record if known and all(key in record for key in needed) else None
+        if record["v"] != SCHEMA_VERSION or record["status"] not in ("done", "failed"):
+            return None
+        whole = all(isinstance(record[key], kind) for key, kind in _NEEDED.items())
+        whole = whole and all(isinstance(record[key]["digest"], str) for key in ("content", "style", "weights"))
+        return record if whole and isinstance(record.get("error") or {}, dict) else None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
-def _merge_done(history: History, record: Mapping[str, Any]) -> None:
+def _merge_done(history: History, done: dict[str, str], record: Mapping[str, Any]) -> None:
     task, output, finished = record["task"], record["output"], record["finished"]
     before = history.rendered.get(output)
     if before is None or before.finished <= finished:
         history.rendered[output] = Rendered(task, record["bytes"], record["sha256"], finished, _inputs(record))
-    attempts = history.attempts.get(task)
-    if attempts is not None and attempts.finished <= finished:
-        del history.attempts[task]
+    done[task] = max(finished, done.get(task, ""))
 
 
-def _merge_failed(history: History, record: Mapping[str, Any]) -> None:
-    rendered = history.rendered.get(record["output"])
-    if rendered is not None and rendered.task == record["task"] and rendered.finished > record["finished"]:
-        return
-    attempts = history.attempts.setdefault(record["task"], Attempts())
-    error = record.get("error") or {}
-    attempts.failed += 1
-    attempts.deaths += error.get("type") == "WorkerDied"
-    attempts.transient = bool(error.get("transient"))
-    attempts.finished = max(attempts.finished, record["finished"])
-    attempts.error = error
+def _count_attempts(history: History, done: Mapping[str, str], failed: Iterable[_Failed]) -> None:
+    """Failures in the order of time, those before a task was done left out."""
+    for each in sorted(failed, key=lambda each: each.finished):
+        if each.finished <= done.get(each.task, ""):
+            continue
+        attempts = history.attempts.setdefault(each.task, Attempts())
+        attempts.failed += 1
+        attempts.deaths += each.error.get("type") == "WorkerDied"
+        attempts.transient = bool(each.error.get("transient"))
+        attempts.finished = each.finished
+        attempts.error = each.error
 
 
 def _inputs(record: Mapping[str, Any]) -> str:

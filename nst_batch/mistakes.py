@@ -32,12 +32,12 @@ class Report:
         key = _dotted(real if len(real) > len(known) else known)
         line = known_line if line is None else line
         given = any(known[: len(o)] == o for o in self._overridden)
-        origin = "--set" if given else f"{self._path}:{line}"
+        origin = "--set" if given or not line else f"{self._path}:{line}"  # line 0: only --set made this place
         self._found.append((line, f"{origin}: {key}: {message}" if key else f"{origin}: {message}"))
 
     def override(self, key: str, text: str) -> None:
         """Put a ``--set`` value into the document's data."""
-        place: Place = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        place: Place = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
         try:
             value = parse(text).data
         except YamlSyntaxError as error:
@@ -65,6 +65,10 @@ def _dotted(place: Place) -> str:
     return text.removeprefix(".")
 
 
+_KINDS = {"model_type": "keys and values", "tuple_type": "a list"}
+"""pydantic's words for these are Python's."""
+
+
 def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
     """One of pydantic's errors, in our words; ``fields_at`` tells which fields the section at a place may have."""
     kind, value, place = item["type"], item.get("input"), item["loc"]
@@ -79,6 +83,10 @@ def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
         return f"letters, digits, '_', '-' and '.' only, not {show(value)}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
+    if kind in _KINDS:
+        return f"should be {_KINDS[kind]}, not {show(value)}"
+    if kind == "too_short":
+        return "at least one is needed"
     message = item["msg"].removeprefix("Input should be ")
     return f"should be {message}, not {show(value)}" if message != item["msg"] else f"{message}: {show(value)}"
 

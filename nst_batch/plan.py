@@ -42,7 +42,7 @@ def plan(spec: PipelineSpec, source: Callable[[Path], Source], weights: Weights)
         for point in points:
             settings = resolve(dataclasses.replace(base, **{**overrides, **point}), weights)
             tasks.append(_task(spec, known[content], known[style], settings, point, weights))
-    _refuse_collisions(tasks)
+    _refuse_collisions(tasks, spec.output.name)
     return tuple(tasks)
 
 
@@ -171,16 +171,16 @@ def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _refuse_collisions(tasks: list[Task]) -> None:
+def _refuse_collisions(tasks: list[Task], template: str) -> None:
     """Two tasks must not write one file, on any file system (some fold case and accents)."""
     taken: dict[str, Task] = {}
     for task in tasks:
-        name = unicodedata.normalize("NFC", task.output).casefold()
+        name = _folded(task.output)
         other = taken.setdefault(name, task)
         if other is not task:
             raise PlanError(
                 f"output.name: two tasks would write {task.output!r}: {_made_of(other)} and {_made_of(task)}",
-                hint=_tell_apart(other, task),
+                hint=_tell_apart(other, task, template),
             )
 
 
@@ -188,12 +188,20 @@ def _made_of(task: Task) -> str:
     return f"{task.content.path} x {task.style.path}"
 
 
-def _tell_apart(one: Task, other: Task) -> str:
-    """Which placeholder would give two tasks two names."""
-    pairs = (("content", one.content, other.content), ("style", one.style, other.style))
-    for kind, first, second in pairs:
-        if Path(first.path).suffix != Path(second.path).suffix:
-            return f"add {{{kind}_suffix}} to output.name"
-        if Path(first.path).parent != Path(second.path).parent:
-            return f"add {{{kind}_folder}}/ to output.name"
-    return "add {sweep} or {task} to output.name"
+def _folded(name: str) -> str:
+    """Equal for names that are one file on some file system."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _tell_apart(one: Task, other: Task, template: str) -> str:
+    """Which placeholder that ``template`` lacks would give two tasks two names."""
+    if one.id == other.id:
+        return "both are the same picture: ask for it once"
+    for kind, first, second in (("content", one.content, other.content), ("style", one.style, other.style)):
+        a, b = Path(first.path), Path(second.path)
+        parts = {kind: (a.stem, b.stem), f"{kind}_suffix": (a.suffix, b.suffix)}
+        parts[f"{kind}_folder"] = (a.parent.name, b.parent.name)
+        for field, (x, y) in parts.items():
+            if f"{{{field}}}" not in template and _folded(x) != _folded(y):
+                return f"add {{{field}}}{'/' if field.endswith('folder') else ''} to output.name"
+    return "add {task} to output.name" if "{sweep}" in template else "add {sweep} or {task} to output.name"

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from nst_batch.errors import NstError, SettingsError, TaskError
 
@@ -84,7 +84,8 @@ class TransferSettings:
             if isinstance(item.default, float) and isinstance(value, int):
                 object.__setattr__(self, item.name, float(value))
             elif isinstance(item.default, tuple):
-                object.__setattr__(self, item.name, tuple(value))
+                floats = (float(v) if isinstance(v, int) else v for v in value)
+                object.__setattr__(self, item.name, tuple(floats))
         found = [f"{f.name}: {m}" for f in dataclasses.fields(self) for m in mistakes(f.name, getattr(self, f.name))]
         found += self._disagreements()
         if found:
@@ -107,9 +108,14 @@ class TransferSettings:
 SETTINGS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(TransferSettings)}
 
 
+_WORDS = {n: get_args(kind) for n, kind in get_type_hints(TransferSettings).items() if get_origin(kind) is Literal}
+
+
 def mistakes(name: str, value: Any) -> list[str]:
     """What is wrong with ``value`` for the setting called ``name``, by the limits in its metadata."""
     limits = SETTINGS[name].metadata
+    if name in _WORDS and value not in _WORDS[name]:
+        return [f"should not be {value!r}; {choices(value, _WORDS[name])}"]
     if isinstance(value, tuple):
         if not value and "items" in limits:
             return ["at least one is needed"]

@@ -6,7 +6,9 @@ import dataclasses
 import itertools
 import re
 import string
+import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -27,7 +29,7 @@ from pydantic import (
 )
 
 from nst_batch.errors import SettingsError, SpecError
-from nst_batch.inputs import NothingFound, find_pictures
+from nst_batch.inputs import find_pictures, located
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
 from nst_batch.records import SETTINGS, TransferSettings, choices, mistakes
@@ -76,12 +78,19 @@ def _base(info: ValidationInfo) -> Path:
     return Path(info.context["base"] if info.context else ".")
 
 
+@contextmanager
+def _as_mistake() -> Iterator[None]:
+    """What the file system refuses (a name too long, a folder that may not be read) is a mistake like others."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
+
+
 def _pictures(pattern: str, info: ValidationInfo) -> tuple[Path, ...]:
     """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
-    try:
+    with _as_mistake():
         return find_pictures(pattern, _base(info))
-    except NothingFound as error:
-        raise ValueError(str(error)) from error
 
 
 def _joined(groups: tuple[tuple[Path, ...], ...]) -> tuple[Path, ...]:
@@ -102,16 +111,18 @@ else:  # patterns in the file, their files after checking
 
 
 def _file(path: Path, info: ValidationInfo) -> Path:
-    path = _base(info) / path.expanduser()
-    if not path.is_file():
-        raise ValueError(f"no such file: {path}")
+    path = located(path, _base(info))
+    with _as_mistake():
+        if not path.is_file():
+            raise ValueError(f"no such file: {path}")
     return path
 
 
 def _folder(path: Path, info: ValidationInfo) -> Path:
-    folder = _base(info) / path.expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder")
+    folder = located(path, _base(info))
+    with _as_mistake():
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, not a folder")
     return folder
 
 
@@ -128,12 +139,16 @@ def _devices(value: Any) -> Any:
 def _name_template(template: str) -> str:
     """Placeholders must exist, and the ending must be a format that can be written."""
     try:
-        used = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+        used = [(field, spec, how) for _, field, spec, how in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise ValueError(f"{error}; write {{{{ or }}}} for a brace") from error
-    for field in used:
+    for field, spec, how in used:
         if field not in NAME_FIELDS and field not in SETTINGS:
             raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
+        if spec or how:
+            raise ValueError(f"{{{field}}} is text as it is: ':' and '!' cannot follow its name")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in template):
+        raise ValueError(f"control characters cannot be in a file name: {show(template)}")
     suffix = Path(template).suffix.lower()
     if suffix not in OUTPUT_SUFFIXES:
         raise ValueError(f"must end in one of {', '.join(OUTPUT_SUFFIXES)}, not {suffix or 'nothing'!r}")
@@ -321,6 +336,8 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
         spec = PipelineSpec.model_validate(data, context={"base": base, "valid": valid})
     except ValidationError as error:
         for item in error.errors(include_url=False):
+            if item["type"] == "too_short" and item["input"]:
+                continue  # pydantic counts items that are right alone; those that are wrong are in the report
             report.add(item["loc"], in_words(item, _fields_at))
     for place, message in _across(data, valid):
         report.add(place, message)

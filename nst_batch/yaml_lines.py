@@ -42,13 +42,25 @@ class YamlSyntaxError(ValueError):
         self.line = line
 
 
+class _Loader(yaml.SafeLoader):
+    """Says where a value stands that is not what it looks like, such as the date 2024-13-45."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError) as error:
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{node.value!r} is not a valid {kind}; quote it if it is text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
 def parse(text: str) -> Document:
     """Read one YAML document.
 
     Raises:
         YamlSyntaxError: with the line at which reading stopped.
     """
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         document = Document(None)
@@ -65,16 +77,18 @@ def parse(text: str) -> Document:
         loader.dispose()
 
 
-def _walk(node: yaml.Node, place: Place, document: Document) -> None:
-    """Note the line of every place below ``node``."""
+def _walk(node: yaml.Node, place: Place, document: Document, above: tuple[yaml.Node, ...] = ()) -> None:
+    """Note the line of every place below ``node``, which is inside ``above``."""
+    if any(node is each for each in above):
+        raise YamlSyntaxError(node.start_mark.line + 1, "an alias stands inside what it names")
     document.lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
         for position, item in enumerate(node.value):
-            _walk(item, (*place, position), document)
+            _walk(item, (*place, position), document, (*above, node))
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             below = (*place, str(key.value))
             if below in document.lines:
                 document.repeated.append((below, key.start_mark.line + 1))
             document.lines[below] = key.start_mark.line + 1
-            _walk(value, below, document)
+            _walk(value, below, document, (*above, node))
