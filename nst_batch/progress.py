@@ -14,7 +14,8 @@ from nst_batch.messages import Progress
 from nst_batch.records import TaskResult
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console
+    from rich.constrain import Constrain
     from rich.live import Live
     from rich.table import Table
 
@@ -40,9 +41,16 @@ class Tally:
         self.rendered = self.failed = 0
         self.rows: dict[int, Row] = {}
         self._begun = time.monotonic()
+        self._working_since: float | None = None  # the first hand-out: loading torch and weights is no measure
         self._cost = {d.task.id: max(d.task.cost, 1.0) for d in todo}
         self._work = sum(max(d.task.cost, 1.0) for d in todo)
         self._finished_work = 0.0
+
+    def start(self, slot: int, row: Row) -> None:
+        """A worker has a task."""
+        self.rows[slot] = row
+        if self._working_since is None:
+            self._working_since = time.monotonic()
 
     def finish(self, result: TaskResult) -> None:
         """Count a task that is over."""
@@ -65,9 +73,11 @@ class Tally:
         return min(1.0, (self._finished_work + running) / self._work) if self._work else 1.0
 
     def seconds_left(self) -> float | None:
-        """By the rate so far; None until there is one."""
+        """By the rate since the first hand-out; None until there is one."""
         fraction = self.fraction()
-        return self.elapsed * (1 - fraction) / fraction if fraction > 0.005 else None
+        if self._working_since is None or fraction < 0.005:
+            return None
+        return (time.monotonic() - self._working_since) * (1 - fraction) / fraction
 
 
 class ProgressView:
@@ -102,7 +112,7 @@ class ProgressView:
 
     def started(self, slot: int, device: str, decision: Decision) -> None:
         """A worker got a task."""
-        self._tally.rows[slot] = Row(device, _short(decision.task.output))
+        self._tally.start(slot, Row(device, _short(decision.task.output)))
 
     def progressed(self, slot: int, progress: Progress) -> None:
         """A worker is so far."""
@@ -145,8 +155,9 @@ class ProgressView:
             f"{len(tally.rows)} working, {rates:.1f} evaluations/s"
         )
 
-    def _frame(self) -> Group:
+    def _frame(self) -> Constrain:
         from rich.console import Group
+        from rich.constrain import Constrain
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
@@ -161,7 +172,8 @@ class ProgressView:
             f"[bold]{tally.rendered + tally.failed}[/] of {tally.total}{failed}  "
             f"{clock(tally.elapsed)} passed, {clock(left) if left is not None else '…'} left",
         )
-        return Group(head, self._workers())
+        # Room for the terminal's echo of ^C: a line that it made wrap would stay behind.
+        return Constrain(Group(head, self._workers()), self._console.width - 3)
 
     def _workers(self) -> Table:
         """One row a worker: device, task, step, loss, evaluations a second."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from nst_batch.manifest import Decision
 from nst_batch.messages import Progress
-from nst_batch.progress import ProgressView, Tally, clock
+from nst_batch.progress import ProgressView, Row, Tally, clock
 from nst_batch.records import Failure, Source, Task, TaskResult, TransferSettings, Weights
 
 PICTURE = Source("a.png", "0" * 64, 1, 10, 10)
@@ -35,13 +35,17 @@ def view(terminal: bool, *, width: int = 100) -> tuple[ProgressView, io.StringIO
     return ProgressView([decision("a", 30), decision("b", 10)], 5, console), output
 
 
-def test_the_fraction_weighs_tasks_by_their_cost() -> None:
+def test_time_left_goes_by_the_cost_of_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("nst_batch.progress.time.monotonic", lambda: now[0])
     tally = Tally([decision("a", 30), decision("b", 10)], skipped=0)
+    now[0] += 60  # loading
     assert tally.fraction() == 0 and tally.seconds_left() is None
+    tally.start(0, Row("cpu", "a"))
+    now[0] += 30
     tally.finish(done("a"))
     assert tally.fraction() == pytest.approx(0.75)
-    left = tally.seconds_left()
-    assert left is not None and left == pytest.approx(tally.elapsed / 3, rel=0.5, abs=0.01)
+    assert tally.elapsed == 90 and tally.seconds_left() == pytest.approx(10)
     tally.finish(failed("b"))
     assert (tally.fraction(), tally.rendered, tally.failed) == (1, 1, 1)
 
