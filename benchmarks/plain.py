@@ -111,7 +111,7 @@ class PlainTransfer:
         """Optimise until more than ``steps`` evaluations are made; the final loss, at the clamped image."""
         optimiser = torch.optim.LBFGS([self.image])
         while len(self.trace) <= steps:
-            optimiser.step(self.closure)
+            optimiser.step(self.closure)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             self.image.clamp_(0, 1)
             return self.losses()[0].item()

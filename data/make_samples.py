@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 Array: TypeAlias = NDArray[np.floating[Any]]
+Numbers: TypeAlias = NDArray[np.integer[Any]]
 
 
 def grid(width: int, height: int) -> tuple[Array, Array]:
@@ -112,7 +113,7 @@ def _boat(image: Array, x: Array, y: Array) -> Array:
     lamp = np.hypot(x - 0.545, y - 0.722)
     image = mix(image, (0.10, 0.08, 0.08), step(0.003, 0.0015, np.abs(x - 0.545)) * step(0.72, 0.725, y) * (y < 0.75))
     glow = np.exp(-lamp * 38) + 0.5 * np.exp(-np.hypot((x - 0.545) * 1.6, (y - 0.81) * 0.6) * 26)
-    return image + glow[..., None] * np.array([1.0, 0.72, 0.30])
+    return np.asarray(image + glow[..., None] * np.array([1.0, 0.72, 0.30]))
 
 
 def _pines(image: Array, x: Array, y: Array) -> Array:
@@ -174,8 +175,8 @@ def still_life() -> Array:
     return np.asarray(np.clip(image * vignette[..., None], 0, 1) ** 0.80 + grain)
 
 
-def _scene(p: Array) -> tuple[Array, Array]:
-    """Distance from points (…x3) to the nearest thing, and its number: table, wall, vase, pear, apple, orange, grape."""
+def _scene(p: Array) -> tuple[Array, Numbers]:
+    """Distance from points (…x3) to the nearest thing, and its number, in the order of ``_still_life_colors``."""
 
     def ball(center: tuple[float, float, float], radius: float) -> Array:
         return np.asarray(np.linalg.norm(p - np.asarray(center), axis=-1) - radius)
@@ -212,7 +213,7 @@ def _shadow(point: Array, lamp: Array) -> Array:
     return np.asarray(reached)
 
 
-def _still_life_colors(p: Array, normal: Array, which: Array) -> tuple[Array, Array]:
+def _still_life_colors(p: Array, normal: Array, which: Numbers) -> tuple[Array, Array]:
     """Surface colours (…x3) and gloss, by thing."""
     checks = (np.floor(p[..., 0] * 1.6 + 0.2) + np.floor(p[..., 2] * 1.6)) % 2
     weave = 0.92 + 0.16 * noise(p[..., 0] * 60, p[..., 2] * 60, 5)

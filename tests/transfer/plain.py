@@ -76,5 +76,5 @@ def tutorial_losses(loss: TutorialLoss, content: Tensor, evaluations: int) -> li
             trace.append(total.item())
             return total.item()
 
-        optimiser.step(closure)
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
     return trace[:evaluations]

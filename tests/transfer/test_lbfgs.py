@@ -60,7 +60,7 @@ def torchs(function: Function, start: Tensor, evaluations: int, **options: float
         return value.item()
 
     for _ in range(evaluations):
-        optimiser.step(closure)
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
     return values
 
 

@@ -31,7 +31,7 @@ def every_layer(reference: nn.Sequential, image: Tensor, pool: type[nn.Module]) 
             x = torch.relu(x)
             found[name.replace("conv", "relu")] = x
         else:
-            x = pool(2, 2)(x)  # type: ignore[call-arg]
+            x = pool(2, 2)(x)
     return found
 
 
