@@ -19,7 +19,9 @@ from nst_batch.errors import ExitCode, NstError, SpecError, UsageError
 if TYPE_CHECKING:
     from nst_batch.manifest import Decision
     from nst_batch.pipeline import Pipeline
+    from nst_batch.progress import ProgressView
     from nst_batch.scheduler import Outcome, Scheduler
+    from nst_batch.signals import StopSignals
 
 SHOWN = 20  # lines of a list on a terminal; --json has them all
 
@@ -89,34 +91,36 @@ def run(
     """
     begun = time.monotonic()
     from nst_batch.pipeline import Choices, prepare
+    from nst_batch.signals import StopSignals
 
     overrides = _overrides(sets)
     if devices is not None:
         overrides["run.devices"] = devices if devices == "auto" else f"[{devices}]"
-    ready = prepare(pipeline, overrides, Choices(verify, force, retry_failed), _say, download=True)
-    _warn_of_broken_lines(ready)
-    counts, todo = ready.counts(), ready.todo()[:limit]
-    outcome = _render(ready, todo, inline) if todo else None
-    rendered = outcome.rendered if outcome else 0
-    failed = counts["failed"] + (outcome.failed if outcome else 0)
+    with StopSignals() as stop:
+        ready = prepare(pipeline, overrides, Choices(verify, force, retry_failed), _say, download=True)
+        _warn_of_broken_lines(ready)
+        todo = ready.todo()[:limit]
+        outcome = _render(ready, todo, inline, stop) if todo else None
+    rendered, failed = (outcome.rendered, outcome.failed) if outcome else (0, 0)
+    counts = ready.counts()
     summary = {
         "tasks": counts["tasks"],
         "done": counts["done"] + rendered,
-        "failed": failed,
-        "todo": counts["tasks"] - counts["done"] - rendered - failed,
+        "failed": counts["failed"] + failed,
+        "todo": counts["todo"] - rendered - failed,
         "rendered": rendered,
         "skipped": counts["done"],
         "seconds": round(time.monotonic() - begun, 3),
     }
-    _sum_up(ready, summary, interrupted=outcome is not None and outcome.interrupted)
+    _sum_up(ready, summary, interrupted=bool(stop.seen))
     if as_json:
         _print_json(summary)
-    if outcome is not None and outcome.interrupted and summary["todo"]:
+    if stop.seen and summary["todo"]:
         return ExitCode.RESUBMIT
-    return ExitCode.SOME_FAILED if failed else ExitCode.DONE
+    return ExitCode.SOME_FAILED if summary["failed"] else ExitCode.DONE
 
 
-def _render(ready: Pipeline, todo: list[Decision], inline: bool) -> Outcome:
+def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSignals) -> Outcome:
     """Run the scheduler under the run's lock, with a view of its progress."""
     from nst_batch.atomic import remove_temporaries
     from nst_batch.lock import run_lock
@@ -128,17 +132,17 @@ def _render(ready: Pipeline, todo: list[Decision], inline: bool) -> Outcome:
         ready.save_plan()
         with ProgressView(todo, ready.counts()["done"], error_console()) as view:
             view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
-            scheduler = _scheduler(ready, view)
+            scheduler = _scheduler(ready, view, stop)
             return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
 
 
-def _scheduler(ready: Pipeline, view: Any) -> Scheduler:
+def _scheduler(ready: Pipeline, view: ProgressView, stop: StopSignals) -> Scheduler:
     from nst_batch.devices import choose_devices, choose_threads  # these import torch: two seconds
     from nst_batch.scheduler import Scheduler
 
     devices = choose_devices(ready.spec.run.devices)
     threads = choose_threads(devices, ready.spec.run.threads)
-    return Scheduler(ready.paths, ready.weights, devices, threads, ready.spec.run.retries, view)
+    return Scheduler(ready.paths, ready.weights, devices, threads, ready.spec.run.retries, view, stop)
 
 
 def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> None:

@@ -12,6 +12,7 @@
     │   ├── DivergedError        no finite loss was ever seen (never retried)
     │   └── WorkerDied           the process died with the task in hand (retried, then quarantined)
     ├── RunLocked             2  another run is writing into the same folder
+    ├── ManifestError         1  results cannot be recorded (a full disk); what was recorded stands
     └── Interrupted          75  a signal; work is left, run again to go on
 
 Foreign errors (Pillow, YAML, pydantic, torch) are mapped to these at one border each, with ``raise … from``.
@@ -96,6 +97,12 @@ class WorkerDied(TaskError):
 
 class RunLocked(NstError):
     """Another run is writing into the same output folder."""
+
+
+class ManifestError(NstError):
+    """The manifest cannot be written: rendering on would lose work."""
+
+    exit_code = ExitCode.SOME_FAILED
 
 
 class Interrupted(NstError):

@@ -5,6 +5,7 @@ Pillow reads headers here, nothing decodes pixels, and nothing imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -122,8 +123,9 @@ class InputCache:
         """Write the cache, if it has changed and its run folder exists (planning alone makes no folders)."""
         if self._changed and self._file.parent.is_dir():
             rows = {path: [k.size, k.mtime_ns, k.digest, k.width, k.height] for path, k in self._known.items()}
-            write_atomic(self._file, json.dumps(rows).encode())
-            self._changed = False
+            with contextlib.suppress(OSError):  # a cache: planning works in a folder that cannot be written too
+                write_atomic(self._file, json.dumps(rows).encode())
+                self._changed = False
 
     def _look_up(self, path: Path) -> _Known:
         status = path.stat()

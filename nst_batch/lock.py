@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nst_batch.errors import RunLocked
+from nst_batch.errors import RunLocked, UsageError
 from nst_batch.paths import RunPaths
 
 
@@ -19,10 +19,13 @@ def run_lock(paths: RunPaths) -> Iterator[None]:
 
     Raises:
         RunLocked: another process holds it; the message says which.
-        OSError: the folder cannot be written.
+        UsageError: the folder cannot be written.
     """
-    paths.state.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        paths.state.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nst_batch.atomic import sync_folder
+from nst_batch.errors import ManifestError
 from nst_batch.inputs import sha256_of
 from nst_batch.paths import PART_SUFFIX, RunPaths
 from nst_batch.records import Task, TaskResult
@@ -54,20 +55,23 @@ class ManifestWriter:
         """Record ``result`` durably: when this returns, the line outlives a power cut.
 
         Raises:
-            OSError: the line could not be written whole (a full disk); the part is closed, and the next line would
-                go to a new one, so that it is never glued to a torn one.
+            ManifestError: the line could not be written whole (a full disk); the part is closed, and the next line
+                would go to a new one, so that it is never glued to a torn one.
         """
         data = line(task, result)
-        if self._descriptor is None:
-            self._descriptor = self._create()
         try:
+            if self._descriptor is None:
+                self._descriptor = self._create()
             written = os.write(self._descriptor, data)
             if written < len(data):
                 raise OSError(f"only {written} of {len(data)} bytes of a manifest line could be written")
             getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
-        except OSError:
+        except OSError as error:
             self.close()
-            raise
+            raise ManifestError(
+                f"{self._paths.manifest}: a result could not be recorded: {error.strerror or error}",
+                hint="what was recorded stands; make room and run again to go on",
+            ) from error
 
     def close(self) -> None:
         """Close the part; it is never opened for writing again."""

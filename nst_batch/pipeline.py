@@ -4,6 +4,7 @@ what is done. Everything before the first worker; nothing here imports torch unl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -146,7 +147,8 @@ def _download(paths: RunPaths, cache: InputCache, say: Say, *, strict: bool) -> 
         if strict:
             raise
         say(f"weights: {error}")
-        write_atomic(paths.download, json.dumps({"failed": time.time(), "error": str(error)}).encode())
+        with contextlib.suppress(OSError):  # a note for the next run; a folder that cannot be written is not its news
+            write_atomic(paths.download, json.dumps({"failed": time.time(), "error": str(error)}).encode())
         return None
     return vgg_weights.imagenet_weights(cache.digest)
 

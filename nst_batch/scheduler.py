@@ -76,6 +76,7 @@ class Scheduler:
         threads: CPU threads of each worker.
         retries: further tries after a passing failure.
         observer: is told what happens.
+        stop: entered by the caller, so that a signal counts from the program's first moment.
     """
 
     def __init__(
@@ -86,12 +87,14 @@ class Scheduler:
         threads: int,
         retries: int,
         observer: Observer,
+        stop: StopSignals,
     ) -> None:
         self._paths = paths
         self._arguments = WorkerArguments(paths.root, weights, threads)
         self._devices = devices
         self._retries = retries
         self._observer = observer
+        self._signals = stop
         self._manifest = ManifestWriter(paths)
         self._waiting: deque[Job] = deque()
         self._resting: list[tuple[float, int, Job]] = []  # (when to try again, tie-breaker, job)
@@ -107,28 +110,27 @@ class Scheduler:
         Raises:
             UsageError: no worker can work, for example since the weights cannot be loaded.
             WorkerDied: no worker comes up.
-            OSError: the manifest cannot be written; everything recorded so far stands.
+            ManifestError: a result cannot be recorded; everything recorded so far stands.
             KeyboardInterrupt: a second signal came; workers were killed.
         """
         self._enqueue(todo, owned)
         workers: list[WorkerProcess] = []
-        with StopSignals() as signals:
-            try:
-                for slot in range(min(len(self._devices), len(self._waiting))):
-                    workers.append(WorkerProcess(slot, self._devices[slot], self._arguments))
-                while self._unfinished(workers) and not signals.seen:
-                    self._hand_out(workers)
-                    self._listen(workers)
-                    self._observer.tick()
-                if signals.seen:
-                    self._stop(workers)
-            finally:
-                for each in workers:
-                    each.dismiss()
-                for each in workers:
-                    each.bury()
-                self._manifest.close()
-        return Outcome(self._rendered, self._failed, interrupted=bool(signals.seen))
+        try:
+            for slot in range(min(len(self._devices), len(self._waiting))):
+                workers.append(WorkerProcess(slot, self._devices[slot], self._arguments))
+            while self._unfinished(workers) and not self._signals.seen:
+                self._hand_out(workers)
+                self._listen(workers)
+                self._observer.tick()
+            if self._signals.seen:
+                self._stop(workers)
+        finally:
+            for each in workers:
+                each.dismiss()
+            for each in workers:
+                each.bury()
+            self._manifest.close()
+        return Outcome(self._rendered, self._failed, interrupted=bool(self._signals.seen))
 
     def run_inline(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
         """The same in this process, on the first device: for debuggers. A crash is a crash."""
@@ -137,28 +139,27 @@ class Scheduler:
         self._enqueue(todo, owned)
         device, given = self._devices[0], self._arguments
         renderer = Renderer(self._paths, given.weights, device, given.threads)
-        with StopSignals() as signals:
 
-            def on_progress(progress: Progress) -> None:
-                self._observer.progressed(0, progress)
-                self._observer.tick()
-                if signals.seen:
-                    raise Interrupted("told to stop")
+        def on_progress(progress: Progress) -> None:
+            self._observer.progressed(0, progress)
+            self._observer.tick()
+            if self._signals.seen:
+                raise Interrupted("told to stop")
 
-            try:
-                while (self._waiting or self._resting) and not signals.seen:
-                    self._wake()
-                    if not self._waiting:
-                        time.sleep(WAKE_SECONDS)
-                        continue
-                    job = self._waiting.popleft()
-                    self._observer.started(0, device, self._decisions[job.task.output])
-                    self._record(0, job, renderer.render(job, on_progress))
-            except Interrupted:
-                pass
-            finally:
-                self._manifest.close()
-        return Outcome(self._rendered, self._failed, interrupted=bool(signals.seen))
+        try:
+            while (self._waiting or self._resting) and not self._signals.seen:
+                self._wake()
+                if not self._waiting:
+                    time.sleep(WAKE_SECONDS)
+                    continue
+                job = self._waiting.popleft()
+                self._observer.started(0, device, self._decisions[job.task.output])
+                self._record(0, job, renderer.render(job, on_progress))
+        except Interrupted:
+            self._observer.note("stopped in the middle of a picture")
+        finally:
+            self._manifest.close()
+        return Outcome(self._rendered, self._failed, interrupted=bool(self._signals.seen))
 
     def _enqueue(self, todo: Iterable[Decision], owned: frozenset[str]) -> None:
         for decision in hand_out_order(todo):

@@ -177,6 +177,17 @@ def test_a_signal_ends_a_run_that_can_go_on(
     assert run_json(pipeline, "--set", f"transfer.steps={SLOW_STEPS}")["rendered"] == 1
 
 
+def test_a_signal_while_starting_up_counts(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=1)
+    pipeline = runs.write_pipeline(tmp_path, weights)
+    process = start("run", pipeline, "--json")
+    wait_for((tmp_path / "out" / "plan.jsonl").exists, "the run to begin")
+    process.send_signal(signal.SIGTERM)
+    ended = end_of(process)
+    assert ended.code == 75, ended.err
+    assert (ended.json["rendered"], ended.json["todo"]) == (0, 2)
+
+
 def test_a_second_signal_ends_it_now(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=1)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
@@ -245,6 +256,12 @@ def test_weights_that_are_none_end_the_run_before_any_task(pipeline: Path, tmp_p
 def test_a_device_that_is_not_there_is_a_clear_error(pipeline: Path) -> None:
     ended = nst_batch("run", pipeline, "--devices", "cuda:77")
     assert ended.code == 2 and "no cuda:77 on this machine" in ended.err and "it has: cpu" in ended.err
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_clear_error(pipeline: Path) -> None:
+    (pipeline.parent / "file").write_text("not a folder")
+    ended = here("run", pipeline, "--set", "output.dir=file/out")
+    assert ended.code == 2 and "output.dir" in ended.err and "cannot be written" in ended.err
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, weights: Path) -> None:

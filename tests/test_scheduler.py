@@ -13,6 +13,7 @@ from nst_batch.messages import Progress
 from nst_batch.pipeline import Choices, Pipeline, prepare
 from nst_batch.records import TaskResult
 from nst_batch.scheduler import Outcome, Scheduler, hand_out_order
+from nst_batch.signals import StopSignals
 from tests import runs
 
 
@@ -57,7 +58,7 @@ def ready(file: Path, **choices: bool) -> Pipeline:
 
 
 def scheduler(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = ("cpu", "cpu")) -> Scheduler:
-    return Scheduler(pipeline.paths, pipeline.weights, devices, 1, pipeline.spec.run.retries, watcher)
+    return Scheduler(pipeline.paths, pipeline.weights, devices, 1, pipeline.spec.run.retries, watcher, StopSignals())
 
 
 def run(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = ("cpu", "cpu")) -> Outcome:
