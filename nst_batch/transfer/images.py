@@ -72,6 +72,12 @@ def to_tensor(image: Image.Image, width: int, height: int) -> Tensor:
     return values.to(torch.float32).div(255)[None].contiguous()
 
 
+def to_image(image: Tensor) -> Image.Image:
+    """1x3xHxW in [0, 1] as an RGB picture, each value rounded to the nearest of 256."""
+    result: Image.Image = to_pil_image(image[0].detach().to("cpu", torch.float32).mul(255).round().to(torch.uint8))
+    return result
+
+
 def encode(image: Tensor, suffix: str, metadata: Mapping[str, object]) -> bytes:
     """A picture file's bytes.
 
@@ -80,7 +86,7 @@ def encode(image: Tensor, suffix: str, metadata: Mapping[str, object]) -> bytes:
         suffix: ``.png``, ``.jpg``, ``.jpeg``, ``.webp`` or ``.tif``/``.tiff``.
         metadata: what made it, stored as JSON in the file (`PNG` text chunk, else EXIF ImageDescription).
     """
-    picture = to_pil_image(image[0].detach().to("cpu", torch.float32).mul(255).round().to(torch.uint8))
+    picture = to_image(image)
     note, buffer = json.dumps(metadata, sort_keys=True), io.BytesIO()
     if suffix == ".png":
         chunks = PngImagePlugin.PngInfo()

@@ -16,7 +16,7 @@ from nst_batch.errors import DivergedError
 from nst_batch.records import Losses, TransferSettings, Weights
 from nst_batch.sizes import target_size
 from nst_batch.transfer.cache import TensorCache
-from nst_batch.transfer.images import load_picture, to_tensor
+from nst_batch.transfer.images import load_picture, to_image, to_tensor
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.losses import Objective, Targets, gram_matrix
 from nst_batch.transfer.vgg import VGG19
@@ -65,6 +65,8 @@ class Stylizer:
 
     def __init__(self, weights: Weights = EMBEDDED, device: str = "cpu") -> None:
         self.device = torch.device(device)
+        if self.device.type == "cuda":  # fp32 means it: by default cuDNN rounds convolutions' inputs to TF32
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._state = load_state(weights)
         self._embedded = weights.path is None
         self._networks: dict[tuple[str, torch.dtype], VGG19] = {}
@@ -82,12 +84,9 @@ class Stylizer:
             ImageError: a file is not a usable picture.
             DivergedError: no finite loss was seen.
         """
-        from torchvision.transforms.functional import to_pil_image
-
         settings = settings or TransferSettings()
         result = self.transfer(_picture(content), _picture(style), settings, seed=settings.seed)
-        image: Image.Image = to_pil_image(result.image[0].cpu())
-        return image, result.losses
+        return to_image(result.image), result.losses
 
     def transfer(
         self,
