@@ -1,0 +1,92 @@
+"""Imports go one way, and what plans or prints never imports torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import runs
+from tests.runs import REPOSITORY
+
+PACKAGE = REPOSITORY / "nst_batch"
+
+# From the bottom up: a module may import those above it in this list, and no other.
+LAYERS = (
+    *("errors", "records", "messages", "paths", "atomic", "sizes", "presets", "yaml_lines", "mistakes", "inputs"),
+    *("spec", "plan", "manifest", "status"),
+    *("transfer.vgg", "transfer.embedded", "transfer.weights", "transfer.losses", "transfer.lbfgs"),
+    *("transfer.images", "transfer.cache", "transfer.stylize"),
+    *("pipeline", "progress", "signals", "lock", "devices", "worker", "processes", "scheduler", "cli"),
+)
+ALGORITHM_MAY_IMPORT = {"errors", "records", "sizes"}
+
+
+def modules() -> dict[str, Path]:
+    files = [path for path in PACKAGE.rglob("*.py") if not path.name.startswith("__")]
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in files}
+
+
+def imported(path: Path, *, checking: bool = True) -> set[str]:
+    """Modules of the package that a file imports, inside functions too; ``checking``: for type checkers also."""
+    tree = ast.parse(path.read_text())
+    if not checking:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nst_batch":
+            base = (node.module or "").removeprefix("nst_batch").removeprefix(".")
+            for name in node.names:
+                whole = f"{base}.{name.name}".removeprefix(".")
+                found.add(whole if whole in modules() else base)
+    return found - {""}
+
+
+def test_every_module_has_its_place() -> None:
+    assert sorted(modules()) == sorted(LAYERS)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_imports_go_one_way(name: str) -> None:
+    allowed = set(LAYERS[: LAYERS.index(name)])
+    assert imported(modules()[name]) <= allowed, f"{name} imports what is above it"
+    if name.startswith("transfer."):
+        others = {other for other in imported(modules()[name]) if not other.startswith("transfer.")}
+        assert others <= ALGORITHM_MAY_IMPORT, "the algorithm knows tensors and settings only"
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    assert not {"utils", "util", "helpers", "common", "misc"} & {name.split(".")[-1] for name in modules()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--help"], ["run", "--help"], ["presets"], ["presets", "gatys"], ["schema"], ["weights", "path"]),
+        *(["plan", "p"], ["plan", "p", "--json"], ["status", "p"], ["run", "p", "--limit", "0"]),
+    ],
+    ids=" ".join,
+)
+def test_torch_is_not_imported(tmp_path: Path, arguments: list[str]) -> None:
+    runs.make_pictures(tmp_path)
+    file = runs.write_pipeline(tmp_path, tmp_path / "unused", weights__path=str(tmp_path / "content" / "c0.png"))
+    given = [str(file) if argument == "p" else argument for argument in arguments]
+    program = (
+        "import sys; from typer.testing import CliRunner; from nst_batch.cli import app\n"
+        f"result = CliRunner().invoke(app, {given!r}); print(result.exit_code, 'torch' in sys.modules, result.output)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    code, torch, _ = done.stdout.split(" ", 2)
+    assert (code in "01", torch) == (True, "False"), done.stdout + done.stderr
+
+
+def test_torch_would_be_noticed() -> None:
+    """The test above can fail: the same question, after an import that does need torch."""
+    program = "import sys; import nst_batch; nst_batch.Stylizer; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.strip() == "True"

@@ -1,0 +1,121 @@
+"""Pictures are found, digested once, and their headers read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nst_batch import inputs
+from nst_batch.inputs import InputCache, NothingFound, find_pictures
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    for name in ("b.JPG", "a.png", "sub/c.webp", "sub/d.txt", "notes.txt", ".hidden.png", "._a.png"):
+        (root / name).write_bytes(b"x")
+    (root / "folder.jpg").mkdir()
+    (root / "broken.png").symlink_to(root / "nowhere")
+    os.mkfifo(root / "pipe.png")
+    return root
+
+
+def names(pattern: str, base: Path) -> list[str]:
+    return [str(path.relative_to(base)) for path in find_pictures(pattern, base)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("photos", ["photos/a.png", "photos/b.JPG"]),
+        ("photos/", ["photos/a.png", "photos/b.JPG"]),
+        ("photos/*", ["photos/a.png", "photos/b.JPG"]),
+        ("photos/**", ["photos/a.png", "photos/b.JPG", "photos/sub/c.webp"]),
+        ("photos/**/*.webp", ["photos/sub/c.webp"]),
+        ("photos/notes.txt", ["photos/notes.txt"]),
+    ],
+)
+def test_folders_globs_and_files(folder: Path, pattern: str, expected: list[str]) -> None:
+    assert names(pattern, folder.parent) == expected
+
+
+@pytest.mark.parametrize("pattern", ["nowhere", "photos/sub/*.png", "nowhere/*.png"])
+def test_nothing_found_says_where_it_looked(folder: Path, pattern: str) -> None:
+    with pytest.raises(NothingFound, match=r"photos/sub|nowhere"):
+        find_pictures(pattern, folder.parent)
+
+
+def test_names_with_glob_characters_are_taken_literally_first(tmp_path: Path) -> None:
+    (tmp_path / "[1]").mkdir()
+    (tmp_path / "[1]" / "a.png").write_bytes(b"x")
+    assert names("[1]", tmp_path) == ["[1]/a.png"]
+    assert names("[1]/a.png", tmp_path) == ["[1]/a.png"]
+
+
+def test_a_source_is_digest_size_and_upright_header(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png", exif=exif)
+    source = InputCache(tmp_path / "cache").source(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    assert source.digest == hashlib.sha256(data).hexdigest() and source.bytes == len(data)
+    assert (source.width, source.height) == (20, 40)
+
+
+def test_a_file_that_is_no_picture_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("Dear diary")
+    source = InputCache(tmp_path / "cache").source(tmp_path / "a.png")
+    assert (source.width, source.height, source.bytes) == (0, 0, 10)
+
+
+def old(path: Path) -> None:
+    """As if it had been written an hour ago."""
+    then = time.time() - 3600
+    os.utime(path, (then, then))
+
+
+def test_digests_are_remembered_between_runs_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    real = inputs.sha256_of
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(inputs, "sha256_of", counted)
+    picture, file = tmp_path / "a.png", tmp_path / "cache.json"
+    picture.write_bytes(b"one")
+    old(picture)
+    for _ in range(2):
+        cache = InputCache(file)
+        first = cache.digest(picture)
+        cache.save()
+    assert len(read) == 1
+    picture.write_bytes(b"two")
+    assert InputCache(file).digest(picture) != first
+
+
+def test_a_file_that_was_just_written_is_not_remembered(tmp_path: Path) -> None:
+    """Within one tick of the clock it could change again without a trace."""
+    picture, cache = tmp_path / "a.png", InputCache(tmp_path / "cache.json")
+    picture.write_bytes(b"one")
+    before = cache.digest(picture)
+    status = picture.stat()
+    picture.write_bytes(b"two")
+    os.utime(picture, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert cache.digest(picture) != before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": [1]}', b"\xff\xfe"])
+def test_a_damaged_cache_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cache.json").write_bytes(content)
+    (tmp_path / "a.png").write_bytes(b"one")
+    assert InputCache(tmp_path / "cache.json").digest(tmp_path / "a.png") == hashlib.sha256(b"one").hexdigest()

@@ -1,0 +1,228 @@
+"""Lines that outlive crashes, and what they say about each task."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nst_batch import manifest
+from nst_batch.errors import ManifestError
+from nst_batch.manifest import Decision, ManifestWriter, decide, read
+from nst_batch.paths import RunPaths
+from nst_batch.plan import task_id
+from nst_batch.records import Failure, Losses, Source, Task, TaskResult, TransferSettings, Weights
+
+CONTENT, STYLE = Source("photos/c.png", "c" * 64, 10, 64, 48), Source("art/s.png", "d" * 64, 10, 64, 48)
+WEIGHTS = Weights("imagenet", "e" * 64, "vgg.pth")
+LOSSES = Losses(3.0, 1.0, 2.0, {"content": {"conv2_2": 1.0}, "style": {"conv1_1": 2.0}})
+
+
+def task(output: str = "c__s.png", **changes: Any) -> Task:
+    content, style = changes.pop("content", CONTENT), changes.pop("style", STYLE)
+    weights = changes.pop("weights", WEIGHTS)
+    settings = TransferSettings(**changes)
+    return Task(task_id(content, style, settings, weights, ".png"), content, style, settings, weights, output)
+
+
+def done(each: Task, data: bytes = b"picture", finished: str = "2026-01-01T00:00:02") -> TaskResult:
+    digest = hashlib.sha256(data).hexdigest()
+    return TaskResult(each.id, "done", each.output, losses=LOSSES, bytes=len(data), sha256=digest, finished=finished)
+
+
+def failed(each: Task, kind: str = "ImageError", finished: str = "2026-01-01T00:00:01") -> TaskResult:
+    error = Failure(kind, f"{kind} happened", "a hint", transient=kind != "ImageError")
+    return TaskResult(each.id, "failed", each.output, error=error, finished=finished)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    return RunPaths(tmp_path / "run")
+
+
+def write(paths: RunPaths, *results: tuple[Task, TaskResult]) -> Path:
+    writer = ManifestWriter(paths)
+    for each, result in results:
+        writer.append(each, result)
+    writer.close()
+    return max(paths.manifest.iterdir(), key=lambda part: part.stat().st_mtime_ns)
+
+
+def put(paths: RunPaths, each: Task, data: bytes = b"picture") -> None:
+    path = paths.output(each.output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def decision(paths: RunPaths, each: Task, **options: Any) -> Decision:
+    (found,) = decide([each], read(paths), paths, retries=options.pop("retries", 2), **options)
+    return found
+
+
+def test_a_line_has_every_promised_field(paths: RunPaths) -> None:
+    record = json.loads(write(paths, (task(), done(task()))).read_bytes())
+    promised = (
+        "v task status content style settings weights output bytes sha256 losses curve evaluations seconds "
+        "peak_memory_bytes device host attempt started finished versions"
+    )
+    assert set(promised.split()) <= set(record) and "error" not in record
+    assert record["content"] == {"path": "photos/c.png", "digest": "c" * 64}
+    assert set(record["settings"]) == {field.name for field in dataclasses.fields(TransferSettings)}
+    failure = json.loads(write(paths, (task(), failed(task()))).read_bytes())
+    assert {"type", "message", "hint"} <= set(failure["error"])
+
+
+def test_each_line_is_one_write_to_a_part_of_its_own(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+    real = os.write
+
+    def counted(descriptor: int, data: bytes) -> int:
+        writes.append(data)
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    first = write(paths, (task(), done(task())), (task("b.png"), done(task("b.png"))))
+    assert len(writes) == 2 and all(data.endswith(b"\n") and data.count(b"\n") == 1 for data in writes)
+    assert write(paths, (task(), done(task()))) != first
+
+
+def test_no_part_is_made_before_the_first_line(paths: RunPaths) -> None:
+    ManifestWriter(paths).close()
+    assert not paths.manifest.exists()
+
+
+def test_a_full_disk_closes_the_part_and_the_next_line_goes_to_another(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, writer = os.write, ManifestWriter(paths)
+    writer.append(task("a.png"), done(task("a.png")))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:50]))
+    with pytest.raises(ManifestError, match="only 50 of"):
+        writer.append(task("b.png"), done(task("b.png")))
+    monkeypatch.setattr(os, "write", real)
+    writer.append(task("c.png"), done(task("c.png")))
+    writer.close()
+    history = read(paths)
+    assert set(history.rendered) == {"a.png", "c.png"}
+    assert (history.parts, history.lines, history.skipped) == (2, 2, 1)
+
+
+def test_cutting_the_last_line_anywhere_loses_at_most_that_line(paths: RunPaths) -> None:
+    part = write(paths, (task("a.png"), done(task("a.png"))), (task("b.png"), done(task("b.png"))))
+    data = part.read_bytes()
+    start = data.index(b"\n") + 1
+    for length in range(start, len(data) + 1):
+        part.write_bytes(data[:length])
+        history = read(paths)
+        assert "a.png" in history.rendered
+        whole = length >= len(data) - 1
+        assert ("b.png" in history.rendered) == whole
+        assert history.skipped == (0 if whole or length == start else 1)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00" * 100,
+        b"\xff\xfe",
+        b"{}",
+        b"[1]",
+        b"null",
+        b'{"v": 2, "status": "done"}',
+        b'{"v":1,"task":',
+        b"[" * 99999,
+    ],
+)
+def test_what_is_not_a_line_is_skipped_and_counted(paths: RunPaths, garbage: bytes) -> None:
+    part = write(paths, (task(), done(task())))
+    part.write_bytes(garbage + b"\n" + part.read_bytes() + garbage)
+    history = read(paths)
+    assert set(history.rendered) == {"c__s.png"} and history.skipped == 2
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_the_later_of_two_parts_wins_whatever_their_names(paths: RunPaths, names: tuple[str, str]) -> None:
+    old, new = task(steps=1), task(steps=2)
+    for name, each, moment in zip(names, (old, new), ("T1", "T2"), strict=True):
+        write(paths, (each, done(each, finished=moment))).rename(paths.manifest / f"{name}.jsonl")
+    assert read(paths).rendered["c__s.png"].task == new.id
+
+
+def test_done_needs_the_line_and_the_file(paths: RunPaths) -> None:
+    assert (decision(paths, task()).state, decision(paths, task()).reason) == ("todo", "new")
+    write(paths, (task(), done(task())))
+    assert decision(paths, task()).reason == "output missing"
+    put(paths, task(), b"other size")
+    assert decision(paths, task()).reason == "output altered"
+    put(paths, task())
+    assert decision(paths, task()).state == "done"
+    put(paths, task(), b"PICTURE")
+    assert decision(paths, task()).state == "done"
+    assert decision(paths, task(), verify=True).reason == "output altered"
+    assert decision(paths, task(), force=True).reason == "forced"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "detail"),
+    [
+        ({"style_weight": 5.0}, "settings changed", "style_weight: 3000000.0 -> 5.0"),
+        ({"steps": 9, "size": 99}, "settings changed", "size: 512 -> 99, steps: 150 -> 9"),
+        ({"content": dataclasses.replace(CONTENT, digest="9" * 64)}, "input changed", "content c.png"),
+        ({"style": dataclasses.replace(STYLE, digest="9" * 64)}, "input changed", "style s.png"),
+        ({"weights": Weights("random", "8" * 64)}, "weights changed", "now random"),
+    ],
+)
+def test_what_has_changed_is_named(paths: RunPaths, changes: dict[str, Any], reason: str, detail: str) -> None:
+    write(paths, (task(), done(task())))
+    put(paths, task())
+    found = decision(paths, task(**changes))
+    assert (found.state, found.reason, found.detail) == ("todo", reason, detail)
+
+
+def test_going_back_to_old_settings_renders_again(paths: RunPaths) -> None:
+    """The old line is still there, and another picture, of the same size, stands under the name."""
+    old, new = task(steps=1), task(steps=2)
+    write(paths, (old, done(old, finished="T1")), (new, done(new, finished="T2")))
+    put(paths, new)
+    assert decision(paths, new).state == "done"
+    assert decision(paths, old).reason == "settings changed"
+
+
+def test_a_failure_that_cannot_pass_is_given_up_until_asked(paths: RunPaths) -> None:
+    write(paths, (task(), failed(task())))
+    found = decision(paths, task())
+    assert (found.state, found.reason) == ("failed", "failed") and "ImageError happened" in found.detail
+    assert decision(paths, task(), retry_failed=True).state == "todo"
+    assert decision(paths, task(), force=True).reason == "forced"
+
+
+def test_a_failure_that_may_pass_is_tried_as_often_as_told(paths: RunPaths) -> None:
+    for count in (1, 2):
+        write(paths, (task(), failed(task(), "OSError")))
+        found = decision(paths, task(), retries=2)
+        assert (found.state, found.attempts) == ("todo", count) and found.detail.startswith(f"{count} of 3")
+    write(paths, (task(), failed(task(), "OSError")))
+    assert decision(paths, task(), retries=2).state == "failed"
+
+
+def test_two_dead_workers_are_a_quarantine(paths: RunPaths) -> None:
+    write(paths, (task(), failed(task(), "WorkerDied")))
+    assert decision(paths, task(), retries=9).state == "todo"
+    write(paths, (task(), failed(task(), "WorkerDied")))
+    found = decision(paths, task(), retries=9)
+    assert (found.state, found.reason) == ("failed", "quarantined")
+
+
+def test_failures_before_a_success_are_forgotten(paths: RunPaths) -> None:
+    write(paths, (task(), failed(task(), "OSError", finished="T1")), (task(), done(task(), finished="T2")))
+    assert decision(paths, task()).reason == "output missing"
+    assert not read(paths).attempts
+
+
+def test_an_empty_folder_is_an_empty_history(paths: RunPaths) -> None:
+    assert read(paths) == manifest.History()

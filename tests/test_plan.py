@@ -1,0 +1,203 @@
+"""Tasks from specs: which, under what ids, under what names."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nst_batch import plan as plan_module
+from nst_batch.errors import PlanError
+from nst_batch.plan import cost, plan, task_id
+from nst_batch.records import SETTINGS, Source, Task, TransferSettings, Weights
+from nst_batch.spec import load_spec
+from nst_batch.transfer.weights import EMBEDDED
+from tests import runs
+
+FILE = Weights("vgg.pth", "ab" * 32, "vgg.pth")
+
+
+def source(path: Path) -> Source:
+    data = path.read_bytes()
+    return Source(str(path), hashlib.sha256(data).hexdigest(), len(data), 64, 48)
+
+
+def planned(folder: Path, text: str, weights: Weights = FILE) -> tuple[Task, ...]:
+    (folder / "pipeline.yaml").write_text("name: n\n" + text)
+    return plan(load_spec(folder / "pipeline.yaml"), source, weights)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    runs.make_pictures(tmp_path, contents=3, styles=3)
+    return tmp_path
+
+
+def outputs(tasks: tuple[Task, ...]) -> list[str]:
+    return [task.output for task in tasks]
+
+
+BOTH = "content: content\nstyle: style\n"
+
+
+def test_product_and_zip(folder: Path) -> None:
+    assert len(planned(folder, BOTH)) == 9
+    assert outputs(planned(folder, BOTH + "pairs: zip\n")) == ["c0__s0.png", "c1__s1.png", "c2__s2.png"]
+
+
+def test_a_sample_is_stable_when_contents_are_added(folder: Path) -> None:
+    text = BOTH + "pairs: {sample: 2, seed: 1}\n"
+    before = outputs(planned(folder, text))
+    assert len(before) == len(set(before)) == 6
+    runs.save_picture(folder / "content" / "b9.png", seed=9)
+    assert set(before) < set(outputs(planned(folder, text)))
+    drawn = {tuple(outputs(planned(folder, BOTH + f"pairs: {{sample: 1, seed: {seed}}}\n"))) for seed in range(12)}
+    assert len(drawn) > 3
+
+
+def test_explicit_pairs_with_settings_of_their_own_and_a_sweep(folder: Path) -> None:
+    tasks = planned(
+        folder,
+        "pairs:\n  - {content: content/c0.png, style: style, steps: 3}\n"
+        "  - {content: content/c1.png, style: style/s0.png}\n"
+        "sweep: {style_weight: [1e3, 1e4]}\n",
+    )
+    assert len(tasks) == 8 and [task.settings.steps for task in tasks] == [3] * 6 + [150] * 2
+    assert outputs(tasks)[:2] == ["c0__s0__style_weight=1000.png", "c0__s0__style_weight=10000.png"]
+
+
+def test_auto_pooling_is_resolved_by_the_weights(folder: Path) -> None:
+    assert {task.settings.pooling for task in planned(folder, BOTH)} == {"max"}
+    assert {task.settings.pooling for task in planned(folder, BOTH, EMBEDDED)} == {"avg"}
+
+
+def other_value(name: str, value: Any) -> Any:
+    """A valid value for the setting that differs from ``value``."""
+    words = {
+        "fit": "short", "gram_norm": "n", "init": "noise", "pooling": "max", "clamp": "end", "precision": "fp64",
+        "content_layers": ("relu4_2",), "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_2"),
+        "style_layer_weights": (1.0, 2.0, 3.0, 4.0, 5.0),
+    }  # fmt: skip
+    if name in words:
+        return words[name]
+    return not value if isinstance(value, bool) else value + 1
+
+
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_every_setting_is_part_of_the_id(name: str) -> None:
+    settings, picture = TransferSettings(), Source("a.png", "0" * 64, 1)
+    changed = dataclasses.replace(settings, **{name: other_value(name, getattr(settings, name))})
+    ids = {task_id(picture, picture, each, FILE, ".png") for each in (settings, changed)}
+    assert len(ids) == 2 and all(len(identity) == 32 for identity in ids)
+
+
+def test_the_id_is_of_what_changes_pixels_and_nothing_else() -> None:
+    one, other = Source("a.png", "0" * 64, 1, 5, 5), Source("b/c.jpg", "0" * 64, 1)
+    content, settings = Source("a.png", "1" * 64, 1), TransferSettings()
+    same = {task_id(content, picture, settings, FILE, ".png") for picture in (one, other)}
+    assert len(same) == 1
+    differing = {
+        task_id(content, one, settings, FILE, ".png"),
+        task_id(one, content, settings, FILE, ".png"),
+        task_id(content, one, settings, dataclasses.replace(FILE, digest="cd" * 32), ".png"),
+        task_id(content, one, settings, FILE, ".jpg"),
+    }
+    assert len(differing) == 4
+
+
+def test_a_new_algorithm_version_is_a_new_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Source("a.png", "0" * 64, 1)
+    before = task_id(picture, picture, TransferSettings(), FILE, ".png")
+    monkeypatch.setattr(plan_module, "ALGORITHM_VERSION", 10_000)
+    assert task_id(picture, picture, TransferSettings(), FILE, ".png") != before
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "hint"),
+    [
+        ("a.png", "a.jpg", "{content_suffix}"),
+        ("x/a.png", "y/a.png", "{content_folder}"),
+        ("a.png", "A.png", "{task}"),
+        (unicodedata.normalize("NFC", "é.png"), unicodedata.normalize("NFD", "é.png"), "{task}"),
+    ],
+)
+def test_names_that_are_one_file_somewhere_are_refused(tmp_path: Path, first: str, second: str, hint: str) -> None:
+    runs.make_pictures(tmp_path, contents=0, styles=1)
+    for seed, name in enumerate((first, second)):
+        path = tmp_path / "content" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(str(seed).encode())
+    text = "content: content/**\nstyle: style\n"
+    with pytest.raises(PlanError, match="two tasks would write") as caught:
+        planned(tmp_path, text)
+    assert hint in caught.value.hint
+    assert len(set(outputs(planned(tmp_path, text + "output: {name: '{content}_{task}.png'}\n")))) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["../{content}.png", "/tmp/{content}.png", "a/../../{content}.png", "manifest/{content}.png", "state/x.png"]
+)
+def test_names_that_leave_the_folder_are_refused(folder: Path, name: str) -> None:
+    with pytest.raises(PlanError, match=r"output\.name"):
+        planned(folder, f"content: content/c0.png\nstyle: style/s0.png\noutput: {{name: '{name}'}}\n")
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("with space", "with space__s0.png"),
+        ('it\'s "quoted"', 'it\'s "quoted"__s0.png'),
+        ("line\nbreak", "line_break__s0.png"),
+        ("-rf", "-rf__s0.png"),
+        ("🌊", "🌊__s0.png"),
+        ("{style}", "{style}__s0.png"),
+        ("v1.2", "v1.2__s0.png"),
+    ],
+)
+def test_hostile_file_names_give_names_that_work(tmp_path: Path, stem: str, expected: str) -> None:
+    runs.make_pictures(tmp_path, contents=0, styles=1)
+    (tmp_path / "content" / f"{stem}.png").write_bytes(b"x")
+    assert outputs(planned(tmp_path, BOTH)) == [expected]
+
+
+def test_a_name_too_long_for_a_file_system_is_refused(tmp_path: Path) -> None:
+    runs.make_pictures(tmp_path, contents=0, styles=1)
+    (tmp_path / "content" / f"{'x' * 240}.png").write_bytes(b"x")
+    with pytest.raises(PlanError, match="longer than"):
+        planned(tmp_path, BOTH)
+
+
+def conv_operations(layers: int, width: int, height: int) -> float:
+    """Multiply-adds of VGG-19's first convolutions, counted layer by layer."""
+    channels = [64, 64, 128, 128, 256, 256, 256, 256, *[512] * 8]
+    blocks = [0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4]
+    before = [3, *channels]
+    return float(sum(2 * 9 * before[i] * channels[i] * (width * height) / 4 ** blocks[i] for i in range(layers)))
+
+
+@pytest.mark.parametrize(("layer", "layers"), [("conv1_1", 1), ("relu2_1", 3), ("conv5_4", 16)])
+def test_cost_is_three_forward_passes_a_step(layer: str, layers: int) -> None:
+    settings = TransferSettings(size=64, steps=10, content_layers=(layer,), style_layers=(layer,))
+    picture = Source("a.png", "0" * 64, 1, 128, 96)
+    assert cost(picture, settings) == pytest.approx(30 * conv_operations(layers, 64, 48), rel=1e-9)
+    assert cost(dataclasses.replace(picture, width=0, height=0), settings) == 0
+
+
+def test_each_file_is_asked_for_once(folder: Path) -> None:
+    asked: list[Path] = []
+
+    def counting(real: Callable[[Path], Source]) -> Callable[[Path], Source]:
+        def asking(path: Path) -> Source:
+            asked.append(path)
+            return real(path)
+
+        return asking
+
+    (folder / "pipeline.yaml").write_text("name: n\n" + BOTH)
+    plan(load_spec(folder / "pipeline.yaml"), counting(source), FILE)
+    assert len(asked) == len(set(asked)) == 6
