@@ -109,10 +109,15 @@ class InputCache:
     def source(self, path: Path) -> Source:
         """``path`` as a Source; width and height are 0 when the header cannot be read.
 
-        Raises:
-            OSError: the bytes cannot be read.
+        A file whose bytes cannot be read gets a digest of its own, so that its tasks, and no others, fail; once it
+        can be read, it counts as changed.
         """
-        known = self._look_up(path)
+        try:
+            known = self._look_up(path)
+        except OSError:
+            return Source(
+                str(path), hashlib.sha256(f"unreadable {path}".encode(errors="surrogateescape")).hexdigest(), 0
+            )
         return Source(str(path), known.digest, known.size, known.width, known.height)
 
     def digest(self, path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from nst_batch import manifest
 from nst_batch.atomic import write_atomic
-from nst_batch.errors import PlanError, WeightsError
+from nst_batch.errors import WeightsError
 from nst_batch.inputs import InputCache
 from nst_batch.manifest import Decision, History
 from nst_batch.paths import RunPaths
@@ -100,10 +100,7 @@ def prepare(
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
     cache = InputCache(paths.digests)
     weights = find_weights(spec, paths, cache, say, download=download)
-    try:
-        tasks = plan(spec, lambda path: cache.source(Path(os.path.abspath(path))), weights)
-    except OSError as error:
-        raise PlanError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
+    tasks = plan(spec, lambda path: cache.source(Path(os.path.abspath(path))), weights)
     cache.save()
     history = manifest.read(paths)
     decisions = manifest.decide(

@@ -29,7 +29,6 @@ def plan(spec: PipelineSpec, source: Callable[[Path], Source], weights: Weights)
 
     Raises:
         PlanError: two tasks would write one file, or a name leaves the output folder.
-        OSError: an input's bytes cannot be read.
     """
     known: dict[Path, Source] = {}
     points = sweep_points(spec.sweep)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.errors import PlanError, WeightsError
+from nst_batch.errors import ImageError, WeightsError
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare
 from nst_batch.transfer import weights as vgg_weights
+from nst_batch.transfer.images import load_picture
 from tests import runs
 
 
@@ -93,7 +94,8 @@ def test_new_weights_are_new_tasks(file: Path, monkeypatch: pytest.MonkeyPatch) 
     assert {task.settings.pooling for task in after.tasks} == {"max"}
 
 
-def test_an_input_that_cannot_be_read_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_that_cannot_be_read_costs_its_own_tasks_only(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {task.output: task.id for task in ready(file, [], weights="random").tasks}
     real = Path.open
 
     def locked(self: Path, *args: object, **options: object) -> object:
@@ -102,8 +104,10 @@ def test_an_input_that_cannot_be_read_is_named(file: Path, monkeypatch: pytest.M
         return real(self, *args, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", locked)  # the tests may run as root, who may read everything
-    with pytest.raises(PlanError, match=r"c1\.png: cannot be read: Permission denied"):
-        ready(file, [], weights="random")
+    after = {task.output: task.id for task in ready(file, [], weights="random").tasks}
+    assert {output for output in before if before[output] != after[output]} == {"c1__s0.png", "c1__s1.png"}
+    with pytest.raises(ImageError, match=r"c1\.png: may not be read: Permission denied"):
+        load_picture(file.parent / "content" / "c1.png")
 
 
 def test_the_plan_is_written_for_status(file: Path) -> None:

@@ -41,6 +41,8 @@ def load_picture(path: Path, digest: str | None = None) -> Image.Image:
             return _to_rgb(ImageOps.exif_transpose(file))
     except FileNotFoundError as error:
         raise ImageError(f"{path}: the file is gone", hint="it was there when the run was planned") from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: may not be read: {error.strerror}", hint="change its permissions") from error
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not a picture in any format that Pillow reads", hint="remove it, or convert it"
