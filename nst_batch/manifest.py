@@ -260,7 +260,7 @@ def decide(
 
 def _after_failures(task: Task, attempts: Attempts, retries: int, retry_failed: bool) -> Decision:
     message = str(attempts.error.get("message", ""))
-    count = f"{attempts.failed} of {retries + 1}: {message}"
+    count = f"{attempts.failed} of {retries + 1}: {message}" if attempts.transient else message
     if attempts.deaths >= DEATHS_TO_QUARANTINE:
         reason, given_up = "quarantined", True
         count = f"{attempts.deaths} workers died with it: {message}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -38,11 +39,9 @@ class Report:
     def override(self, key: str, text: str) -> None:
         """Put a ``--set`` value into the document's data."""
         place: Place = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
-        try:
+        value: Any = text  # what is not YAML is text as it stands, like {content}.jpg
+        with contextlib.suppress(YamlSyntaxError):
             value = parse(text).data
-        except YamlSyntaxError as error:
-            self._found.append((0, f"--set: {key}: {error}"))
-            return
         at: Any = self._document.data
         for part in place[:-1]:
             at = at.setdefault(part, {}) if isinstance(at, dict) else at[part] if _has(at, part) else None

@@ -17,6 +17,7 @@ from nst_batch.sizes import target_size
 from nst_batch.spec import PipelineSpec, Sample, sweep_points
 
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names need some
+_LONGEST_PART = 90  # bytes of a picture's own name in an output's name, so that two of them fit
 
 
 def plan(spec: PipelineSpec, source: Callable[[Path], Source], weights: Weights) -> tuple[Task, ...]:
@@ -156,9 +157,13 @@ def _name(
 
 
 def _part(text: str) -> str:
-    """A file's stem as a part of a name: no control characters, no separators, not hidden."""
-    clean = "".join("_" if unicodedata.category(c) == "Cc" or c in "/\\" else c for c in text)
-    return clean.lstrip(".") or "_"
+    """A file's stem as a part of a name: no control characters, no separators, not hidden, not too long."""
+    clean = "".join("_" if unicodedata.category(c) == "Cc" or c in "/\\" else c for c in text).lstrip(".")
+    encoded = clean.encode(errors="surrogateescape")
+    if len(encoded) > _LONGEST_PART:
+        digest = hashlib.blake2b(encoded, digest_size=4).hexdigest()
+        clean = f"{encoded[: _LONGEST_PART - 9].decode(errors='ignore')}~{digest}"
+    return clean or "_"
 
 
 def _word(value: Any) -> str:

@@ -113,7 +113,7 @@ class Renderer:
 
 
 def _picture(source: Source) -> Picture:
-    return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest))
+    return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest), source.path)
 
 
 def _metadata(task: Task, stylized: Stylized) -> dict[str, object]:

@@ -165,11 +165,17 @@ def test_hostile_file_names_give_names_that_work(tmp_path: Path, stem: str, expe
     assert outputs(planned(tmp_path, BOTH)) == [expected]
 
 
-def test_a_name_too_long_for_a_file_system_is_refused(tmp_path: Path) -> None:
+def test_long_file_names_are_cut_and_stay_apart(tmp_path: Path) -> None:
     runs.make_pictures(tmp_path, contents=0, styles=1)
-    (tmp_path / "content" / f"{'x' * 240}.png").write_bytes(b"x")
+    for last in "ab":
+        (tmp_path / "content" / f"{'ä' * 120}{last}.png").write_bytes(b"x")
+    found = outputs(planned(tmp_path, BOTH))
+    assert len(set(found)) == 2 and all(len(name.encode()) < 120 for name in found)
+
+
+def test_a_name_too_long_for_a_file_system_is_refused(folder: Path) -> None:
     with pytest.raises(PlanError, match="longer than"):
-        planned(tmp_path, BOTH)
+        planned(folder, f"{BOTH}output: {{name: '{'x' * 240}{{content}}.png'}}\n")
 
 
 def conv_operations(layers: int, width: int, height: int) -> float:

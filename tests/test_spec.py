@@ -158,6 +158,7 @@ def test_content_and_style_are_needed_unless_pairs_name_them(folder: Path) -> No
 def test_set_overrides_the_file_and_is_named_in_mistakes(folder: Path) -> None:
     spec = load(folder, BASE, transfer__size="64", run__devices="[cpu, cpu]", content="content/c1.png")
     assert spec.settings().size == 64 and spec.run.devices == ("cpu", "cpu") and len(spec.content) == 1
+    assert load(folder, BASE, output__name="{style}/{content}.jpg").output.name == "{style}/{content}.jpg"
     assert mistakes(folder, BASE, transfer__sizes="64")[0].startswith("--set: transfer.sizes: unknown field")
     assert mistakes(folder, BASE, transfer__size="x")[0].startswith("--set: transfer.size: should be")
     assert mistakes(folder, BASE, name__x="1")[0].startswith("--set: name.x: there is no such key")

@@ -61,13 +61,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_tensor(image: Image.Image, width: int, height: int) -> Tensor:
-    """1x3xHxW float32 in [0, 1], resized by Lanczos where the size differs.
-
-    Raises:
-        ImageError: a side is shorter than four poolings allow.
-    """
-    if min(width, height) < SMALLEST_SIDE:
-        raise ImageError(f"{width}x{height} px is too small: {SMALLEST_SIDE} px is the least a side can have")
+    """1x3xHxW float32 in [0, 1], resized by Lanczos where the size differs."""
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     values: Tensor = pil_to_tensor(image)  # 3xHxW, 0 to 255

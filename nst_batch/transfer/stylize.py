@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_batch.errors import DivergedError
+from nst_batch.errors import DivergedError, ImageError
 from nst_batch.records import Losses, TransferSettings, Weights
 from nst_batch.sizes import target_size
 from nst_batch.transfer.cache import TensorCache
-from nst_batch.transfer.images import load_picture, to_image, to_tensor
+from nst_batch.transfer.images import SMALLEST_SIDE, load_picture, to_image, to_tensor
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.losses import Objective, Targets, gram_matrix
 from nst_batch.transfer.vgg import VGG19
@@ -46,10 +46,14 @@ class Stylized:
 
 @dataclass(frozen=True)
 class Picture:
-    """An input, decoded only if it is needed: ``key`` tells equal pictures (targets are cached by it)."""
+    """An input, decoded only if it is needed.
+
+    ``key`` tells equal pictures (targets are cached by it), ``name`` is for messages.
+    """
 
     key: str
     load: Callable[[], Image.Image]
+    name: str = "picture"
 
 
 class Stylizer:
@@ -131,7 +135,13 @@ class Stylizer:
 
         def load() -> Tensor:
             image = picture.load()
-            return to_tensor(image, *target_size(*image.size, settings))
+            width, height = target_size(*image.size, settings)
+            if min(width, height) < SMALLEST_SIDE:
+                raise ImageError(
+                    f"{picture.name}: {width}x{height} px at this size; a side needs {SMALLEST_SIDE} px at least",
+                    hint="use a larger transfer.size, or upscale: true",
+                )
+            return to_tensor(image, width, height)
 
         size = (settings.size, settings.fit, settings.upscale)
         return self._cache.get(("pixels", picture.key, size), load)
@@ -242,4 +252,4 @@ def _picture(source: str | Path | Image.Image) -> Picture:
         return Picture(f"{source.mode} {source.size} {digest}", lambda: source.convert("RGB"))
     path = Path(source)
     status = path.stat() if path.exists() else None  # a missing file is load_picture's to report
-    return Picture(f"{path} {status and (status.st_mtime_ns, status.st_size)}", lambda: load_picture(path))
+    return Picture(f"{path} {status and (status.st_mtime_ns, status.st_size)}", lambda: load_picture(path), str(path))

@@ -212,6 +212,13 @@ def test_pooling_auto_follows_the_weights(stylizer: Stylizer, from_file: Stylize
     assert start(from_file, "auto") == start(from_file, "max") != start(from_file, "avg")
 
 
+def test_too_small_a_picture_is_named(stylizer: Stylizer) -> None:
+    thin = Picture("thin", lambda: Image.new("RGB", (200, 30)), name="thin.png")
+    with pytest.raises(ImageError, match=r"thin\.png: 48x7 px") as caught:
+        stylizer.transfer(thin, picture(2), SMALL, seed=0)
+    assert "upscale" in caught.value.hint
+
+
 def test_python_api_takes_files_and_images(stylizer: Stylizer, tmp_path: Path) -> None:
     pattern(40, 30, 1).save(tmp_path / "content.png")
     image, losses = stylizer.stylize(tmp_path / "content.png", pattern(30, 30, 2), TransferSettings(size=32, steps=2))
