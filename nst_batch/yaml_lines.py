@@ -63,7 +63,11 @@ def parse(text: str) -> Document:
     Raises:
         YamlSyntaxError: with the line at which reading stopped.
     """
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlSyntaxError(line, f"the character U+{error.character:04X} cannot be in YAML") from error
     try:
         node = loader.get_single_node()
         document = Document(None)
