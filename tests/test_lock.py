@@ -39,11 +39,13 @@ def test_it_is_free_after_an_error(paths: RunPaths) -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"pid": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"pid": 1}', "x" * 500])
 def test_a_lock_file_with_anything_in_it_still_locks(paths: RunPaths, text: str) -> None:
     paths.state.mkdir(parents=True)
     paths.lock.write_text(text)
     with run_lock(paths):
+        with pytest.raises(RunLocked, match=f"process {os.getpid()} on "), run_lock(paths):
+            pass
         paths.lock.write_text(text)
         with pytest.raises(RunLocked, match="process unknown"), run_lock(paths):
             pass

@@ -303,3 +303,11 @@ def test_a_pairs_own_settings_are_swept_over(folder: Path) -> None:
         "pairs:\n  - {content: content/c0.png, style: style/s0.png, size: 99, steps: 3}\nsweep: {size: [32, 64]}\n",
     )
     assert [(task.settings.size, task.settings.steps) for task in tasks] == [(32, 3), (64, 3)]
+
+
+def test_a_sample_is_the_same_in_another_place(tmp_path: Path) -> None:
+    drawn = []
+    for place in ("here", "there"):
+        runs.make_pictures(tmp_path / place, contents=8, styles=8)
+        drawn.append(outputs(planned(tmp_path / place, BOTH + "pairs: {sample: 2}\n")))
+    assert drawn[0] == drawn[1]
