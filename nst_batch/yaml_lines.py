@@ -42,6 +42,9 @@ class YamlSyntaxError(ValueError):
         self.line = line
 
 
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
     """Says where a value stands that is not what it looks like, such as the date 2024-13-45."""
 
@@ -60,7 +63,11 @@ def parse(text: str) -> Document:
     Raises:
         YamlSyntaxError: with the line at which reading stopped.
     """
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlSyntaxError(line, f"the character U+{error.character:04X} cannot be in YAML") from error
     try:
         node = loader.get_single_node()
         document = Document(None)
@@ -87,6 +94,8 @@ def _walk(node: yaml.Node, place: Place, document: Document, above: tuple[yaml.N
             _walk(item, (*place, position), document, (*above, node))
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                key.tag = _TEXT  # `yes: 2` and `1: x` are keys too, found in no section
             below = (*place, str(key.value))
             if below in document.lines:
                 document.repeated.append((below, key.start_mark.line + 1))

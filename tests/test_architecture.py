@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,29 @@ def test_imports_go_one_way(name: str) -> None:
     if name.startswith("transfer."):
         others = {other for other in imported(modules()[name]) if not other.startswith("transfer.")}
         assert others <= ALGORITHM_MAY_IMPORT, "the algorithm knows tensors and settings only"
+
+
+def test_imports_are_written_as_the_tests_here_read_them() -> None:
+    """``from nst_batch.x import y`` alone; and the package's own names, for notebooks, are not used inside it."""
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.split(".")[0] == "nst_batch" for alias in node.names), name
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{name} has a relative import"
+                if node.module == "nst_batch":
+                    assert {alias.name for alias in node.names} <= {"__version__", *modules()}, name
+
+
+def test_no_import_comes_back_to_where_it_started() -> None:
+    """The package's ``__init__`` included, which everybody below may ask for ``__version__``."""
+    graph = {name: imported(path) for name, path in modules().items()}
+    for name, path in modules().items():
+        if "from nst_batch import __version__" in path.read_text():
+            graph[name] |= {"__init__"}
+    graph["__init__"] = imported(PACKAGE / "__init__.py")
+    assert graph["__init__"] == {"records", "transfer.stylize"}
+    assert set(graphlib.TopologicalSorter(graph).static_order()) == set(graph)
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:

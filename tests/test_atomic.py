@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nst_batch.atomic import TEMPORARY_SUFFIX, remove_temporaries, write_atomic
+from tests.runs import REPOSITORY, files_end_at
 
 
 def test_writes_and_replaces_and_makes_folders(tmp_path: Path) -> None:
@@ -66,7 +70,69 @@ def test_only_our_temporaries_are_removed(tmp_path: Path) -> None:
         tmp_path / "sub" / f".b.png.ba9876543210{TEMPORARY_SUFFIX}",
     ]
     theirs = [tmp_path / "a.png", tmp_path / ".hidden", tmp_path / f"visible{TEMPORARY_SUFFIX}", tmp_path / "x.tmp"]
+    theirs += [tmp_path / f".notes{TEMPORARY_SUFFIX}", tmp_path / f".a.png.0123456789AB{TEMPORARY_SUFFIX}"]
     for path in (*ours, *theirs):
         path.write_bytes(b"x")
     assert remove_temporaries(tmp_path) == 2
     assert all(path.exists() for path in theirs) and not any(path.exists() for path in ours)
+
+
+def test_what_the_disk_cannot_hold_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_atomic(path, b"old")
+    with files_end_at(1000), pytest.raises(OSError, match="too large"):
+        write_atomic(path, b"new" * 1000)
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_killed_writer_leaves_the_old_file_and_a_temporary_that_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_atomic(path, b"old")
+    program = (
+        "import os, pathlib, signal\nfrom nst_batch.atomic import write_atomic\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"write_atomic(pathlib.Path({str(path)!r}), b'new')"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY).returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
+    assert remove_temporaries(tmp_path) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_folder_in_the_way_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_atomic(tmp_path / "a.png", b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 255, "🌊" * 63, "ä" * 127, "-rf", "a\nb", "'\"$(x)", "\udcff\udce9.png"],
+    ids=["255 bytes", "emoji", "accents", "dash", "newline", "quotes", "not UTF-8"],
+)
+def test_any_name_works_and_its_temporary_is_known(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomic(tmp_path / name, b"old")
+
+    def dies(*_: object, **__: object) -> None:
+        raise OSError("here")
+
+    with monkeypatch.context() as patch:  # as in a kill: nothing tidies up
+        patch.setattr(os, "fsync", dies)
+        patch.setattr(Path, "unlink", dies)
+        with pytest.raises(OSError, match="here"):
+            write_atomic(tmp_path / name, b"new")
+    assert remove_temporaries(tmp_path) == 1
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {name: b"old"}
+
+
+def test_links_and_folders_that_look_like_ours_stay(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    name = f".a.png.0123456789ab{TEMPORARY_SUFFIX}"
+    (root / name).mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / name).write_bytes(b"x")
+    (root / "link").symlink_to(elsewhere)
+    (root / f".b.png.0123456789ab{TEMPORARY_SUFFIX}").symlink_to(elsewhere / name)
+    assert remove_temporaries(root) == 0
+    assert (elsewhere / name).exists() and len(list(root.iterdir())) == 3

@@ -329,3 +329,13 @@ def test_weights_commands(weights: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert "a VGG-19" in here("weights", "verify", weights).out
     (tmp_path / "bad.pth").write_bytes(b"PK")
     assert here("weights", "verify", tmp_path / "bad.pth").code == 2
+
+
+def test_names_that_the_terminal_cannot_show_are_printed_all_the_same(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    runs.save_picture(pipeline.parent / "content" / "🌊.png", seed=1)
+    (pipeline.parent / "content" / "🌊.png").rename(pipeline.parent / "content" / "\udcff🌊.png")
+    plan = nst_batch("plan", pipeline)
+    assert plan.code == 0 and "\\udcff\\U0001f30a__s0.png" in plan.out

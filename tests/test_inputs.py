@@ -119,3 +119,52 @@ def test_a_damaged_cache_is_an_empty_one(tmp_path: Path, content: bytes) -> None
     (tmp_path / "cache.json").write_bytes(content)
     (tmp_path / "a.png").write_bytes(b"one")
     assert InputCache(tmp_path / "cache.json").digest(tmp_path / "a.png") == hashlib.sha256(b"one").hexdigest()
+
+
+@pytest.mark.parametrize("pattern", ["c/*.png", "**/*.png", "./c/a.*"])
+def test_glob_characters_of_the_files_own_folder_are_literal(tmp_path: Path, pattern: str) -> None:
+    base = tmp_path / "photos [2024] *"
+    (base / "c").mkdir(parents=True)
+    (base / "c" / "a.png").write_bytes(b"x")
+    assert [path.name for path in find_pictures(pattern, base)] == ["a.png"]
+
+
+def test_a_glob_may_start_at_the_root_or_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.png").write_bytes(b"x")
+    for pattern in (f"{tmp_path}/*.png", "~/*.png", "~/a.png", "~"):
+        assert find_pictures(pattern, Path("/nowhere")) == (tmp_path / "a.png",)
+
+
+def test_nobodys_home_is_nothing_found() -> None:
+    with pytest.raises(NothingFound, match="~no-such-user"):
+        find_pictures("~no-such-user/photos", Path("/"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_upright_for_every_orientation(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    source = InputCache(tmp_path / "cache").source(tmp_path / "a.jpg")
+    assert (source.width, source.height) == ((20, 40) if orientation >= 5 else (40, 20))
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"one")
+    old(picture)
+    (tmp_path / "cache.json").mkdir()
+    cache = InputCache(tmp_path / "cache.json")
+    assert cache.digest(picture) == hashlib.sha256(b"one").hexdigest()
+    cache.save()
+
+
+def test_planning_makes_no_folder_for_the_cache(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"one")
+    old(picture)
+    cache = InputCache(tmp_path / "run" / "state" / "digests.json")
+    cache.digest(picture)
+    cache.save()
+    assert not (tmp_path / "run").exists()

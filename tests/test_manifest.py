@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from nst_batch.manifest import Decision, ManifestWriter, decide, read
 from nst_batch.paths import RunPaths
 from nst_batch.plan import task_id
 from nst_batch.records import Failure, Losses, Source, Task, TaskResult, TransferSettings, Weights
+from tests.runs import files_end_at
 
 CONTENT, STYLE = Source("photos/c.png", "c" * 64, 10, 64, 48), Source("art/s.png", "d" * 64, 10, 64, 48)
 WEIGHTS = Weights("imagenet", "e" * 64, "vgg.pth")
@@ -46,11 +49,14 @@ def paths(tmp_path: Path) -> RunPaths:
 
 
 def write(paths: RunPaths, *results: tuple[Task, TaskResult]) -> Path:
+    """One new part with these lines."""
+    before = set(paths.manifest.glob("*"))
     writer = ManifestWriter(paths)
     for each, result in results:
         writer.append(each, result)
     writer.close()
-    return max(paths.manifest.iterdir(), key=lambda part: part.stat().st_mtime_ns)
+    (part,) = set(paths.manifest.iterdir()) - before
+    return part
 
 
 def put(paths: RunPaths, each: Task, data: bytes = b"picture") -> None:
@@ -226,3 +232,126 @@ def test_failures_before_a_success_are_forgotten(paths: RunPaths) -> None:
 
 def test_an_empty_folder_is_an_empty_history(paths: RunPaths) -> None:
     assert read(paths) == manifest.History()
+
+
+@pytest.mark.parametrize("room", [0, 1, 100], ids=["nothing fits", "a byte fits", "a part fits"])
+def test_a_line_that_the_disk_cuts_is_lost_alone(paths: RunPaths, room: int) -> None:
+    writer = ManifestWriter(paths)
+    writer.append(task("a.png"), done(task("a.png")))
+    (first,) = paths.manifest.iterdir()
+    before = first.read_bytes()
+    with files_end_at(len(before) + room), pytest.raises(ManifestError, match="could not be recorded"):
+        writer.append(task("b.png"), done(task("b.png")))
+    writer.append(task("c.png"), done(task("c.png")))
+    writer.close()
+    assert len(list(paths.manifest.iterdir())) == 2 and first.read_bytes()[: len(before)] == before
+    history = read(paths)
+    assert set(history.rendered) == {"a.png", "c.png"} and history.skipped == bool(room)
+
+
+def test_a_part_of_another_is_never_opened(paths: RunPaths) -> None:
+    class OneName(RunPaths):
+        """Every writer comes to the same name."""
+
+        def new_part(self) -> Path:
+            return self.manifest / "part.jsonl"
+
+    same = OneName(paths.root)
+    before = write(same, (task(), done(task()))).read_bytes()
+    with pytest.raises(ManifestError, match="exists"):
+        write(same, (task(), done(task())))
+    assert (same.manifest / "part.jsonl").read_bytes() == before
+
+
+def test_a_line_is_on_disk_when_append_returns(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    real = os.fdatasync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    part = write(paths, (task(), done(task())), (task("b.png"), done(task("b.png"))))
+    first = part.read_bytes().index(b"\n") + 1
+    assert synced == [first, part.stat().st_size]
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", [], {}], ids=str)
+def test_a_line_whose_fields_have_other_shapes_never_stops_a_reader(paths: RunPaths, value: object) -> None:
+    good = task("good.png", steps=9)
+    part = write(paths, (good, done(good)), (task(), failed(task())))
+    for raw in part.read_bytes().splitlines():
+        record = json.loads(raw)
+        for key in record:
+            odd = json.dumps({**record, "output": "odd.png", key: value}).encode()
+            (paths.manifest / "odd.jsonl").write_bytes(odd)
+            assert "good.png" in read(paths).rendered
+            decision(paths, task("odd.png", steps=7))
+
+
+def test_damage_anywhere_never_stops_a_reader(paths: RunPaths) -> None:
+    """Bit rot, and blocks of zeros as after a power cut."""
+    part = write(paths, *((task(f"{n}.png"), done(task(f"{n}.png"))) for n in range(3)), (task(), failed(task())))
+    whole, numbers = part.read_bytes(), random.Random(0)
+    for _ in range(300):
+        data, start = bytearray(whole), numbers.randrange(len(whole))
+        length = numbers.choice((1, 7, 512))
+        data[start : start + length] = numbers.choice((bytes(length), numbers.randbytes(length)))
+        part.write_bytes(data)
+        history = read(paths)
+        assert history.lines + history.skipped >= 1
+        decide([task(f"{n}.png") for n in range(3)], history, paths, retries=2)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
+def test_failures_count_from_the_last_success_whatever_the_order_of_parts(
+    paths: RunPaths, order: tuple[int, ...]
+) -> None:
+    results = [
+        failed(task(), "OSError", finished="T1"),
+        done(task(), finished="T2"),
+        failed(task(), "OSError", finished="T3"),
+        failed(task(), "ImageError", finished="T4"),
+    ]
+    for name, result in zip(order, results, strict=True):
+        write(paths, (task(), result)).rename(paths.manifest / f"{name}.jsonl")
+    found = decision(paths, task(), retries=5)
+    assert (found.state, found.reason, found.attempts) == ("failed", "failed", 2)
+    assert found.detail == "ImageError happened"
+
+
+def test_another_schema_is_left_alone(paths: RunPaths) -> None:
+    part = write(paths, (task(), done(task())))
+    part.write_bytes(part.read_bytes().replace(b'{"v":1', b'{"v":2'))
+    history = read(paths)
+    assert not history.rendered and (history.lines, history.skipped) == (0, 1)
+
+
+def test_a_quarantined_task_is_tried_when_asked(paths: RunPaths) -> None:
+    write(paths, *[(task(), failed(task(), "WorkerDied"))] * 2)
+    assert decision(paths, task()).detail.startswith("2 workers died with it")
+    found = decision(paths, task(), retry_failed=True)
+    assert (found.state, found.reason) == ("todo", "quarantined")
+
+
+def test_retrying_failures_leaves_alone_what_is_done(paths: RunPaths) -> None:
+    write(paths, (task(), done(task())))
+    put(paths, task())
+    assert decision(paths, task(), retry_failed=True).state == "done"
+    assert decision(paths, task("b.png"), retry_failed=True).reason == "new"
+
+
+def test_outputs_in_folders_are_found(paths: RunPaths) -> None:
+    each = task("a/b/c.png")
+    write(paths, (each, done(each)))
+    put(paths, each)
+    assert decision(paths, each).state == "done"
+    paths.output("a/b/c.png").rename(paths.output("a/c.png"))
+    assert decision(paths, each).reason == "output missing"
+
+
+def test_a_folder_under_the_outputs_name_is_no_output(paths: RunPaths) -> None:
+    write(paths, (task(), done(task())))
+    paths.output("c__s.png").mkdir(parents=True)
+    assert decision(paths, task()).reason == "output missing"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+import os
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -140,7 +144,16 @@ def test_names_that_are_one_file_somewhere_are_refused(tmp_path: Path, first: st
 
 
 @pytest.mark.parametrize(
-    "name", ["../{content}.png", "/tmp/{content}.png", "a/../../{content}.png", "manifest/{content}.png", "state/x.png"]
+    "name",
+    [
+        "../{content}.png",
+        "/tmp/{content}.png",
+        "a/../../{content}.png",
+        "manifest/{content}.png",
+        "state/x.png",
+        "Manifest/x.png",
+        "./state/a/x.png",
+    ],
 )
 def test_names_that_leave_the_folder_are_refused(folder: Path, name: str) -> None:
     with pytest.raises(PlanError, match=r"output\.name"):
@@ -207,3 +220,94 @@ def test_each_file_is_asked_for_once(folder: Path) -> None:
     (folder / "pipeline.yaml").write_text("name: n\n" + BOTH)
     plan(load_spec(folder / "pipeline.yaml"), counting(source), FILE)
     assert len(asked) == len(set(asked)) == 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name", "hint"),
+    [
+        ("a.png", "b.png", "{style}.png", "{content}"),
+        ("a.png", "a.jpg", "{content}.png", "{content_suffix}"),
+        ("a.png", "a.jpg", "{content}{content_suffix}_.png", ""),
+        ("x/a.png", "y/a.png", "{content}.png", "{content_folder}/"),
+        ("x/in/a.png", "y/in/a.png", "{content}.png", "{task}"),
+        ("a\tb.png", "a_b.png", "{content}.png", "{task}"),
+        ("a.png", "A.png", "{content}{sweep}.png", "{task}"),
+    ],
+)
+def test_the_hint_is_a_placeholder_that_helps(tmp_path: Path, first: str, second: str, name: str, hint: str) -> None:
+    runs.make_pictures(tmp_path, contents=0, styles=1)
+    for seed, file in enumerate((first, second)):
+        path = tmp_path / "content" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(str(seed).encode())
+    text = "content: content/**\nstyle: style\noutput: {{name: '{}'}}\n"
+    if hint:
+        with pytest.raises(PlanError) as caught:
+            planned(tmp_path, text.format(name))
+        assert hint in caught.value.hint
+    assert len(planned(tmp_path, text.format(hint + name))) == 2
+
+
+def test_the_same_picture_twice_is_called_that(folder: Path) -> None:
+    text = "pairs:\n  - &pair {content: content/c0.png, style: style/s0.png}\n  - *pair\n"
+    with pytest.raises(PlanError, match="two tasks") as caught:
+        planned(folder, text)
+    assert "ask for it once" in caught.value.hint
+
+
+def test_one_file_under_another_name_and_time_is_the_same_task(folder: Path) -> None:
+    one = "content: content/c0.png\nstyle: style/s0.png\n"
+    (before,) = planned(folder, one)
+    (folder / "elsewhere").mkdir()
+    moved = (folder / "content" / "c0.png").rename(folder / "elsewhere" / "renamed.jpeg")
+    os.utime(moved, (0, 0))
+    (after,) = planned(folder, one.replace("content/c0.png", "elsewhere/renamed.jpeg") + "run: {devices: [cpu, cpu]}\n")
+    assert before.id == after.id and before.output != after.output
+    moved.write_bytes(moved.read_bytes() + b"\0")
+    (changed,) = planned(folder, one.replace("content/c0.png", "elsewhere/renamed.jpeg"))
+    assert changed.id != before.id
+
+
+def test_the_order_of_files_changes_no_id(folder: Path) -> None:
+    lists = [f"content: {each}\nstyle: style\n" for each in ("[content]", "[content/c2.png, content/c1.png, content]")]
+    one, other = ({task.output: task.id for task in planned(folder, text)} for text in lists)
+    assert one == other
+
+
+def test_another_process_gives_the_same_ids(folder: Path) -> None:
+    here = planned(folder, BOTH + "pairs: {sample: 2, seed: 3}\nsweep: {size: [32, 64]}\n", EMBEDDED)
+    command = [sys.executable, "-m", "nst_batch", "plan", str(folder / "pipeline.yaml"), "--json"]
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(runs.REPOSITORY)}
+    done = subprocess.run(
+        [*command, "--set", "weights=random"], capture_output=True, text=True, env=environment, check=True
+    )
+    there = json.loads(done.stdout)["decisions"]
+    assert {(task.id, task.output) for task in here} == {(each["task"], each["output"]) for each in there}
+
+
+def test_names_hold_settings_folders_and_endings(folder: Path) -> None:
+    name = (
+        "{style_folder}/{content_folder}_{content}_{content_suffix}_{size}_{guard}_{style_weight}_{style_layers}.webp"
+    )
+    (only,) = planned(
+        folder,
+        "content: content/c0.png\nstyle: style/s0.png\ntransfer: {style_layers: [relu1_1, relu2_1], size: 64}\n"
+        f"output: {{name: '{name}'}}\n",
+    )
+    assert only.output == "style/content_c0_png_64_on_3e+06_relu1_1+relu2_1.webp"
+
+
+def test_a_pairs_own_settings_are_swept_over(folder: Path) -> None:
+    tasks = planned(
+        folder,
+        "pairs:\n  - {content: content/c0.png, style: style/s0.png, size: 99, steps: 3}\nsweep: {size: [32, 64]}\n",
+    )
+    assert [(task.settings.size, task.settings.steps) for task in tasks] == [(32, 3), (64, 3)]
+
+
+def test_a_sample_is_the_same_in_another_place(tmp_path: Path) -> None:
+    drawn = []
+    for place in ("here", "there"):
+        runs.make_pictures(tmp_path / place, contents=8, styles=8)
+        drawn.append(outputs(planned(tmp_path / place, BOTH + "pairs: {sample: 2}\n")))
+    assert drawn[0] == drawn[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pickle
 from typing import Any
 
 import pytest
 
 from nst_batch.errors import ImageError, SettingsError, WorkerDied
-from nst_batch.records import VGG19_LAYERS, Failure, Source, Task, TransferSettings, Weights, choices
+from nst_batch.records import VGG19_LAYERS, Failure, Source, Task, TransferSettings, Weights, choices, utc_now
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,9 @@ from nst_batch.records import VGG19_LAYERS, Failure, Source, Task, TransferSetti
         ("style_layers", (), "at least one"),
         ("style_layer_weights", (1.0, 2.0), "2 weights for 5"),
         ("pooling", "mean", "valid: auto, max, avg"),
+        ("fit", "longg", "did you mean long"),
+        ("clamp", "", "valid: step, closure, end"),
+        ("style_layer_weights", (1.0, 1.0, 1.0, 1.0, math.nan), "finite"),
     ],
 )
 def test_a_wrong_value_is_refused_and_named(field: str, value: Any, message: str) -> None:
@@ -48,6 +52,8 @@ def test_nothing_to_optimise_is_refused() -> None:
 def test_whole_numbers_are_the_same_as_floats() -> None:
     one, other = TransferSettings(style_weight=1000), TransferSettings(style_weight=1000.0)
     assert one == other and isinstance(one.style_weight, float)
+    one, other = (TransferSettings(style_layer_weights=each) for each in ((1, 2, 3, 4, 5), (1.0, 2.0, 3.0, 4.0, 5.0)))
+    assert repr(one) == repr(other)
 
 
 def test_settings_are_frozen() -> None:
@@ -90,3 +96,13 @@ def test_any_error_becomes_a_failure(error: Exception, transient: bool, hint: st
 def test_choices_guess_only_what_is_near() -> None:
     assert choices("gaty", ["default", "gatys"]) == "did you mean gatys? valid: default, gatys"
     assert choices("zebra", ["default", "gatys"]) == "valid: default, gatys"
+
+
+def test_settings_travel_between_processes() -> None:
+    settings = TransferSettings(style_layers=("relu1_1",), style_weight=5)
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_times_sort_as_text() -> None:
+    times = [utc_now() for _ in range(100)]
+    assert times == sorted(times) and len({len(time) for time in times}) == 1 and times[0].endswith("+00:00")

@@ -206,3 +206,95 @@ def test_the_schema_explains_every_setting() -> None:
     assert set(properties) == {"preset", *SETTINGS}
     assert all(properties[name]["description"] for name in SETTINGS)
     assert properties["steps"]["minimum"] == 1 and "relu4_2" in properties["style_layers"]["items"]["enum"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: 2024-13-45\n", "pipeline.yaml:1: not YAML: '2024-13-45' is not a valid timestamp"),
+        ("content: c\nname: &a [*a]\n", "pipeline.yaml:2: not YAML: an alias stands inside what it names"),
+        ("name: n\ncontent: a\0b\n", "pipeline.yaml:2: not YAML: the character U+0000"),
+        (BASE + "yes: 3\n", "pipeline.yaml:4: yes: unknown field"),
+        (BASE + "7: 3\n", "pipeline.yaml:4: 7: unknown field"),
+        (BASE + "transfer:\n# size: 64\n", "pipeline.yaml:4: transfer: should be keys and values, not None"),
+        (BASE + "sweep:\n  size: 256\n", "pipeline.yaml:5: sweep.size: should be a list, not 256"),
+        (BASE + "sweep:\n  size: []\n", "pipeline.yaml:5: sweep.size: at least one is needed"),
+        (BASE + "pairs:\n  - a\n", "pipeline.yaml:5: pairs[0]: should be keys and values, not 'a'"),
+        (BASE + "transfer: {steps: 1e3}\n", "pipeline.yaml:4: transfer.steps: should be a valid integer"),
+        (BASE + "transfer: {style_weight: .nan}\n", "pipeline.yaml:4: transfer.style_weight: must be finite"),
+        (BASE + "version: 2\n", "pipeline.yaml:4: version: should not be 2; valid: 1"),
+        (f"name: n\nstyle: style\ncontent: {'x' * 300}\n", "pipeline.yaml:3: content[0]: "),
+        ("name: n\nstyle: style\ncontent: ~no-such-user/x\n", "pipeline.yaml:3: content[0]: no home folder is known"),
+        (BASE + "output:\n  dir: ~no-such-user/x\n", "pipeline.yaml:5: output.dir: no home folder is known"),
+        (BASE + f"output:\n  dir: {'x' * 300}\n", "pipeline.yaml:5: output.dir: "),
+        (BASE + "output:\n  dir: content/c0.png\n", "pipeline.yaml:5: output.dir: content/c0.png is a file"),
+        (BASE + f"weights: {{path: {'x' * 300}}}\n", "pipeline.yaml:4: weights.path: "),
+    ],
+)
+def test_a_single_mistake_is_one_line(folder: Path, text: str, expected: str) -> None:
+    (found,) = mistakes(folder, text)
+    assert found.startswith(expected), found
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("{content}_{steps:04d}.png", "{steps} is text as it is"),
+        ("{content!r}.png", "{content} is text as it is"),
+        ("{content:{style}}.png", "{content} is text as it is"),
+        ("{content.stem}.png", "unknown placeholder {content.stem}; did you mean content"),
+        ("{content[0]}.png", "unknown placeholder {content[0]}"),
+        ("{}.png", "unknown placeholder {}"),
+        ("a\\0{content}.png", "control characters"),
+        ("a\\n{content}.png", "control characters"),
+        ("\\uD800{content}.png", "control characters"),
+    ],
+)
+def test_templates_that_give_no_name_are_refused_before_any_work(folder: Path, name: str, expected: str) -> None:
+    (found,) = mistakes(folder, BASE + f'output:\n  name: "{name}"\n')
+    assert found.startswith("pipeline.yaml:5: output.name: ") and expected in found
+
+
+def test_mistakes_of_what_only_set_gives_name_set(folder: Path) -> None:
+    found = mistakes(folder, BASE, transfer__content_weight="0", transfer__style_weight="0")
+    assert found == ["--set: transfer: content_weight and style_weight are both 0: nothing to optimise"]
+    assert all(line.startswith("--set: ") for line in mistakes(folder, BASE, pairs__0__size="1", output__dri="x"))
+
+
+def test_a_repeated_key_is_a_mistake_even_when_both_are_right(folder: Path) -> None:
+    text = "name: n\ncontent: content\nstyle: style\ntransfer:\n  size: 64\n  steps: 3\n  size: 64\nname: n\n"
+    assert mistakes(folder, text) == [
+        "pipeline.yaml:7: transfer.size: given twice",
+        "pipeline.yaml:8: name: given twice",
+    ]
+
+
+@pytest.mark.parametrize("number", ["1e3", "1.0e3", "1E+3", "1000", "1000.0", "1_000"])
+def test_a_number_may_be_written_in_any_way(folder: Path, number: str) -> None:
+    spec = load(folder, BASE + f"transfer: {{style_weight: {number}}}\nsweep: {{content_weight: [{number}]}}\n")
+    assert spec.settings().style_weight == 1000.0 and sweep_points(spec.sweep) == [{"content_weight": 1000.0}]
+
+
+def test_a_sweep_keeps_the_order_written(folder: Path) -> None:
+    spec = load(folder, BASE + "sweep: {steps: [9, 3], size: [64, 32]}\n")
+    assert [(point["size"], point["steps"]) for point in sweep_points(spec.sweep)] in (
+        [(64, 9), (32, 9), (64, 3), (32, 3)],
+        [(64, 9), (64, 3), (32, 9), (32, 3)],
+    )
+
+
+def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
+    """What an editor would underline is what load_spec refuses."""
+    text = BASE + (
+        "version: 1\npairs: product\ntransfer: {preset: gatys, size: 64}\nsweep: {steps: [1, 2]}\nweights: random\n"
+        "output: {dir: out, name: '{content}{style}{sweep}.png'}\nrun: {devices: auto, retries: 1, threads: 2}\n"
+    )
+    spec, schema = load(folder, text), PipelineSpec.model_json_schema()
+    assert schema["additionalProperties"] is False and schema["required"] == ["name"]
+    assert set(schema["properties"]) == spec.model_fields_set
+    for section in ("Transfer", "Sweep", "Output", "Run", "Pair", "Sample", "WeightsFile"):
+        assert schema["$defs"][section]["additionalProperties"] is False
+    assert set(schema["$defs"]["Run"]["properties"]) == spec.run.model_fields_set
+    assert set(schema["$defs"]["Output"]["properties"]) == spec.output.model_fields_set
+    for section in ("Transfer", "Sweep", "Pair"):
+        assert all(schema["$defs"][section]["properties"][name]["description"] for name in SETTINGS)

@@ -1,0 +1,88 @@
+"""A run's state from its folder alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nst_batch.errors import UsageError
+from nst_batch.manifest import ManifestWriter
+from nst_batch.pipeline import Choices, Pipeline, prepare
+from nst_batch.records import Failure, Task, TaskResult
+from nst_batch.status import folder_status
+from tests import runs
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Pipeline:
+    """Four tasks, planned, none of them done."""
+    runs.make_pictures(tmp_path)
+    file = runs.write_pipeline(tmp_path, tmp_path / "unused")
+    found = prepare(file, {"weights": "random"}, Choices(), lambda _: None)
+    found.save_plan()
+    return found
+
+
+def counts(folder: Path) -> tuple[int, int, int, int]:
+    found = folder_status(folder)
+    return found["tasks"], found["done"], found["failed"], found["todo"]
+
+
+def finish(ready: Pipeline, task: Task, *, error: str = "") -> None:
+    """A picture in place and its line, or a line that says why not."""
+    data = b"a picture"
+    result = TaskResult(task.id, "done", task.output, bytes=len(data), finished="T1")
+    if error:
+        result = TaskResult(task.id, "failed", task.output, error=Failure("ImageError", error), finished="T1")
+    else:
+        ready.paths.output(task.output).write_bytes(data)
+    writer = ManifestWriter(ready.paths)
+    writer.append(task, result)
+    writer.close()
+
+
+def test_done_failed_and_left_are_counted(ready: Pipeline) -> None:
+    root = ready.paths.root
+    assert counts(root) == (4, 0, 0, 4)
+    finish(ready, ready.tasks[0])
+    finish(ready, ready.tasks[1], error="truncated")
+    assert counts(root) == (4, 1, 1, 2)
+    assert folder_status(root)["failures"] == {ready.tasks[1].output: "truncated"}
+    assert folder_status(root)["name"] == root.name
+
+
+@pytest.mark.parametrize("damage", [b"", b"another size", None], ids=["empty", "altered", "missing"])
+def test_a_line_without_its_picture_is_not_done(ready: Pipeline, damage: bytes | None) -> None:
+    finish(ready, ready.tasks[0])
+    picture = ready.paths.output(ready.tasks[0].output)
+    if damage is None:
+        picture.unlink()
+    else:
+        picture.write_bytes(damage)
+    assert counts(ready.paths.root) == (4, 0, 0, 4)
+
+
+def test_what_other_settings_made_is_not_done(ready: Pipeline, tmp_path: Path) -> None:
+    finish(ready, ready.tasks[0])
+    changed = {"weights": "random", "transfer.steps": "6"}
+    prepare(tmp_path / "pipeline.yaml", changed, Choices(), lambda _: None).save_plan()
+    assert counts(ready.paths.root) == (4, 0, 0, 4)
+
+
+def test_it_reads_beside_torn_lines_and_writes_nothing(ready: Pipeline) -> None:
+    finish(ready, ready.tasks[0])
+    (part,) = ready.paths.manifest.iterdir()
+    part.write_bytes(part.read_bytes() + b'{"v":1,"ta')
+    before = {path: path.read_bytes() for path in ready.paths.root.rglob("*") if path.is_file()}
+    assert counts(ready.paths.root) == (4, 1, 0, 3)
+    assert {path: path.read_bytes() for path in ready.paths.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("plan", [None, "{", json.dumps({})[:1] + "\n"], ids=["none", "torn", "torn line"])
+def test_a_folder_without_a_run_is_named(tmp_path: Path, plan: str | None) -> None:
+    if plan is not None:
+        (tmp_path / "plan.jsonl").write_text(plan)
+    with pytest.raises(UsageError, match=str(tmp_path)):
+        folder_status(tmp_path)
