@@ -83,6 +83,7 @@ class ManifestWriter:
         folder = self._paths.manifest
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._paths.new_part(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._descriptor = descriptor  # so that ``close`` finds it, whatever happens next
         sync_folder(folder)
         return descriptor
 
@@ -280,12 +281,20 @@ def output_sizes(paths: RunPaths) -> Callable[[str], int | None]:
         if folder not in folders:
             try:
                 with os.scandir(paths.output(folder)) as entries:
-                    folders[folder] = {e.name: e.stat().st_size for e in entries if e.is_file()}
+                    folders[folder] = {e.name: size for e in entries if (size := _size(e)) is not None}
             except OSError:
                 folders[folder] = {}
         return folders[folder].get(name)
 
     return size_of
+
+
+def _size(entry: os.DirEntry[str]) -> int | None:
+    """A file's size; None for what is no file, or has gone since it was listed."""
+    try:
+        return entry.stat().st_size if entry.is_file() else None
+    except OSError:
+        return None
 
 
 def _why_render(

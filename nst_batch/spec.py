@@ -70,7 +70,16 @@ def _setting_type(name: str) -> Any:
     """The pydantic type of one setting: its annotation, its limits, and lists of one written without brackets."""
     schema = Field(json_schema_extra=_setting_schema(name))
     kind: Any = Annotated[_TYPES[name], AfterValidator(partial(_limits, name)), schema]
-    return Annotated[kind, BeforeValidator(_listed)] if isinstance(SETTINGS[name].default, tuple) else kind
+    if isinstance(SETTINGS[name].default, tuple):
+        return Annotated[kind, BeforeValidator(_listed)]
+    return Annotated[kind, BeforeValidator(_no_yes)] if _TYPES[name] in (int, float) else kind
+
+
+def _no_yes(value: Any) -> Any:
+    """pydantic takes true for 1; ``steps: yes`` is a slip."""
+    if isinstance(value, bool):
+        raise ValueError(f"should be a number, not {str(value).lower()}")  # noqa: TRY004 - pydantic collects these
+    return value
 
 
 def _base(info: ValidationInfo) -> Path:
@@ -265,6 +274,12 @@ class PipelineSpec(_Section):
     weights: WeightsChoice = Field(default="auto", description="VGG-19: auto, imagenet, random, or {path: FILE}")
     output: Output = Field(default_factory=Output)
     run: Run = Field(default_factory=Run)
+
+    @field_validator("transfer", "sweep", "output", "run", mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: Any) -> Any:
+        """A section whose lines are all commented out is null in YAML."""
+        return {} if value is None else value
 
     @field_validator("*", mode="after")
     @classmethod

@@ -216,7 +216,6 @@ def test_the_schema_explains_every_setting() -> None:
         ("name: n\ncontent: a\0b\n", "pipeline.yaml:2: not YAML: the character U+0000"),
         (BASE + "yes: 3\n", "pipeline.yaml:4: yes: unknown field"),
         (BASE + "7: 3\n", "pipeline.yaml:4: 7: unknown field"),
-        (BASE + "transfer:\n# size: 64\n", "pipeline.yaml:4: transfer: should be keys and values, not None"),
         (BASE + "sweep:\n  size: 256\n", "pipeline.yaml:5: sweep.size: should be a list, not 256"),
         (BASE + "sweep:\n  size: []\n", "pipeline.yaml:5: sweep.size: at least one is needed"),
         (BASE + "pairs:\n  - a\n", "pipeline.yaml:5: pairs[0]: should be keys and values, not 'a'"),
@@ -298,3 +297,15 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
     assert set(schema["$defs"]["Output"]["properties"]) == spec.output.model_fields_set
     for section in ("Transfer", "Sweep", "Pair"):
         assert all(schema["$defs"][section]["properties"][name]["description"] for name in SETTINGS)
+
+
+def test_a_section_that_is_all_commented_out_is_the_default(folder: Path) -> None:
+    spec = load(folder, BASE + "transfer:\n  # steps: 5\nsweep:\noutput:\nrun:\n")
+    assert spec.settings().steps == 150 and spec.run.retries == 2
+
+
+def test_yes_is_no_number(folder: Path) -> None:
+    assert mistakes(folder, BASE + "transfer: {steps: yes, style_weight: true}\n") == [
+        "pipeline.yaml:4: transfer.steps: should be a number, not true",
+        "pipeline.yaml:4: transfer.style_weight: should be a number, not true",
+    ]
