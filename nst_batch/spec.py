@@ -4,167 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
-import string
-import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     create_model,
     field_validator,
 )
 
 from nst_batch.errors import SettingsError, SpecError
-from nst_batch.inputs import find_pictures, located
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
-from nst_batch.records import SETTINGS, TransferSettings, choices, mistakes
+from nst_batch.records import SETTINGS, TransferSettings
+from nst_batch.spec_values import Devices, ExistingFile, Folder, NameTemplate, Pictures, setting_type
 from nst_batch.yaml_lines import Place, YamlSyntaxError, parse
-
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-NAME_FIELDS = ("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder", "sweep", "task")
-_TYPES = get_type_hints(TransferSettings)
-
-
-# --- types of single values -------------------------------------------------------------------------------------------
-
-
-def _limits(name: str, value: Any) -> Any:
-    """A setting's limits, from its metadata in records.py."""
-    if found := mistakes(name, value):
-        raise ValueError("; ".join(found))
-    return value
-
-
-def _listed(value: Any) -> Any:
-    """One item where a list is asked for is a list of one."""
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-def _setting_schema(name: str) -> dict[str, Any]:
-    """A setting's limits in JSON Schema's words, for editors."""
-    limits, names = SETTINGS[name].metadata, {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
-    words = {names[key]: value for key, value in limits.items() if key in names}
-    if "items" in limits:
-        words["items"] = {"type": "string", "enum": list(limits["items"])}
-    elif words and isinstance(SETTINGS[name].default, tuple):
-        words = {"items": {"type": "number", **words}}
-    return words
-
-
-def _setting_type(name: str) -> Any:
-    """The pydantic type of one setting: its annotation, its limits, and lists of one written without brackets."""
-    schema = Field(json_schema_extra=_setting_schema(name))
-    kind: Any = Annotated[_TYPES[name], AfterValidator(partial(_limits, name)), schema]
-    if isinstance(SETTINGS[name].default, tuple):
-        return Annotated[kind, BeforeValidator(_listed)]
-    return Annotated[kind, BeforeValidator(_no_yes)] if _TYPES[name] in (int, float) else kind
-
-
-def _no_yes(value: Any) -> Any:
-    """pydantic takes true for 1; ``steps: yes`` is a slip."""
-    if isinstance(value, bool):
-        raise ValueError(f"should be a number, not {str(value).lower()}")  # noqa: TRY004 - pydantic collects these
-    return value
-
-
-def _base(info: ValidationInfo) -> Path:
-    """The folder that relative paths start at."""
-    return Path(info.context["base"] if info.context else ".")
-
-
-@contextmanager
-def _as_mistake() -> Iterator[None]:
-    """What the file system refuses (a name too long, a folder that may not be read) is a mistake like others."""
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror}") from error
-
-
-def _pictures(pattern: str, info: ValidationInfo) -> tuple[Path, ...]:
-    """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
-    with _as_mistake():
-        return find_pictures(pattern, _base(info))
-
-
-def _joined(groups: tuple[tuple[Path, ...], ...]) -> tuple[Path, ...]:
-    """All files of all patterns, in the order written, each once."""
-    return tuple(dict.fromkeys(itertools.chain.from_iterable(groups)))
-
-
-if TYPE_CHECKING:
-    Pictures = tuple[Path, ...]
-else:  # patterns in the file, their files after checking
-    Pictures = Annotated[
-        tuple[Annotated[str, AfterValidator(_pictures)], ...],
-        BeforeValidator(_listed),
-        Field(min_length=1),
-        AfterValidator(_joined),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-    ]
-
-
-def _file(path: Path, info: ValidationInfo) -> Path:
-    path = located(path, _base(info))
-    with _as_mistake():
-        if not path.is_file():
-            raise ValueError(f"no such file: {path}")
-    return path
-
-
-def _folder(path: Path, info: ValidationInfo) -> Path:
-    folder = located(path, _base(info))
-    with _as_mistake():
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, not a folder")
-    return folder
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):
-        raise ValueError(f"unknown device {name!r}; valid: auto, or a list of cpu, cuda, cuda:N, mps")
-    return "cuda:0" if name == "cuda" else name
-
-
-def _devices(value: Any) -> Any:
-    return () if value == "auto" else _listed(value)
-
-
-def _name_template(template: str) -> str:
-    """Placeholders must exist, and the ending must be a format that can be written."""
-    try:
-        used = [(field, spec, how) for _, field, spec, how in string.Formatter().parse(template) if field is not None]
-    except ValueError as error:
-        raise ValueError(f"{error}; write {{{{ or }}}} for a brace") from error
-    for field, spec, how in used:
-        if field not in NAME_FIELDS and field not in SETTINGS:
-            raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
-        if spec or how:
-            raise ValueError(f"{{{field}}} is text as it is: ':' and '!' cannot follow its name")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in template):
-        raise ValueError(f"control characters cannot be in a file name: {show(template)}")
-    suffix = Path(template).suffix.lower()
-    if suffix not in OUTPUT_SUFFIXES:
-        raise ValueError(f"must end in one of {', '.join(OUTPUT_SUFFIXES)}, not {suffix or 'nothing'!r}")
-    return template
-
-
-# --- the sections -----------------------------------------------------------------------------------------------------
 
 
 class _Section(BaseModel):
@@ -172,7 +33,7 @@ class _Section(BaseModel):
 
 
 _SETTING_FIELDS: dict[str, Any] = {
-    name: (_setting_type(name), Field(default=item.default, description=item.metadata["doc"]))
+    name: (setting_type(name), Field(default=item.default, description=item.metadata["doc"]))
     for name, item in SETTINGS.items()
 }
 
@@ -215,14 +76,14 @@ class Sample(_Section):
 class WeightsFile(_Section):
     """VGG-19 weights of one's own."""
 
-    path: Annotated[Path, AfterValidator(_file)] = Field(description="state dict in torchvision's format")
+    path: ExistingFile = Field(description="state dict in torchvision's format")
 
 
 class Output(_Section):
     """Where pictures go."""
 
-    dir: Annotated[Path, AfterValidator(_folder)] | None = Field(default=None, description="default: outputs/NAME")
-    name: Annotated[str, AfterValidator(_name_template)] = Field(
+    dir: Folder | None = Field(default=None, description="default: outputs/NAME")
+    name: NameTemplate = Field(
         default="{content}__{style}{sweep}.png", description="file name, relative to dir; its ending is the format"
     )
 
@@ -230,11 +91,7 @@ class Output(_Section):
 class Run(_Section):
     """How tasks are run; nothing here changes a picture's id."""
 
-    devices: Annotated[
-        tuple[Annotated[str, AfterValidator(_device)], ...],
-        BeforeValidator(_devices),
-        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}}]}),
-    ] = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
+    devices: Devices = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
     retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or a passing error")
     threads: int | None = Field(default=None, ge=1, le=1024, description="per CPU worker; default: cores / workers")
 

@@ -18,6 +18,7 @@ PACKAGE = REPOSITORY / "nst_batch"
 # From the bottom up: a module may import those above it in this list, and no other.
 LAYERS = (
     *("errors", "records", "messages", "paths", "atomic", "sizes", "presets", "yaml_lines", "mistakes", "inputs"),
+    "spec_values",
     *("spec", "plan", "manifest", "status"),
     *("transfer.vgg", "transfer.embedded", "transfer.weights", "transfer.losses", "transfer.lbfgs"),
     *("transfer.images", "transfer.cache", "transfer.stylize"),

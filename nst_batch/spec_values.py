@@ -1,0 +1,160 @@
+"""Types of single values in a pipeline file: settings with their limits, pictures that are there, names, devices."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import string
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+from nst_batch.inputs import find_pictures, located
+from nst_batch.mistakes import show
+from nst_batch.records import SETTINGS, TransferSettings, choices, mistakes
+
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+NAME_FIELDS = ("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder", "sweep", "task")
+_TYPES = get_type_hints(TransferSettings)
+
+
+def _limits(name: str, value: Any) -> Any:
+    """A setting's limits, from its metadata in records.py."""
+    if found := mistakes(name, value):
+        raise ValueError("; ".join(found))
+    return value
+
+
+def _listed(value: Any) -> Any:
+    """One item where a list is asked for is a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _setting_schema(name: str) -> dict[str, Any]:
+    """A setting's limits in JSON Schema's words, for editors."""
+    limits, names = SETTINGS[name].metadata, {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum"}
+    words = {names[key]: value for key, value in limits.items() if key in names}
+    if "items" in limits:
+        words["items"] = {"type": "string", "enum": list(limits["items"])}
+    elif words and isinstance(SETTINGS[name].default, tuple):
+        words = {"items": {"type": "number", **words}}
+    return words
+
+
+def setting_type(name: str) -> Any:
+    """The pydantic type of one setting: its annotation, its limits, and lists of one written without brackets."""
+    schema = Field(json_schema_extra=_setting_schema(name))
+    kind: Any = Annotated[_TYPES[name], AfterValidator(partial(_limits, name)), schema]
+    if isinstance(SETTINGS[name].default, tuple):
+        return Annotated[kind, BeforeValidator(_listed)]
+    return Annotated[kind, BeforeValidator(_no_yes)] if _TYPES[name] in (int, float) else kind
+
+
+def _no_yes(value: Any) -> Any:
+    """pydantic takes true for 1; ``steps: yes`` is a slip."""
+    if isinstance(value, bool):
+        raise ValueError(f"should be a number, not {str(value).lower()}")  # noqa: TRY004 - pydantic collects these
+    return value
+
+
+def _base(info: ValidationInfo) -> Path:
+    """The folder that relative paths start at."""
+    return Path(info.context["base"] if info.context else ".")
+
+
+@contextmanager
+def _as_mistake() -> Iterator[None]:
+    """What the file system refuses (a name too long, a folder that may not be read) is a mistake like others."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
+
+
+def _pictures(pattern: str, info: ValidationInfo) -> tuple[Path, ...]:
+    """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
+    with _as_mistake():
+        return find_pictures(pattern, _base(info))
+
+
+def _joined(groups: tuple[tuple[Path, ...], ...]) -> tuple[Path, ...]:
+    """All files of all patterns, in the order written, each once."""
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(groups)))
+
+
+if TYPE_CHECKING:
+    Pictures = tuple[Path, ...]
+else:  # patterns in the file, their files after checking
+    Pictures = Annotated[
+        tuple[Annotated[str, AfterValidator(_pictures)], ...],
+        BeforeValidator(_listed),
+        Field(min_length=1),
+        AfterValidator(_joined),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+    ]
+
+
+def _file(path: Path, info: ValidationInfo) -> Path:
+    path = located(path, _base(info))
+    with _as_mistake():
+        if not path.is_file():
+            raise ValueError(f"no such file: {path}")
+    return path
+
+
+def _folder(path: Path, info: ValidationInfo) -> Path:
+    folder = located(path, _base(info))
+    with _as_mistake():
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, not a folder")
+    return folder
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):
+        raise ValueError(f"unknown device {name!r}; valid: auto, or a list of cpu, cuda, cuda:N, mps")
+    return "cuda:0" if name == "cuda" else name
+
+
+def _devices(value: Any) -> Any:
+    return () if value == "auto" else _listed(value)
+
+
+def _name_template(template: str) -> str:
+    """Placeholders must exist, and the ending must be a format that can be written."""
+    try:
+        used = [(field, spec, how) for _, field, spec, how in string.Formatter().parse(template) if field is not None]
+    except ValueError as error:
+        raise ValueError(f"{error}; write {{{{ or }}}} for a brace") from error
+    for field, spec, how in used:
+        if field not in NAME_FIELDS and field not in SETTINGS:
+            raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
+        if spec or how:
+            raise ValueError(f"{{{field}}} is text as it is: ':' and '!' cannot follow its name")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in template):
+        raise ValueError(f"control characters cannot be in a file name: {show(template)}")
+    suffix = Path(template).suffix.lower()
+    if suffix not in OUTPUT_SUFFIXES:
+        raise ValueError(f"must end in one of {', '.join(OUTPUT_SUFFIXES)}, not {suffix or 'nothing'!r}")
+    return template
+
+
+if TYPE_CHECKING:
+    ExistingFile = Path
+    Folder = Path
+    NameTemplate = str
+    Devices = tuple[str, ...]
+else:
+    ExistingFile = Annotated[Path, AfterValidator(_file)]
+    Folder = Annotated[Path, AfterValidator(_folder)]
+    NameTemplate = Annotated[str, AfterValidator(_name_template)]
+    Devices = Annotated[
+        tuple[Annotated[str, AfterValidator(_device)], ...],
+        BeforeValidator(_devices),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}}]}),
+    ]
