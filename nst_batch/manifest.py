@@ -143,13 +143,6 @@ def read(paths: RunPaths) -> History:
     return history
 
 
-def records(paths: RunPaths) -> Iterable[dict[str, Any]]:
-    """Every whole line, as it is, part after part."""
-    for part in sorted(paths.manifest.glob(f"*{PART_SUFFIX}")):
-        with part.open("rb") as file:
-            yield from (record for raw in file if (record := _parse(raw)) is not None)
-
-
 def _merge(history: History, done: dict[str, str], failed: list[_Failed], lines: Iterable[bytes]) -> None:
     for raw in lines:
         record = _parse(raw)

@@ -32,13 +32,9 @@ def modules() -> dict[str, Path]:
     return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in files}
 
 
-def imported(path: Path, *, checking: bool = True) -> set[str]:
-    """Modules of the package that a file imports, inside functions too; ``checking``: for type checkers also."""
+def imported(path: Path) -> set[str]:
+    """Modules of the package that a file imports, inside functions and for type checkers too."""
     tree = ast.parse(path.read_text())
-    if not checking:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-                node.body = []
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nst_batch":
