@@ -22,8 +22,9 @@ from benchmarks.plain import PlainTransfer
 from nst_batch.presets import PRESETS
 from nst_batch.processes import ALLOCATOR
 from nst_batch.transfer.embedded import embedded_state
-from nst_batch.transfer.losses import Objective, Targets, gram_matrix
-from nst_batch.transfer.stylize import closure
+from nst_batch.transfer.losses import Objective, Targets
+from nst_batch.transfer.optimise import closure
+from nst_batch.transfer.statistics import moments
 from nst_batch.transfer.vgg import VGG19
 
 
@@ -53,9 +54,9 @@ def measure(size: int, rounds: int) -> dict[str, float | int]:
     state, settings = embedded_state(), dataclasses.replace(PRESETS["pytorch-tutorial"], size=size)
     content, style = smooth_noise(size, 0), smooth_noise(size, 1)
     plain = PlainTransfer(state, content, style, settings.style_weight)
-    network = VGG19(state, "max")
+    network = VGG19(state)
     with torch.no_grad():
-        grams = {name: gram_matrix(f) for name, f in network(style, settings.style_layers).items()}
+        grams = {name: moments(f) for name, f in network(style, settings.style_layers).items()}
         objective = Objective(Targets(network(content, settings.content_layers), grams), settings)
     start = smooth_noise(size, 2)
     plain.image = start.clone().requires_grad_(True)

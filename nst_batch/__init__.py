@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nst_batch.records import Losses, TransferSettings
+from nst_batch.records import Losses
+from nst_batch.settings import TransferSettings
 
 if TYPE_CHECKING:
     from nst_batch.transfer.stylize import Stylizer

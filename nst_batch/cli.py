@@ -6,15 +6,15 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nst_batch import __version__
-from nst_batch.errors import ExitCode, NstError, SpecError, UsageError
+from nst_batch.cli_weights import weights_app
+from nst_batch.console import print_json, reports_errors, say
+from nst_batch.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from nst_batch.manifest import Decision
@@ -33,10 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-weights_app = typer.Typer(no_args_is_help=True, help="The ImageNet VGG-19: fetch it, find it, check it.")
 app.add_typer(weights_app, name="weights")
-
-P = ParamSpec("P")
 
 PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
 Place = Annotated[
@@ -49,24 +46,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Verify = Annotated[bool, typer.Option("--verify", help="Compare the SHA-256 of pictures that are there.")]
 Force = Annotated[bool, typer.Option("--force", help="Render everything again.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")]
-
-
-def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
-    """Turn what nst_batch raises into messages on standard error, and a command's return value into its exit code."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = command(*args, **kwargs)
-        except NstError as error:
-            _complain(error)
-            code = error.exit_code
-        except KeyboardInterrupt:
-            _say("ended at once; run the same command again to go on")
-            code = ExitCode.ABORTED
-        raise typer.Exit(int(code or 0))
-
-    return wrapped
 
 
 @app.command()
@@ -97,7 +76,7 @@ def run(
     if devices is not None:
         overrides["run.devices"] = devices if devices == "auto" else f"[{devices}]"
     with StopSignals() as stop:
-        ready = prepare(pipeline, overrides, Choices(verify, force, retry_failed), _say, download=True)
+        ready = prepare(pipeline, overrides, Choices(verify, force, retry_failed), say, download=True)
         _warn_of_broken_lines(ready)
         todo = ready.todo()[:limit]
         outcome = _render(ready, todo, inline, stop) if todo else None
@@ -114,7 +93,7 @@ def run(
     }
     _sum_up(ready, summary, interrupted=bool(stop.seen))
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     if stop.seen and summary["todo"]:
         return ExitCode.RESUBMIT
     return ExitCode.SOME_FAILED if summary["failed"] else ExitCode.DONE
@@ -128,7 +107,7 @@ def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSigna
 
     with run_lock(ready.paths):
         if removed := remove_temporaries(ready.paths.root):
-            _say(f"removed {removed} temporary files of a run that was killed")
+            say(f"removed {removed} temporary files of a run that was killed")
         ready.save_plan()
         with ProgressView(todo, ready.counts()["done"], error_console()) as view:
             view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
@@ -150,16 +129,16 @@ def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> N
     from nst_batch.progress import clock
 
     if summary["rendered"] == 0 and not summary["failed"] and not summary["todo"]:
-        _say(f"nothing to render: all {_tasks(summary['tasks'])} of {ready.spec.name} are done in {ready.paths.root}")
+        say(f"nothing to render: all {_tasks(summary['tasks'])} of {ready.spec.name} are done in {ready.paths.root}")
         return
     parts = [f"{summary['rendered']} rendered", f"{summary['skipped']} done before"]
     parts += [f"{summary['failed']} failed"] if summary["failed"] else []
     parts += [f"{summary['todo']} left"] if summary["todo"] else []
-    _say(f"{ready.spec.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
+    say(f"{ready.spec.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
     if summary["failed"]:
         _list_failures(ready)
     if interrupted and summary["todo"]:
-        _say("interrupted; run the same command again to go on")
+        say("interrupted; run the same command again to go on")
 
 
 def _list_failures(ready: Pipeline) -> None:
@@ -170,10 +149,10 @@ def _list_failures(ready: Pipeline) -> None:
     failed = [(task, attempts[task.id]) for task in ready.tasks if task.id in attempts]
     for task, attempt in failed[:SHOWN]:
         hint = attempt.error.get("hint")
-        _say(f"  failed: {task.output}: {attempt.error.get('message')}" + (f" ({hint})" if hint else ""))
+        say(f"  failed: {task.output}: {attempt.error.get('message')}" + (f" ({hint})" if hint else ""))
     if len(failed) > SHOWN:
-        _say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
-    _say("  `nst-batch run --retry-failed` tries them again")
+        say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
+    say("  `nst-batch run --retry-failed` tries them again")
 
 
 @app.command()
@@ -190,14 +169,14 @@ def plan(
     begun = time.monotonic()
     from nst_batch.pipeline import Choices, prepare
 
-    ready = prepare(pipeline, _overrides(sets), Choices(verify, force, retry_failed), _say)
+    ready = prepare(pipeline, _overrides(sets), Choices(verify, force, retry_failed), say)
     _warn_of_broken_lines(ready)
     if as_json:
         listed = [
             {"task": d.task.id, "output": d.task.output, "state": d.state, "reason": d.reason, "detail": d.detail}
             for d in ready.decisions
         ]
-        _print_json({**_state(ready, begun), "reasons": ready.reasons(), "decisions": listed})
+        print_json({**_state(ready, begun), "reasons": ready.reasons(), "decisions": listed})
         return ExitCode.DONE
     counts = ready.counts()
     print(f"{ready.spec.name}: {_tasks(counts['tasks'])}: {_in_words(counts)}")
@@ -227,13 +206,13 @@ def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Jso
     if place.is_dir():
         report = folder_status(place)
     else:
-        ready = prepare(place, _overrides(sets), Choices(), _say)
+        ready = prepare(place, _overrides(sets), Choices(), say)
         _warn_of_broken_lines(ready)
         failures = {d.task.output: d.detail for d in ready.given_up()}
         report = {"name": ready.spec.name, **ready.counts(), "failures": failures}
     if as_json:
         report = {**report, "rendered": 0, "skipped": report["done"], "seconds": round(time.monotonic() - begun, 3)}
-        _print_json(report)
+        print_json(report)
         return ExitCode.DONE
     print(f"{report['name']}: {_tasks(report['tasks'])}: {_in_words(report)}")
     for output, message in list(report["failures"].items())[:SHOWN]:
@@ -254,7 +233,7 @@ def presets(
     import yaml
 
     from nst_batch.presets import PRESETS
-    from nst_batch.records import choices
+    from nst_batch.settings import choices
 
     if name is None:
         for each in PRESETS:
@@ -262,11 +241,31 @@ def presets(
         return ExitCode.DONE
     if name not in PRESETS:
         raise UsageError(f"no preset {name!r}; {choices(name, PRESETS)}")
-    settings = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in dataclasses.asdict(PRESETS[name]).items()
-    }
+    settings = {key: _plain(value) for key, value in dataclasses.asdict(PRESETS[name]).items()}
     print(yaml.safe_dump({"transfer": {"preset": name, **settings}}, sort_keys=False, default_flow_style=None), end="")
+    return ExitCode.DONE
+
+
+@app.command()
+@reports_errors
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A picture that nst_batch made.", metavar="PICTURE")],
+    as_json: Json = False,
+) -> int:
+    """Show what made a picture: its task, inputs, settings and loss, from the file itself."""
+    import yaml
+
+    from nst_batch.transfer.metadata import read_metadata
+
+    if not file.is_file():
+        raise UsageError(f"no such file: {file}")
+    found = read_metadata(file)
+    if found is None:
+        raise UsageError(f"{file}: nothing of nst_batch's is stored in it", hint="did another program save it again?")
+    if as_json:
+        print_json(found)
+    else:
+        print(yaml.safe_dump(found, sort_keys=False, default_flow_style=None, allow_unicode=True), end="")
     return ExitCode.DONE
 
 
@@ -277,51 +276,6 @@ def schema() -> int:
     from nst_batch.spec import PipelineSpec
 
     print(json.dumps(PipelineSpec.model_json_schema(), indent=2))
-    return ExitCode.DONE
-
-
-@weights_app.command("path")
-@reports_errors
-def weights_path() -> int:
-    """Print where the ImageNet VGG-19 is, or would be."""
-    from nst_batch.transfer.weights import imagenet_path
-
-    path = imagenet_path()
-    print(path)
-    if not path.is_file():
-        _say("not there yet: `nst-batch weights fetch` downloads it")
-        return ExitCode.SOME_FAILED
-    return ExitCode.DONE
-
-
-@weights_app.command("verify")
-@reports_errors
-def weights_verify(
-    file: Annotated[Path | None, typer.Argument(help="A weights file of your own, in torchvision's format.")] = None,
-) -> int:
-    """Check the ImageNet VGG-19's checksum, or that a file holds a VGG-19."""
-    from nst_batch.inputs import sha256_of
-    from nst_batch.transfer import weights as vgg
-
-    if file is not None:
-        found = vgg.file_weights(file, sha256_of)
-        vgg.load_state(found)
-        print(f"{file}: a VGG-19, SHA-256 {found.digest}")
-        return ExitCode.DONE
-    weights = vgg.imagenet_weights(sha256_of)
-    if weights is None:
-        raise UsageError(f"no ImageNet VGG-19 at {vgg.imagenet_path()}", hint=vgg.remedies())
-    print(f"{weights.path}: the ImageNet VGG-19, SHA-256 {weights.digest}")
-    return ExitCode.DONE
-
-
-@weights_app.command("fetch")
-@reports_errors
-def weights_fetch() -> int:
-    """Download the ImageNet VGG-19 (548 MB) into torch's cache, checksum verified."""
-    from nst_batch.transfer.weights import fetch_imagenet
-
-    print(fetch_imagenet())
     return ExitCode.DONE
 
 
@@ -349,6 +303,10 @@ def _overrides(sets: list[str] | None) -> dict[str, str]:
     return pairs
 
 
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _state(ready: Pipeline, begun: float) -> dict[str, Any]:
     counts = ready.counts()
     return {**counts, "rendered": 0, "skipped": counts["done"], "seconds": round(time.monotonic() - begun, 3)}
@@ -356,7 +314,7 @@ def _state(ready: Pipeline, begun: float) -> dict[str, Any]:
 
 def _warn_of_broken_lines(ready: Pipeline) -> None:
     if ready.history.skipped:
-        _say(f"manifest: {ready.history.skipped} broken lines skipped (a crash, or a full disk)")
+        say(f"manifest: {ready.history.skipped} broken lines skipped (a crash, or a full disk)")
 
 
 def _tasks(count: int) -> str:
@@ -365,22 +323,3 @@ def _tasks(count: int) -> str:
 
 def _in_words(counts: dict[str, Any]) -> str:
     return f"{counts['done']} done, {counts['todo']} to do, {counts['failed']} failed"
-
-
-def _complain(error: NstError) -> None:
-    lines = error.mistakes if isinstance(error, SpecError) else [f"error: {error}"]
-    for line in lines:
-        _say(line)
-    if len(lines) > 1:
-        _say(f"{len(lines)} mistakes; nothing was rendered")
-    if error.hint:
-        _say(f"hint: {error.hint}")
-
-
-def _say(text: str) -> None:
-    """To standard error: standard output is for results."""
-    print(text, file=sys.stderr)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value))

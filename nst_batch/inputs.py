@@ -10,11 +10,14 @@ import glob
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nst_batch.atomic import write_atomic
 from nst_batch.records import Source
+
+MASK_ENDING = ".mask.png"
+"""``photo.mask.png`` beside ``photo.jpg`` says which regions of it are which, by colour. It is no picture to render."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 _FRESH_SECONDS = 2.0  # a file changed this lately may change again within one tick of the file system's clock
@@ -75,8 +78,10 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
 
 
 def _is_picture(path: Path) -> bool:
-    """By name and kind only: hidden files (``._x.jpg`` of macOS) and folders called x.jpg are not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    """By name and kind only: hidden files (``._x.jpg`` of macOS), masks, and folders called x.jpg are not."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+        return False
+    return not path.name.lower().endswith(MASK_ENDING) and path.is_file()
 
 
 def _endings() -> str:
@@ -107,17 +112,21 @@ class InputCache:
         self._changed = False
 
     def source(self, path: Path) -> Source:
-        """``path`` as a Source; width and height are 0 when the header cannot be read.
+        """``path`` as a Source, with the mask beside it; width and height are 0 when the header cannot be read.
 
         A file whose bytes cannot be read gets a digest of its own, so that its tasks, and no others, fail; once it
         can be read, it counts as changed.
         """
+        mask = path.with_name(path.stem + MASK_ENDING)
+        mask_source = self._source(mask) if path.name != mask.name and mask.is_file() else None
+        return replace(self._source(path), mask=mask_source)
+
+    def _source(self, path: Path) -> Source:
         try:
             known = self._look_up(path)
         except OSError:
-            return Source(
-                str(path), hashlib.sha256(f"unreadable {path}".encode(errors="surrogateescape")).hexdigest(), 0
-            )
+            unreadable = f"unreadable {path}".encode(errors="surrogateescape")
+            return Source(str(path), hashlib.sha256(unreadable).hexdigest(), 0)
         return Source(str(path), known.digest, known.size, known.width, known.height)
 
     def digest(self, path: Path) -> str:

@@ -19,7 +19,7 @@ from nst_batch.atomic import sync_folder
 from nst_batch.errors import ManifestError
 from nst_batch.inputs import sha256_of
 from nst_batch.paths import PART_SUFFIX, RunPaths
-from nst_batch.records import Task, TaskResult
+from nst_batch.records import Source, Task, TaskResult, Weights
 
 SCHEMA_VERSION = 1
 DEATHS_TO_QUARANTINE = 2
@@ -32,16 +32,36 @@ def line(task: Task, result: TaskResult) -> bytes:
         "v": SCHEMA_VERSION,
         "task": task.id,
         "status": result.status,
-        "content": {"path": task.content.path, "digest": task.content.digest},
-        "style": {"path": task.style.path, "digest": task.style.digest},
+        "content": _source(task.content),
+        "style": _source(task.style),
+        **_unusual(task),
         "settings": dataclasses.asdict(task.settings),
-        "weights": {"name": task.weights.name, "digest": task.weights.digest},
+        "weights": _weights(task.weights),
     }
     rest = dataclasses.asdict(result)
     if result.status == "done":
         del rest["error"]
     record.update((key, value) for key, value in rest.items() if key not in record)
     return json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _source(source: Source) -> dict[str, Any]:
+    mask = {"mask": _source(source.mask)} if source.mask else {}
+    return {"path": source.path, "digest": source.digest, **mask}
+
+
+def _unusual(task: Task) -> dict[str, Any]:
+    """Inputs that most tasks have not: several styles, or styles for regions, and a picture to start from."""
+    found: dict[str, Any] = {}
+    if len(task.styles) > 1 or task.styles[0].region:
+        found["styles"] = [{**_source(s.source), "weight": s.weight, "region": s.region} for s in task.styles]
+    if task.start:
+        found["start"] = _source(task.start)
+    return found
+
+
+def _weights(weights: Weights) -> dict[str, Any]:
+    return {"name": weights.name, "digest": weights.digest, "format": weights.format}
 
 
 class ManifestWriter:
@@ -198,12 +218,22 @@ def _count_attempts(history: History, done: Mapping[str, str], failed: Iterable[
 
 def _inputs(record: Mapping[str, Any]) -> str:
     made_of = {
-        "content": record["content"]["digest"],
-        "style": record["style"]["digest"],
-        "weights": record["weights"]["digest"],
+        "digests": _digests(record),
+        "weights": [record["weights"]["digest"], record["weights"].get("format", "torchvision")],
         "settings": record["settings"],
     }
     return json.dumps(made_of, sort_keys=True)
+
+
+def _digests(record: Mapping[str, Any]) -> dict[str, str]:
+    """Every input file of a record, by its part in it."""
+    styles = {f"style {place}": style for place, style in enumerate(record.get("styles", [])[1:], 2)}
+    sources = {"content": record["content"], "style": record["style"], **styles}
+    if "start" in record:
+        sources["start"] = record["start"]
+    masks = {f"mask of {part}": source["mask"] for part, source in sources.items() if source.get("mask")}
+    shares = {f"share of style {n}": f"{s['weight']} {s['region']}" for n, s in enumerate(record.get("styles", []), 1)}
+    return {**{part: source["digest"] for part, source in {**sources, **masks}.items()}, **shares}
 
 
 @dataclass(frozen=True)
@@ -309,14 +339,12 @@ def _why_render(
 
 
 def _what_changed(task: Task, before: Mapping[str, Any]) -> tuple[str, str]:
-    inputs = [
-        f"{kind} {Path(source.path).name}"
-        for kind, source in (("content", task.content), ("style", task.style))
-        if source.digest != before[kind]
-    ]
+    record = {"content": _source(task.content), "style": _source(task.style), **_unusual(task)}
+    after, earlier = _digests(record), before["digests"]
+    inputs = [_called(part, task) for part in {**after, **earlier} if after.get(part) != earlier.get(part)]
     if inputs:
         return "input changed", ", ".join(inputs)
-    if task.weights.digest != before["weights"]:
+    if [task.weights.digest, task.weights.format] != before["weights"]:
         return "weights changed", f"now {task.weights.name}"
     now = json.loads(json.dumps(dataclasses.asdict(task.settings)))
     then = before["settings"]
@@ -327,4 +355,10 @@ def _what_changed(task: Task, before: Mapping[str, Any]) -> tuple[str, str]:
     ]
     if fields:
         return "settings changed", ", ".join(fields)
-    return "algorithm changed", "a newer nst_batch renders these settings otherwise"
+    return "algorithm changed", "another format, or a newer nst_batch, renders these settings otherwise"
+
+
+def _called(part: str, task: Task) -> str:
+    """An input for people: ``style monet.jpg``, or ``mask of content``."""
+    source = {"content": task.content, "style": task.style}.get(part)
+    return f"{part} {Path(source.path).name}" if source else part

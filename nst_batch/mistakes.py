@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nst_batch.records import choices
+from nst_batch.settings import choices
 from nst_batch.yaml_lines import Document, Place, YamlSyntaxError, parse
 
 

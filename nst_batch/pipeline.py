@@ -118,7 +118,7 @@ def find_weights(spec: PipelineSpec, paths: RunPaths, cache: InputCache, say: Sa
     """
     choice = spec.weights
     if isinstance(choice, WeightsFile):
-        return vgg_weights.file_weights(Path(os.path.abspath(choice.path)), cache.digest)
+        return vgg_weights.file_weights(Path(os.path.abspath(choice.path)), cache.digest, choice.format)
     if choice == "random":
         return vgg_weights.EMBEDDED
     found = vgg_weights.imagenet_weights(cache.digest)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import random
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nst_batch.errors import PlanError
-from nst_batch.records import ALGORITHM_VERSION, CONV_LAYERS, Source, Task, TransferSettings, Weights
-from nst_batch.sizes import target_size
+from nst_batch.records import ALGORITHM_VERSION, OutputFormat, Source, Style, Task, Weights
+from nst_batch.settings import CONV_LAYERS, FROM_FILE, INIT_WORDS, TransferSettings
+from nst_batch.sizes import stages
 from nst_batch.spec import PipelineSpec, Sample, sweep_points
 
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names need some
 _LONGEST_PART = 90  # bytes of a picture's own name in an output's name, so that two of them fit
 
@@ -31,19 +34,62 @@ def plan(spec: PipelineSpec, source: Callable[[Path], Source], weights: Weights)
     Raises:
         PlanError: two tasks would write one file, or a name leaves the output folder.
     """
-    known: dict[Path, Source] = {}
+    planner = _Planner(spec, functools.cache(source), weights)
+    tasks = []
     points = sweep_points(spec.sweep)
     base = spec.settings()
-    tasks = []
-    for content, style, overrides in _pairs(spec):
-        for path in (content, style):
-            if path not in known:
-                known[path] = source(path)
+    for pair in _pairs(spec):
         for point in points:
-            settings = resolve(dataclasses.replace(base, **{**overrides, **point}), weights)
-            tasks.append(_task(spec, known[content], known[style], settings, point, weights))
+            settings = resolve(dataclasses.replace(base, **{**pair.overrides, **point}), weights)
+            tasks.append(planner.task(pair, settings, point))
     _refuse_collisions(tasks, spec.output.name)
     return tuple(tasks)
+
+
+class _Share(NamedTuple):
+    """A style's file, and its part in the picture."""
+
+    path: Path
+    weight: float = 1.0
+    region: str = ""
+
+
+class _Pair(NamedTuple):
+    """A content, the styles it gets in one picture, and settings of this pair alone."""
+
+    content: Path
+    styles: tuple[_Share, ...]
+    overrides: Mapping[str, Any] = {}
+
+
+class _Planner:
+    """Makes tasks, given what is the same for all of them."""
+
+    def __init__(self, spec: PipelineSpec, source: Callable[[Path], Source], weights: Weights) -> None:
+        self._name = spec.output.name
+        self._format = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
+        self._source = source
+        self._weights = weights
+
+    def task(self, pair: _Pair, settings: TransferSettings, point: dict[str, Any]) -> Task:
+        """The task of a pair at one point of the sweep."""
+        content = self._masked(pair.content, settings)
+        styles = tuple(Style(self._masked(path, settings), weight, region) for path, weight, region in pair.styles)
+        if len(styles) == 1 and not styles[0].region:
+            styles = (Style(styles[0].source),)  # alone, a weight changes nothing
+        names = _names(content, styles, settings, point)
+        start = None
+        if settings.init not in INIT_WORDS:
+            start = dataclasses.replace(self._source(Path(settings.init.format_map(names))), mask=None)
+            settings = dataclasses.replace(settings, init=FROM_FILE)
+        identity = task_id(content, styles, settings, self._weights, self._format, start)
+        output = _name(self._name, {**names, "task": identity[:12]})
+        expense = cost(content, settings)
+        return Task(identity, content, styles, settings, self._weights, output, self._format, start, expense)
+
+    def _masked(self, path: Path, settings: TransferSettings) -> Source:
+        found = self._source(path)
+        return found if settings.masks else dataclasses.replace(found, mask=None)
 
 
 def resolve(settings: TransferSettings, weights: Weights) -> TransferSettings:
@@ -54,27 +100,39 @@ def resolve(settings: TransferSettings, weights: Weights) -> TransferSettings:
     return settings
 
 
-def task_id(content: Source, style: Source, settings: TransferSettings, weights: Weights, suffix: str) -> str:
+def task_id(
+    content: Source,
+    styles: Sequence[Style],
+    settings: TransferSettings,
+    weights: Weights,
+    format: OutputFormat = OutputFormat(),  # noqa: B008 - frozen
+    start: Source | None = None,
+) -> str:
     """blake2b of the canonical JSON of all that changes pixels: not paths, devices or worker counts."""
     made_of = {
         "algorithm": ALGORITHM_VERSION,
-        "content": content.digest,
-        "style": style.digest,
+        "content": _digests(content),
+        "style": [[*_digests(style.source), style.weight, style.region] for style in styles],
+        "start": start.digest if start else None,
         "settings": dataclasses.asdict(settings),
-        "weights": weights.digest,
-        "format": suffix,
+        "weights": [weights.digest, weights.format],
+        "format": [format.suffix, format.bits, format.quality if format.suffix in LOSSY_SUFFIXES else None],
     }
     canonical = json.dumps(made_of, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def _digests(source: Source) -> list[str | None]:
+    return [source.digest, source.mask.digest if source.mask else None]
 
 
 def cost(source: Source, settings: TransferSettings) -> float:
     """Floating-point operations of a transfer, about: VGG forward, and twice that backward, at every step."""
     if not source.width:
         return 0.0
-    width, height = target_size(source.width, source.height, settings)
     depth = max(_depth(layer) for layer in (*settings.content_layers, *settings.style_layers))
-    return 3.0 * settings.steps * width * height * _FORWARD[depth]
+    pixels = sum(stage.steps * stage.width * stage.height for stage in stages(source.width, source.height, settings))
+    return 3.0 * pixels * _FORWARD[depth]
 
 
 def _depth(layer: str) -> int:
@@ -96,56 +154,49 @@ def _forward_operations() -> list[float]:
 _FORWARD = _forward_operations()
 
 
-def _pairs(spec: PipelineSpec) -> Iterator[tuple[Path, Path, dict[str, Any]]]:
-    """(content, style, overrides) in the file's order."""
+def _pairs(spec: PipelineSpec) -> Iterator[_Pair]:
+    """In the file's order."""
     if isinstance(spec.pairs, tuple):
         for pair in spec.pairs:
-            yield from ((c, s, pair.overrides()) for c in pair.content for s in pair.style)
+            together = tuple(_Share(style.path, style.weight, style.region) for style in pair.styles)
+            groups = [together] if together else [(_Share(style),) for style in pair.style]
+            yield from (_Pair(content, styles, pair.overrides()) for content in pair.content for styles in groups)
     elif spec.pairs == "zip":
-        yield from ((c, s, {}) for c, s in zip(spec.content, spec.style, strict=True))
+        yield from (_Pair(c, (_Share(s),)) for c, s in zip(spec.content, spec.style, strict=True))
     elif isinstance(spec.pairs, Sample):
         yield from _sampled(spec, spec.pairs)
     else:
-        yield from ((c, s, {}) for c in spec.content for s in spec.style)
+        yield from (_Pair(c, (_Share(s),)) for c in spec.content for s in spec.style)
 
 
-def _sampled(spec: PipelineSpec, sample: Sample) -> Iterator[tuple[Path, Path, dict[str, Any]]]:
+def _sampled(spec: PipelineSpec, sample: Sample) -> Iterator[_Pair]:
     """Each content draws by its own name, so that adding contents does not change what others drew."""
     for content in spec.content:
         drawn = random.Random(f"{sample.seed}/{content.name}").sample(range(len(spec.style)), sample.sample)
-        yield from ((content, spec.style[index], {}) for index in sorted(drawn))
+        yield from (_Pair(content, (_Share(spec.style[index]),)) for index in sorted(drawn))
 
 
-def _task(
-    spec: PipelineSpec,
-    content: Source,
-    style: Source,
-    settings: TransferSettings,
-    point: dict[str, Any],
-    weights: Weights,
-) -> Task:
-    suffix = Path(spec.output.name).suffix.lower()
-    identity = task_id(content, style, settings, weights, suffix)
-    output = _name(spec.output.name, Path(content.path), Path(style.path), settings, point, identity)
-    return Task(identity, content, style, settings, weights, output, cost(content, settings))
+def _names(
+    content: Source, styles: Sequence[Style], settings: TransferSettings, point: dict[str, Any]
+) -> dict[str, str]:
+    """What placeholders in ``output.name`` and ``init`` stand for."""
+    names = {name: _word(value) for name, value in dataclasses.asdict(settings).items()}
+    one, many = Path(content.path), [Path(style.source.path) for style in styles]
+    return {
+        **names,
+        "content": _part(one.stem),
+        "style": _part("+".join(path.stem for path in many)),
+        "content_suffix": one.suffix[1:],
+        "style_suffix": many[0].suffix[1:],
+        "content_folder": _part(one.parent.name),
+        "style_folder": _part(many[0].parent.name),
+        "sweep": "".join(f"__{name}={_word(value)}" for name, value in point.items()),
+    }
 
 
-def _name(
-    template: str, content: Path, style: Path, settings: TransferSettings, point: dict[str, Any], identity: str
-) -> str:
+def _name(template: str, names: dict[str, str]) -> str:
     """The output's name, relative to the run folder; refused when it would leave it or cannot be a file's name."""
-    values = {name: _word(value) for name, value in dataclasses.asdict(settings).items()}
-    values.update(
-        content=_part(content.stem),
-        style=_part(style.stem),
-        content_suffix=content.suffix[1:],
-        style_suffix=style.suffix[1:],
-        content_folder=_part(content.parent.name),
-        style_folder=_part(style.parent.name),
-        sweep="".join(f"__{name}={_word(value)}" for name, value in point.items()),
-        task=identity[:12],
-    )
-    output = template.format_map(values)
+    output = template.format_map(names)
     path = PurePosixPath(output)
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise PlanError(f"output.name: {output!r} leaves the output folder", hint="use names without '..' or '/' first")
@@ -153,7 +204,7 @@ def _name(
         raise PlanError(f"output.name: {output!r} is in a folder that nst_batch keeps for itself")
     if any(len(part.encode(errors="surrogateescape")) > _LONGEST_NAME for part in path.parts):
         raise PlanError(f"output.name: longer than {_LONGEST_NAME} bytes: {output!r}", hint="use {task} in output.name")
-    return str(path)
+    return output
 
 
 def _part(text: str) -> str:
@@ -168,11 +219,13 @@ def _part(text: str) -> str:
 
 def _word(value: Any) -> str:
     """A setting's value inside a file name."""
+    if isinstance(value, dict):
+        return "+".join(_word(item) for item in value.values())
     if isinstance(value, tuple):
         return "+".join(_word(item) for item in value)
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else _part(str(value).replace("/", "-"))
 
 
 def _refuse_collisions(tasks: list[Task], template: str) -> None:
@@ -189,7 +242,7 @@ def _refuse_collisions(tasks: list[Task], template: str) -> None:
 
 
 def _made_of(task: Task) -> str:
-    return f"{task.content.path} x {task.style.path}"
+    return " x ".join([task.content.path, "+".join(style.source.path for style in task.styles)])
 
 
 def _folded(name: str) -> str:

@@ -23,8 +23,8 @@ from pydantic import (
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
-from nst_batch.records import SETTINGS, TransferSettings
-from nst_batch.spec_values import Devices, ExistingFile, Folder, NameTemplate, Pictures, setting_type
+from nst_batch.settings import SETTINGS, TransferSettings
+from nst_batch.spec_values import Devices, ExistingFile, Folder, NameTemplate, Pictures, RegionColor, setting_type
 from nst_batch.yaml_lines import Place, YamlSyntaxError, parse
 
 
@@ -50,11 +50,20 @@ class _TransferBase(_Overrides):
     preset: Literal[tuple(PRESETS)] = Field(default="default", description="settings to start from")  # type: ignore[valid-type]
 
 
+class StyleShare(_Section):
+    """One of several styles of a picture."""
+
+    path: ExistingFile
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="its share, against the others'")
+    region: RegionColor = Field(default="", description="#rrggbb of the content's mask; all of the picture without it")
+
+
 class PairBase(_Overrides):
     """An explicit pair: its pictures, and settings for it alone."""
 
     content: Pictures
-    style: Pictures
+    style: Pictures = Field(default=(), description="each gives a picture of its own")
+    styles: tuple[StyleShare, ...] = Field(default=(), description="several styles in one picture")
 
 
 Transfer = create_model("Transfer", __base__=_TransferBase, **_SETTING_FIELDS)
@@ -76,7 +85,10 @@ class Sample(_Section):
 class WeightsFile(_Section):
     """VGG-19 weights of one's own."""
 
-    path: ExistingFile = Field(description="state dict in torchvision's format")
+    path: ExistingFile = Field(description="state dict, with torchvision's names (features.0) or Gatys' (conv1_1)")
+    format: Literal["torchvision", "caffe"] = Field(
+        default="torchvision", description="trained on RGB in [0, 1], normalised; or on BGR, 0 to 255, minus the mean"
+    )
 
 
 class Output(_Section):
@@ -86,6 +98,8 @@ class Output(_Section):
     name: NameTemplate = Field(
         default="{content}__{style}{sweep}.png", description="file name, relative to dir; its ending is the format"
     )
+    bits: Literal[8, 16] = Field(default=8, description="a channel; 16 for PNG and TIFF")
+    quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
 
 
 class Run(_Section):
@@ -232,6 +246,16 @@ def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple
         yield ("pairs",), f"zip needs as many styles as contents, not {counts['content']} and {counts['style']}"
     if isinstance(pairs, Sample) and pairs.sample > counts.get("style", pairs.sample):
         yield ("pairs", "sample"), f"{pairs.sample} styles for each content, but there are only {counts['style']}"
+    if isinstance(pairs, tuple):
+        for place, pair in enumerate(pairs):
+            if bool(pair.style) == bool(pair.styles):
+                yield (
+                    ("pairs", place),
+                    "needs either style (a picture for each) or styles (several in one picture)",
+                )
+    output = valid.get("output", Output())
+    if output.bits == 16 and not output.name.lower().endswith((".png", ".tif", ".tiff")):
+        yield ("output", "bits"), "16 bits are for PNG and TIFF; end output.name in .png or .tif"
     yield from _settings_disagree(data, valid, pairs)
 
 
@@ -264,6 +288,8 @@ def _fields_at(place: Place) -> list[str]:
     }  # fmt: skip
     if not place:
         return list(PipelineSpec.model_fields)
+    if "styles" in place:
+        return list(StyleShare.model_fields)
     if place[0] == "pairs":
         return list(Pair.model_fields if "<list>" in place else Sample.model_fields)
     return list(sections[str(place[0])].model_fields)

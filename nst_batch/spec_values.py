@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 
 from nst_batch.inputs import find_pictures, located
 from nst_batch.mistakes import show
-from nst_batch.records import SETTINGS, TransferSettings, choices, mistakes
+from nst_batch.settings import INIT_WORDS, SETTINGS, TYPES, choices, is_list, mistakes, words_of
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 NAME_FIELDS = ("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder", "sweep", "task")
-_TYPES = get_type_hints(TransferSettings)
 
 
 def _limits(name: str, value: Any) -> Any:
@@ -30,9 +29,19 @@ def _limits(name: str, value: Any) -> Any:
     return value
 
 
-def _listed(value: Any) -> Any:
-    """One item where a list is asked for is a list of one."""
-    return value if isinstance(value, list | tuple) else (value,)
+def _listed(value: Any, words: bool = False) -> Any:
+    """One item where a list is asked for is a list of one; but for a word, where ``words`` may stand instead."""
+    return value if isinstance(value, list | tuple) or (words and isinstance(value, str)) else (value,)
+
+
+def _word_or_list(kind: Any) -> Any:
+    """A union of a list and words, told apart by what is written, so that mistakes speak of that alone."""
+    lists = [part for part in get_args(kind) if get_origin(part) is tuple]
+    words = [part for part in get_args(kind) if get_origin(part) is not tuple]
+    return Annotated[
+        Annotated[words[0], Tag("<word>")] | Annotated[lists[0], Tag("<list>")],
+        Discriminator(lambda value: "<word>" if isinstance(value, str) else "<list>"),
+    ]
 
 
 def _setting_schema(name: str) -> dict[str, Any]:
@@ -41,7 +50,7 @@ def _setting_schema(name: str) -> dict[str, Any]:
     words = {names[key]: value for key, value in limits.items() if key in names}
     if "items" in limits:
         words["items"] = {"type": "string", "enum": list(limits["items"])}
-    elif words and isinstance(SETTINGS[name].default, tuple):
+    elif words and is_list(name):
         words = {"items": {"type": "number", **words}}
     return words
 
@@ -49,10 +58,27 @@ def _setting_schema(name: str) -> dict[str, Any]:
 def setting_type(name: str) -> Any:
     """The pydantic type of one setting: its annotation, its limits, and lists of one written without brackets."""
     schema = Field(json_schema_extra=_setting_schema(name))
-    kind: Any = Annotated[_TYPES[name], AfterValidator(partial(_limits, name)), schema]
-    if isinstance(SETTINGS[name].default, tuple):
-        return Annotated[kind, BeforeValidator(_listed)]
-    return Annotated[kind, BeforeValidator(_no_yes)] if _TYPES[name] in (int, float) else kind
+    if name == "init":
+        return Annotated[str, AfterValidator(_start), schema]
+    plain = _word_or_list(TYPES[name]) if is_list(name) and words_of(name) else TYPES[name]
+    kind: Any = Annotated[plain, AfterValidator(partial(_limits, name)), schema]
+    if is_list(name):
+        return Annotated[kind, BeforeValidator(partial(_listed, words=bool(words_of(name))))]
+    return Annotated[kind, BeforeValidator(_no_yes)] if TYPES[name] in (int, float) else kind
+
+
+def _start(value: str, info: ValidationInfo) -> str:
+    """A word, or a file: there already, or with placeholders that each task fills in."""
+    if value in INIT_WORDS:
+        return value
+    used = _fields(value)
+    for field in used:
+        if field not in ("content", "style"):
+            raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, ('content', 'style'))}")
+    path = located(value, _base(info))
+    if not used and not path.is_file():
+        raise ValueError(f"neither a word ({', '.join(INIT_WORDS)}) nor a file: {path}")
+    return str(path)
 
 
 def _no_yes(value: Any) -> Any:
@@ -125,17 +151,31 @@ def _devices(value: Any) -> Any:
     return () if value == "auto" else _listed(value)
 
 
-def _name_template(template: str) -> str:
-    """Placeholders must exist, and the ending must be a format that can be written."""
+def _fields(template: str) -> list[str]:
+    """The placeholders in a name."""
     try:
         used = [(field, spec, how) for _, field, spec, how in string.Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise ValueError(f"{error}; write {{{{ or }}}} for a brace") from error
     for field, spec, how in used:
-        if field not in NAME_FIELDS and field not in SETTINGS:
-            raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
         if spec or how:
             raise ValueError(f"{{{field}}} is text as it is: ':' and '!' cannot follow its name")
+    return [field for field, _, _ in used]
+
+
+def _region(color: str) -> str:
+    if color and not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
+        raise ValueError(
+            f"a region is a colour of the mask, as '#ff0000' (in quotes: # begins a comment), not {color!r}"
+        )
+    return color.lower()
+
+
+def _name_template(template: str) -> str:
+    """Placeholders must exist, and the ending must be a format that can be written."""
+    for field in _fields(template):
+        if field not in NAME_FIELDS and field not in SETTINGS:
+            raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in template):
         raise ValueError(f"control characters cannot be in a file name: {show(template)}")
     suffix = Path(template).suffix.lower()
@@ -149,10 +189,12 @@ if TYPE_CHECKING:
     Folder = Path
     NameTemplate = str
     Devices = tuple[str, ...]
+    RegionColor = str
 else:
     ExistingFile = Annotated[Path, AfterValidator(_file)]
     Folder = Annotated[Path, AfterValidator(_folder)]
     NameTemplate = Annotated[str, AfterValidator(_name_template)]
+    RegionColor = Annotated[str, AfterValidator(_region)]
     Devices = Annotated[
         tuple[Annotated[str, AfterValidator(_device)], ...],
         BeforeValidator(_devices),

@@ -29,8 +29,11 @@ from nst_batch.errors import Interrupted, NstError, OutputError
 from nst_batch.messages import Broken, Job, Progress, Ready
 from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Source, Task, TaskResult, Weights, utc_now
-from nst_batch.transfer.images import encode, load_picture, made_by_us
-from nst_batch.transfer.stylize import Picture, Stylized, Stylizer
+from nst_batch.transfer.encode import encode
+from nst_batch.transfer.images import load_picture
+from nst_batch.transfer.metadata import made_by_us
+from nst_batch.transfer.pictures import Picture, StylePart
+from nst_batch.transfer.stylize import Stylized, Stylizer
 
 REPORT_SECONDS = 0.2  # between two Progress messages: often enough for eyes, rare enough to cost nothing
 
@@ -91,15 +94,24 @@ class Renderer:
         task, target = job.task, self._paths.output(job.task.output)
         _refuse_foreign(target, job.owned)
         stylized = self._stylizer.transfer(
-            _picture(task.content), _picture(task.style), task.settings, seed=task.seed, on_step=on_step
+            _picture(task.content),
+            [StylePart(_picture(style.source), style.weight, style.region) for style in task.styles],
+            task.settings,
+            seed=task.seed,
+            start=_picture(task.start) if task.start else None,
+            on_step=on_step,
         )
-        data = encode(stylized.image, target.suffix.lower(), _metadata(task, stylized))
+        data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha)
         write_atomic(target, data)
         return {
             "losses": stylized.losses,
             "curve": stylized.curve,
             "evaluations": stylized.evaluations,
             "restarts": stylized.restarts,
+            "scales": stylized.scales,
+            "settled": stylized.settled,
+            "balance": stylized.balance,
+            "notes": stylized.notes,
             "width": stylized.image.shape[3],
             "height": stylized.image.shape[2],
             "bytes": len(data),
@@ -113,14 +125,15 @@ class Renderer:
 
 
 def _picture(source: Source) -> Picture:
-    return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest), source.path)
+    mask = _picture(source.mask) if source.mask else None
+    return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest), source.path, mask)
 
 
 def _metadata(task: Task, stylized: Stylized) -> dict[str, object]:
     return {
         "task": task.id,
         "content": Path(task.content.path).name,
-        "style": Path(task.style.path).name,
+        "style": "+".join(Path(style.source.path).name for style in task.styles),
         "settings": dataclasses.asdict(task.settings),
         "weights": task.weights.name,
         "loss": stylized.losses.total,

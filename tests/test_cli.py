@@ -93,7 +93,7 @@ def test_the_manifest_has_what_it_promises_and_loads_in_pandas(pipeline: Path) -
         data = (out / record["output"]).read_bytes()
         assert record["bytes"] == len(data)
         parts = record["losses"]["per_layer"]
-        total = sum(parts["content"].values()) + sum(parts["style"].values())
+        total = sum(parts["content"].values()) + sum(parts["style"].values()) + record["losses"]["tv"]
         assert record["losses"]["total"] == pytest.approx(total, rel=1e-5)
         assert record["peak_memory_bytes"] > 1e6
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.presets import PRESETS
-from nst_batch.records import SETTINGS
+from nst_batch.settings import SETTINGS
 from tests.runs import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "nst_batch" / "ARCHITECTURE.md", *(REPOSITORY / "docs").glob("*.md")]
@@ -26,8 +26,9 @@ def test_every_setting_is_explained_with_its_default() -> None:
         value = item.default
         shown = {
             bool: lambda v: str(v).lower(),
-            tuple: lambda v: f"[{', '.join(v)}]",
+            tuple: lambda v: f"[{', '.join(map(str, v))}]",
             float: lambda v: f"{v:g}",
+            type(None): lambda _: "null",
         }.get(type(value), str)(value)
         assert re.search(rf"\| `{name}` \| `{re.escape(shown)}` \|.*{re.escape(item.metadata['doc'])}", text), name
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nst_batch import inputs
 from nst_batch.inputs import InputCache, NothingFound, find_pictures
+from tests import runs
 
 
 @pytest.fixture
@@ -168,3 +169,15 @@ def test_planning_makes_no_folder_for_the_cache(tmp_path: Path) -> None:
     cache.digest(picture)
     cache.save()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mask_beside_a_picture_is_part_of_it_and_no_picture(tmp_path: Path) -> None:
+    for name in ("dog.jpg", "cat.png", "cat.mask.png"):
+        runs.save_picture(tmp_path / name, seed=1)
+    cache = InputCache(tmp_path / "cache")
+    found = find_pictures(str(tmp_path), tmp_path)
+    assert [path.name for path in found] == ["cat.png", "dog.jpg"]
+    cat, dog = (cache.source(path) for path in found)
+    assert dog.mask is None and cat.mask is not None
+    assert cat.mask.path.endswith("cat.mask.png") and cat.mask.digest == cat.digest
+    assert cache.source(tmp_path / "cat.mask.png").mask is None  # asked for by name, it is a picture

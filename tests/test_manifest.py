@@ -18,7 +18,8 @@ from nst_batch.errors import ManifestError
 from nst_batch.manifest import Decision, ManifestWriter, decide, read
 from nst_batch.paths import RunPaths
 from nst_batch.plan import task_id
-from nst_batch.records import Failure, Losses, Source, Task, TaskResult, TransferSettings, Weights
+from nst_batch.records import Failure, Losses, Source, Style, Task, TaskResult, Weights
+from nst_batch.settings import TransferSettings
 from tests.runs import files_end_at
 
 CONTENT, STYLE = Source("photos/c.png", "c" * 64, 10, 64, 48), Source("art/s.png", "d" * 64, 10, 64, 48)
@@ -27,10 +28,15 @@ LOSSES = Losses(3.0, 1.0, 2.0, {"content": {"conv2_2": 1.0}, "style": {"conv1_1"
 
 
 def task(output: str = "c__s.png", **changes: Any) -> Task:
-    content, style = changes.pop("content", CONTENT), changes.pop("style", STYLE)
+    content, styles = (
+        changes.pop("content", CONTENT),
+        changes.pop("styles", None) or (Style(changes.pop("style", STYLE)),),
+    )
     weights = changes.pop("weights", WEIGHTS)
+    start = changes.pop("start", None)
     settings = TransferSettings(**changes)
-    return Task(task_id(content, style, settings, weights, ".png"), content, style, settings, weights, output)
+    identity = task_id(content, styles, settings, weights, start=start)
+    return Task(identity, content, styles, settings, weights, output, start=start)
 
 
 def done(each: Task, data: bytes = b"picture", finished: str = "2026-01-01T00:00:02") -> TaskResult:
@@ -355,3 +361,49 @@ def test_a_folder_under_the_outputs_name_is_no_output(paths: RunPaths) -> None:
     write(paths, (task(), done(task())))
     paths.output("c__s.png").mkdir(parents=True)
     assert decision(paths, task()).reason == "output missing"
+
+
+MASK, START = Source("photos/c.mask.png", "1" * 64, 1), Source("before.png", "2" * 64, 1)
+TWO = (Style(STYLE, 2.0), Style(Source("art/t.png", "3" * 64, 10), 1.0, "#ff0000"))
+
+
+def test_unusual_inputs_are_recorded(paths: RunPaths) -> None:
+    each = task(content=dataclasses.replace(CONTENT, mask=MASK), styles=TWO, start=START, init="file")
+    record = json.loads(write(paths, (each, done(each))).read_bytes())
+    assert record["content"]["mask"] == {"path": MASK.path, "digest": MASK.digest}
+    assert record["style"] == {"path": STYLE.path, "digest": STYLE.digest}
+    assert [(style["path"], style["weight"], style["region"]) for style in record["styles"]] == [
+        ("art/s.png", 2.0, ""), ("art/t.png", 1.0, "#ff0000")
+    ]  # fmt: skip
+    assert record["start"]["digest"] == START.digest
+    plain = json.loads(manifest.line(task(), done(task())))
+    assert "styles" not in plain and "start" not in plain and "mask" not in plain["content"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"content": dataclasses.replace(CONTENT, mask=dataclasses.replace(MASK, digest="9" * 64))}, "mask of content"),
+        ({"content": CONTENT}, "mask of content"),
+        ({"styles": (TWO[0], dataclasses.replace(TWO[1], weight=5.0))}, "share of style 2"),
+        ({"styles": (TWO[0], dataclasses.replace(TWO[1], region=""))}, "share of style 2"),
+        ({"styles": (TWO[1], TWO[0])}, "style t.png"),
+        ({"start": dataclasses.replace(START, digest="9" * 64)}, "start"),
+        ({"start": None}, "start"),
+    ],
+)
+def test_a_change_of_an_unusual_input_is_named(paths: RunPaths, changes: dict[str, Any], detail: str) -> None:
+    content = dataclasses.replace(CONTENT, mask=MASK)
+    usual: dict[str, Any] = {"content": content, "styles": TWO, "start": START, "init": "file"}
+    before, now = task(**usual), task(**{**usual, **changes})
+    put(paths, before)
+    write(paths, (before, done(before)))
+    found = decision(paths, now)
+    assert (found.state, found.reason) == ("todo", "input changed") and detail in found.detail
+
+
+def test_weights_fed_in_another_way_are_other_weights(paths: RunPaths) -> None:
+    before, now = task(), task(weights=dataclasses.replace(WEIGHTS, format="caffe"))
+    put(paths, before)
+    write(paths, (before, done(before)))
+    assert decision(paths, now).reason == "weights changed"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import subprocess
@@ -17,8 +16,10 @@ import pytest
 
 from nst_batch import plan as plan_module
 from nst_batch.errors import PlanError
+from nst_batch.inputs import InputCache
 from nst_batch.plan import cost, plan, task_id
-from nst_batch.records import SETTINGS, Source, Task, TransferSettings, Weights
+from nst_batch.records import OutputFormat, Source, Style, Task, Weights
+from nst_batch.settings import SETTINGS, Stop, TransferSettings
 from nst_batch.spec import load_spec
 from nst_batch.transfer.weights import EMBEDDED
 from tests import runs
@@ -27,8 +28,8 @@ FILE = Weights("vgg.pth", "ab" * 32, "vgg.pth")
 
 
 def source(path: Path) -> Source:
-    data = path.read_bytes()
-    return Source(str(path), hashlib.sha256(data).hexdigest(), len(data), 64, 48)
+    """As the cache gives it, but always 64x48 px."""
+    return dataclasses.replace(InputCache(path.parent / "no cache").source(path), width=64, height=48)
 
 
 def planned(folder: Path, text: str, weights: Weights = FILE) -> tuple[Task, ...]:
@@ -84,6 +85,11 @@ def other_value(name: str, value: Any) -> Any:
     """A valid value for the setting that differs from ``value``."""
     words = {
         "fit": "short", "gram_norm": "n", "init": "noise", "pooling": "max", "clamp": "end", "precision": "fp64",
+        "scales": (64, 128), "scale_shares": (2.0, 1.0), "stop": Stop(), "style_statistic": "w2", "tv": "l1",
+        "balance": "none", "color": "content", "color_method": "luminance", "color_transform": "pca",
+        "padding": "reflect", "optimizer": "adam", "line_search": "strong_wolfe", "metric": "pixels",
+        "adam_betas": (0.5, 0.9), "content_layer_weights": (2.0,), "strength": 0.9, "init_noise": 0.5,
+        "averaging": 0.9,
         "content_layers": ("relu4_2",), "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_2"),
         "style_layer_weights": (1.0, 2.0, 3.0, 4.0, 5.0),
     }  # fmt: skip
@@ -96,29 +102,40 @@ def other_value(name: str, value: Any) -> Any:
 def test_every_setting_is_part_of_the_id(name: str) -> None:
     settings, picture = TransferSettings(), Source("a.png", "0" * 64, 1)
     changed = dataclasses.replace(settings, **{name: other_value(name, getattr(settings, name))})
-    ids = {task_id(picture, picture, each, FILE, ".png") for each in (settings, changed)}
+    ids = {task_id(picture, [Style(picture)], each, FILE) for each in (settings, changed)}
     assert len(ids) == 2 and all(len(identity) == 32 for identity in ids)
 
 
 def test_the_id_is_of_what_changes_pixels_and_nothing_else() -> None:
     one, other = Source("a.png", "0" * 64, 1, 5, 5), Source("b/c.jpg", "0" * 64, 1)
-    content, settings = Source("a.png", "1" * 64, 1), TransferSettings()
-    same = {task_id(content, picture, settings, FILE, ".png") for picture in (one, other)}
+    content, settings, mask = Source("a.png", "1" * 64, 1), TransferSettings(), Source("m.png", "2" * 64, 1)
+    same = {task_id(content, [Style(picture)], settings, FILE) for picture in (one, other)}
+    same |= {task_id(content, [Style(one)], settings, FILE, OutputFormat(".png", quality=q)) for q in (10, 95)}
     assert len(same) == 1
-    differing = {
-        task_id(content, one, settings, FILE, ".png"),
-        task_id(one, content, settings, FILE, ".png"),
-        task_id(content, one, settings, dataclasses.replace(FILE, digest="cd" * 32), ".png"),
-        task_id(content, one, settings, FILE, ".jpg"),
-    }
-    assert len(differing) == 4
+    caffe = dataclasses.replace(FILE, format="caffe")
+    differing = [
+        task_id(content, [Style(one)], settings, FILE),
+        task_id(one, [Style(content)], settings, FILE),
+        task_id(content, [Style(one)], settings, dataclasses.replace(FILE, digest="cd" * 32)),
+        task_id(content, [Style(one)], settings, caffe),
+        task_id(content, [Style(one)], settings, FILE, OutputFormat(".jpg")),
+        task_id(content, [Style(one)], settings, FILE, OutputFormat(".jpg", quality=80)),
+        task_id(content, [Style(one)], settings, FILE, OutputFormat(".png", bits=16)),
+        task_id(content, [Style(one, 2.0)], settings, FILE),
+        task_id(content, [Style(one, region="#ff0000")], settings, FILE),
+        task_id(content, [Style(one), Style(content)], settings, FILE),
+        task_id(dataclasses.replace(content, mask=mask), [Style(one)], settings, FILE),
+        task_id(content, [Style(dataclasses.replace(one, mask=mask))], settings, FILE),
+        task_id(content, [Style(one)], settings, FILE, start=one),
+    ]
+    assert len(set(differing)) == len(differing)
 
 
 def test_a_new_algorithm_version_is_a_new_id(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Source("a.png", "0" * 64, 1)
-    before = task_id(picture, picture, TransferSettings(), FILE, ".png")
+    before = task_id(picture, [Style(picture)], TransferSettings(), FILE)
     monkeypatch.setattr(plan_module, "ALGORITHM_VERSION", 10_000)
-    assert task_id(picture, picture, TransferSettings(), FILE, ".png") != before
+    assert task_id(picture, [Style(picture)], TransferSettings(), FILE) != before
 
 
 @pytest.mark.parametrize(
@@ -311,3 +328,55 @@ def test_a_sample_is_the_same_in_another_place(tmp_path: Path) -> None:
         runs.make_pictures(tmp_path / place, contents=8, styles=8)
         drawn.append(outputs(planned(tmp_path / place, BOTH + "pairs: {sample: 2}\n")))
     assert drawn[0] == drawn[1]
+
+
+def test_several_styles_are_one_task_named_after_all(folder: Path) -> None:
+    blend = "styles: [{path: style/s0.png, weight: 3}, {path: style/s1.png}]"
+    one, other = planned(folder, f"pairs: [{{content: [content/c0.png, content/c1.png], {blend}}}]\n")
+    assert (one.output, other.output) == ("c0__s0+s1.png", "c1__s0+s1.png")
+    assert [(Path(style.source.path).name, style.weight) for style in one.styles] == [("s0.png", 3.0), ("s1.png", 1.0)]
+    (alone,) = planned(folder, "pairs: [{content: content/c0.png, styles: [{path: style/s0.png, weight: 7}]}]\n")
+    (plain,) = planned(folder, "pairs: [{content: content/c0.png, style: style/s0.png}]\n")
+    assert alone.id == plain.id  # alone, a weight changes nothing
+
+
+def test_masks_are_part_of_a_task_unless_told_otherwise(folder: Path) -> None:
+    runs.save_picture(folder / "content" / "c0.mask.png", seed=3)
+    first, *_, last = planned(folder, BOTH)
+    assert first.content.mask is not None and last.content.mask is None
+    assert first.output == "c0__s0.png"
+    without, *_ = planned(folder, BOTH + "transfer: {masks: false}\n")
+    assert without.content.mask is None and without.id != first.id
+    runs.save_picture(folder / "content" / "c0.mask.png", seed=4)
+    again, *_ = planned(folder, BOTH)
+    assert again.id != first.id
+
+
+def test_each_task_can_start_from_a_picture_of_its_own(folder: Path) -> None:
+    (folder / "before").mkdir()
+    for number in range(3):
+        runs.save_picture(folder / "before" / f"c{number}__s0.png", seed=number)
+    text = "content: content\nstyle: style/s0.png\ntransfer: {init: 'before/{content}__{style}.png'}\n"
+    tasks = planned(folder, text)
+    starts = [task.start for task in tasks]
+    assert [Path(start.path).name for start in starts if start] == [f"c{number}__s0.png" for number in range(3)]
+    assert {task.settings.init for task in tasks} == {"file"}
+    runs.save_picture(folder / "before" / "c1__s0.png", seed=9)
+    changed = [a.id != b.id for a, b in zip(tasks, planned(folder, text), strict=True)]
+    assert changed == [False, True, False]
+    (folder / "before" / "c2__s0.png").unlink()
+    assert len(planned(folder, text)) == 3  # its task fails, and says why
+
+
+def test_cost_counts_every_scale() -> None:
+    picture = Source("a.png", "0" * 64, 1, 400, 300)
+    one, two = (
+        cost(picture, TransferSettings(size=400, steps=100, scales=scales, scale_shares=(1, 3)))
+        for scales in ((), (200,))
+    )
+    assert two / one == pytest.approx(0.25 * 0.25 + 0.75)
+
+
+def test_the_output_format_is_planned(folder: Path) -> None:
+    task, *_ = planned(folder, BOTH + "output: {name: '{content}{style}.webp', quality: 80}\n")
+    assert task.format == OutputFormat(".webp", 8, 80)

@@ -10,13 +10,14 @@ from rich.console import Console
 from nst_batch.manifest import Decision
 from nst_batch.messages import Progress
 from nst_batch.progress import ProgressView, Row, Tally, clock
-from nst_batch.records import Failure, Source, Task, TaskResult, TransferSettings, Weights
+from nst_batch.records import Failure, Source, Style, Task, TaskResult, Weights
+from nst_batch.settings import TransferSettings
 
 PICTURE = Source("a.png", "0" * 64, 1, 10, 10)
 
 
 def decision(name: str, cost: float) -> Decision:
-    task = Task(name, PICTURE, PICTURE, TransferSettings(), Weights("w", "0"), f"{name}.png", cost)
+    task = Task(name, PICTURE, (Style(PICTURE),), TransferSettings(), Weights("w", "0"), f"{name}.png", cost=cost)
     return Decision(task, "todo", "new")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.errors import SpecError
-from nst_batch.records import SETTINGS
+from nst_batch.settings import SETTINGS, Stop
 from nst_batch.spec import PipelineSpec, Sample, load_spec, sweep_points
 from tests import runs
 
@@ -120,7 +120,7 @@ def test_every_kind_of_pairs(folder: Path) -> None:
         ("{sample: 9}", "pipeline.yaml:4: pairs.sample: 9 styles for each content, but there are only 3"),
         ("crossed", "pipeline.yaml:4: pairs: should not be 'crossed'; valid: product, zip"),
         ("[]", "pipeline.yaml:4: pairs: at least one is needed"),
-        ("[{content: content}]", "pipeline.yaml:4: pairs[0].style: missing"),
+        ("[{content: content}]", "pipeline.yaml:4: pairs[0]: needs either style (a picture for each) or styles"),
         (
             "[{content: content, style: style, stepps: 3}]",
             "pipeline.yaml:4: pairs[0].stepps: unknown field; did you mean steps?",
@@ -286,7 +286,8 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
     """What an editor would underline is what load_spec refuses."""
     text = BASE + (
         "version: 1\npairs: product\ntransfer: {preset: gatys, size: 64}\nsweep: {steps: [1, 2]}\nweights: random\n"
-        "output: {dir: out, name: '{content}{style}{sweep}.png'}\nrun: {devices: auto, retries: 1, threads: 2}\n"
+        "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90}\n"
+        "run: {devices: auto, retries: 1, threads: 2}\n"
     )
     spec, schema = load(folder, text), PipelineSpec.model_json_schema()
     assert schema["additionalProperties"] is False and schema["required"] == ["name"]
@@ -309,3 +310,84 @@ def test_yes_is_no_number(folder: Path) -> None:
         "pipeline.yaml:4: transfer.steps: should be a number, not true",
         "pipeline.yaml:4: transfer.style_weight: should be a number, not true",
     ]
+
+
+def test_several_styles_in_one_picture(folder: Path) -> None:
+    spec = load(
+        folder,
+        "name: n\npairs:\n  - content: content\n    styles:\n      - {path: style/s0.png, weight: 3}\n"
+        "      - {path: style/s1.png, region: '#FF0000'}\n",
+    )
+    assert isinstance(spec.pairs, tuple)
+    first, second = spec.pairs[0].styles
+    assert (first.path, first.weight, first.region) == (folder / "style" / "s0.png", 3.0, "")
+    assert (second.weight, second.region) == (1.0, "#ff0000")
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ("{content: content, style: style, styles: [{path: style/s0.png}]}", "pairs[0]: needs either style"),
+        ("{content: content, styles: [{path: nowhere.png}]}", "pairs[0].styles[0].path: no such file"),
+        (
+            "{content: content, styles: [{path: style/s0.png, region: red}]}",
+            "region: a region is a colour of the mask",
+        ),
+        (
+            "{content: content, styles: [{path: style/s0.png, weight: 0}]}",
+            "styles[0].weight: should be greater than 0",
+        ),
+        ("{content: content, styles: [{path: style/s0.png, wight: 1}]}", "did you mean weight"),
+    ],
+)
+def test_mistakes_in_styles(folder: Path, pair: str, expected: str) -> None:
+    (found,) = mistakes(folder, f"name: n\npairs: [{pair}]\n")
+    assert expected in found and found.startswith("pipeline.yaml:2: ")
+
+
+def test_a_picture_to_start_from_is_a_file(folder: Path) -> None:
+    assert load(folder, BASE + "transfer: {init: content/c0.png}\n").settings().init == str(folder / "content/c0.png")
+    spec = load(folder, BASE + "transfer: {init: 'before/{content}__{style}.png'}\n")
+    assert spec.settings().init == str(folder / "before/{content}__{style}.png")
+    assert load(folder, BASE + "transfer: {init: gray}\n").settings().init == "gray"
+    assert (
+        "neither a word (content, style, noise, gray) nor a file"
+        in mistakes(folder, BASE + "transfer: {init: grey}\n")[0]
+    )
+    assert "unknown placeholder {contents}" in mistakes(folder, BASE + "transfer: {init: '{contents}.png'}\n")[0]
+
+
+def test_scales_and_stop(folder: Path) -> None:
+    settings = load(folder, BASE + "transfer: {scales: [64, 128], stop: {rel: 1.0e-3}}\n").settings()
+    assert settings.scales == (64, 128) and settings.stop == Stop(1e-3, 20)
+    assert load(folder, BASE + "transfer: {scales: 64}\n").settings().scales == (64,)
+    assert load(folder, BASE + "transfer: {scales: []}\n").settings().scales == ()
+    assert load(folder, BASE + "transfer: {scales: auto}\n").settings().scales == "auto"
+    points = sweep_points(load(folder, BASE + "sweep: {scales: [auto, [64, 128], []]}\n").sweep)
+    assert [point["scales"] for point in points] == ["auto", (64, 128), ()]
+
+
+@pytest.mark.parametrize(
+    ("transfer", "expected"),
+    [
+        ("{stop: {rel: 3}}", "transfer.stop"),
+        ("{stop: {ref: 0.1}}", "transfer.stop"),
+        ("{stop: yes}", "transfer.stop"),
+        ("{scales: [auto]}", "transfer.scales"),
+        ("{scales: all}", "transfer.scales"),
+        ("{scales: [4]}", "at least 16"),
+        ("{line_search: strong_wolfe, optimizer: adam}", "line_search: strong_wolfe is for optimizer: lbfgs"),
+        ("{colour: content}", "did you mean color"),
+    ],
+)
+def test_mistakes_in_newer_settings_are_one_line_each(folder: Path, transfer: str, expected: str) -> None:
+    found = mistakes(folder, BASE + f"transfer: {transfer}\n")
+    assert len(found) == 1 and expected in found[0] and "pydantic" not in found[0] and "Error" not in found[0], found
+
+
+def test_16_bits_need_a_format_that_has_them(folder: Path) -> None:
+    assert load(folder, BASE + "output: {bits: 16, name: '{content}{style}.TIF'}\n").output.bits == 16
+    assert mistakes(folder, BASE + "output: {bits: 16, name: '{content}{style}.jpg'}\n") == [
+        "pipeline.yaml:4: output.bits: 16 bits are for PNG and TIFF; end output.name in .png or .tif"
+    ]
+    assert "should not be 12" in mistakes(folder, BASE + "output: {bits: 12}\n")[0]

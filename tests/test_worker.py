@@ -15,7 +15,8 @@ from nst_batch.errors import Interrupted
 from nst_batch.inputs import InputCache
 from nst_batch.messages import Job, Progress
 from nst_batch.paths import RunPaths
-from nst_batch.records import Task, TransferSettings
+from nst_batch.records import Style, Task
+from nst_batch.settings import TransferSettings
 from nst_batch.transfer.weights import EMBEDDED
 from nst_batch.worker import Renderer
 from tests import runs
@@ -38,9 +39,8 @@ def task(folder: Path, output: str, content: str = "c0.png", steps: int = 4) -> 
     source = InputCache(folder / "none").source
     settings = TransferSettings(size=32, steps=steps)
     identity = hashlib.blake2b(output.encode(), digest_size=16).hexdigest()
-    return Task(
-        identity, source(folder / "content" / content), source(folder / "style" / "s0.png"), settings, EMBEDDED, output
-    )
+    styles = (Style(source(folder / "style" / "s0.png")),)
+    return Task(identity, source(folder / "content" / content), styles, settings, EMBEDDED, output)
 
 
 def silent(_: Progress) -> None:
@@ -111,7 +111,9 @@ def test_an_unforeseen_error_is_a_failed_result_that_may_pass(
 
 def test_settings_that_diverge_fail_and_the_next_task_is_fine(folder: Path, renderer: Renderer) -> None:
     bad = task(folder, "g.png")
-    settings = dataclasses.replace(bad.settings, style_weight=3e38, style_layer_weights=(1e10,) * 5)
+    settings = dataclasses.replace(
+        bad.settings, balance="none", style_weight=3e38, style_layer_weights=(1e10,) * len(bad.settings.style_layers)
+    )
     result = renderer.render(Job(dataclasses.replace(bad, settings=settings)), silent)
     assert result.error is not None and result.error.type == "DivergedError" and not result.error.transient
     assert renderer.render(Job(task(folder, "h.png")), silent).status == "done"

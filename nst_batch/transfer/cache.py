@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from torch import Tensor
-
-T = TypeVar("T", Tensor, dict[str, Tensor])
+T = TypeVar("T")
 
 LIMIT_BYTES = 512 << 20  # Gram targets of 100 styles take 260 MB, a 1024 px content target 32 MB
 
 
 class TensorCache:
-    """The most recently used tensors (or dicts of them), up to ``limit`` bytes in all."""
+    """The most recently used values, up to ``limit`` bytes of tensors and arrays in all."""
 
     def __init__(self, limit: int = LIMIT_BYTES) -> None:
         self._limit = limit
         self._bytes = 0
-        self._items: OrderedDict[Hashable, tuple[int, Tensor | dict[str, Tensor]]] = OrderedDict()
+        self._items: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value kept under ``key``, made now if there is none. Callers must not write into it."""
         if key in self._items:
             self._items.move_to_end(key)
-            return self._items[key][1]  # type: ignore[return-value]
+            return self._items[key][1]  # type: ignore[no-any-return]
         value = make()
         size = _bytes(value)
         if size <= self._limit:
@@ -37,6 +36,10 @@ class TensorCache:
         return value
 
 
-def _bytes(value: Tensor | Mapping[str, Tensor]) -> int:
-    tensors = [value] if isinstance(value, Tensor) else value.values()
-    return sum(tensor.element_size() * tensor.nelement() for tensor in tensors)
+def _bytes(value: object) -> int:
+    """Of a tensor or array, or of all in a mapping or dataclass; others count as nothing."""
+    if isinstance(value, Mapping):
+        return sum(map(_bytes, value.values()))
+    if dataclasses.is_dataclass(value):
+        return sum(_bytes(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return int(getattr(value, "nbytes", 0))

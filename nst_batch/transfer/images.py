@@ -1,29 +1,50 @@
-"""Picture files to tensors and back."""
+"""Picture files to pixels, and pixels to tensors: upright, in sRGB, transparency apart, 16 bits where there are 16."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from nst_batch.errors import ImageError
 
-SMALLEST_SIDE = 16  # pixels; four 2x2 poolings leave one position
-METADATA_KEY = "nst_batch"
-_IMAGE_DESCRIPTION = 0x010E  # EXIF tag, for formats that have no text chunks
+Pixels = npt.NDArray[Any]  # uint8 or uint16
+
+_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags
+_PNG_DEPTH_AT = 24  # the byte of a PNG file that holds its bits per channel
+_FULL = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
-def load_picture(path: Path, digest: str | None = None) -> Image.Image:
-    """The picture in a file: decoded whole, upright (EXIF orientation applied), RGB.
+@dataclass(frozen=True)
+class Decoded:
+    """A picture's pixels: HxWx3, sRGB, upright, uint8 or uint16.
 
-    Transparent parts are laid on white.
+    ``alpha`` is HxW of the same type, None when nothing is transparent; ``notes`` are what a user should know.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def load_picture(path: Path, digest: str | None = None) -> Decoded:
+    """The picture in a file, decoded whole; of an animation or several pages, the first.
+
+    Colours are converted to sRGB by the file's profile (16-bit ones with another profile at 8 bits, as the colour
+    engine does it). Colours under full transparency mean nothing; the mean of the visible ones is put there.
 
     Args:
         path: any file.
@@ -37,8 +58,7 @@ def load_picture(path: Path, digest: str | None = None) -> Image.Image:
         if digest is not None and hashlib.sha256(data).hexdigest() != digest:
             raise ImageError(f"{path}: changed while the run was going on", hint="run again to use the new file")
         with Image.open(io.BytesIO(data)) as file:
-            file.load()
-            return _to_rgb(ImageOps.exif_transpose(file))
+            return _decoded(file, data, path.name)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: the file is gone", hint="it was there when the run was planned") from error
     except PermissionError as error:
@@ -49,62 +69,213 @@ def load_picture(path: Path, digest: str | None = None) -> Image.Image:
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}", hint="scale it down first") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's decoders raise all three on broken data
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # Pillow's decoders raise all of these
         raise ImageError(f"{path}: broken picture: {error}", hint="replace the file") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def from_image(image: Image.Image, name: str = "picture") -> Decoded:
+    """An image in memory, as ``load_picture`` would give it."""
+    return _eight_bits(ImageOps.exif_transpose(image), image.info.get("icc_profile"), name, ())
+
+
+def _decoded(file: Image.Image, data: bytes, name: str) -> Decoded:
+    frames = getattr(file, "n_frames", 1)
+    notes = (f"{name}: {frames} frames; the first is used",) if frames > 1 else ()
+    file.seek(0)
+    profile = file.info.get("icc_profile")
+    turned = file.getexif().get(_ORIENTATION, 1)  # before loading: Pillow turns TIFFs, and forgets how
+    file.load()
+    deep = _sixteen_bits(file, data)
+    if deep is None:
+        return _eight_bits(ImageOps.exif_transpose(file), profile, name, notes)
+    if isinstance(deep, str):
+        return _eight_bits(ImageOps.exif_transpose(file), profile, name, (*notes, f"{name}: {deep}"))
+    turned = file.getexif().get(_ORIENTATION, turned) if file.format == "PNG" else turned
+    colors, alpha = _apart(_turned(deep, turned))
+    if profile and not _is_srgb(profile):
+        shallow = Image.fromarray(np.round(colors / 257).astype(np.uint8))
+        rgb, more = _to_srgb(shallow, profile, name)
+        colors, notes = np.asarray(rgb).astype(np.uint16) * 257, (*notes, *more)
+    return _finished(colors, alpha, notes)
+
+
+# --- 8 bits, by Pillow ------------------------------------------------------------------------------------------------
+
+
+def _eight_bits(image: Image.Image, profile: bytes | None, name: str, notes: tuple[str, ...]) -> Decoded:
+    if image.mode in ("I", "F", "I;16", "I;16L", "I;16B", "I;16N"):
+        grey, more = _grey16(np.asarray(image), name)
+        return _finished(np.repeat(grey[..., None], 3, -1), None, (*notes, *more))
+    alpha = None
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+        grey_with_alpha = image.mode in ("LA", "La")
+        whole = image.convert("LA" if grey_with_alpha else "RGBA")
+        alpha = np.asarray(whole.getchannel("A"))
+        image = whole.convert("L" if grey_with_alpha else "RGB")
+    if image.mode in ("1", "P", "PA"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if profile and not _is_srgb(profile):
+        image, more = _to_srgb(image, profile, name)
+        notes = (*notes, *more)
+    return _finished(np.asarray(image.convert("RGB")), alpha, notes)
 
 
-def to_tensor(image: Image.Image, width: int, height: int) -> Tensor:
-    """1x3xHxW float32 in [0, 1], resized by Lanczos where the size differs."""
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    values: Tensor = pil_to_tensor(image)  # 3xHxW, 0 to 255
-    return values.to(torch.float32).div(255)[None].contiguous()
+def _grey16(values: Pixels, name: str) -> tuple[Pixels, tuple[str, ...]]:
+    """Grey values of any kind and range as uint16."""
+    if values.dtype == np.uint16:
+        return values, ()
+    numbers = np.nan_to_num(values.astype(np.float64))
+    least, most = float(numbers.min()), float(numbers.max())
+    for full in (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (65535.0,):
+        if least >= 0 and most <= full:
+            return np.round(numbers * (65535 / full)).astype(np.uint16), ()
+    scaled = (numbers - least) / max(most - least, 1e-12)
+    return np.round(scaled * 65535).astype(np.uint16), (f"{name}: values from {least:g} to {most:g}, scaled to fit",)
 
 
-def to_image(image: Tensor) -> Image.Image:
-    """1x3xHxW in [0, 1] as an RGB picture, each value rounded to the nearest of 256."""
-    result: Image.Image = to_pil_image(image[0].detach().to("cpu", torch.float32).mul(255).round().to(torch.uint8))
-    return result
+def _is_srgb(profile: bytes) -> bool:
+    """By its name: converting sRGB to sRGB would cost a rounding for nothing."""
+    try:
+        described = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError):
+        return False
+    return described.strip().lower().startswith("srgb")
 
 
-def encode(image: Tensor, suffix: str, metadata: Mapping[str, object]) -> bytes:
-    """A picture file's bytes.
+def _to_srgb(image: Image.Image, profile: bytes, name: str) -> tuple[Image.Image, tuple[str, ...]]:
+    try:
+        converted = ImageCms.profileToProfile(
+            image,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image.convert("RGB"), (f"{name}: its colour profile is broken; read as sRGB",)
+    return converted or image.convert("RGB"), ()
+
+
+# --- 16 bits ----------------------------------------------------------------------------------------------------------
+
+
+def _sixteen_bits(file: Image.Image, data: bytes) -> Pixels | str | None:
+    """HxWx(1 to 4) uint16 of a 16-bit PNG or TIFF, of which Pillow keeps 8 bits; None for others; a note if it failed.
+
+    Pillow has decoded the file before, so sizes are honest and data are whole.
+    """
+    if file.format == "PNG" and data[_PNG_DEPTH_AT] == 16:
+        try:
+            import imagecodecs
+        except ImportError:
+            return "16 bits, read as 8 (imagecodecs is not installed)"
+        return _three_dimensions(np.asarray(imagecodecs.png_decode(data)))
+    if file.format == "TIFF" and set(_bits(file)) == {16} and file.mode != "CMYK":
+        return _tiff(data)
+    return None
+
+
+def _bits(file: Image.Image) -> tuple[int, ...]:
+    found = getattr(file, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _tiff(data: bytes) -> Pixels | str | None:
+    try:
+        import tifffile
+    except ImportError:
+        return "16 bits, read as 8 (tifffile is not installed)"
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages.first
+            found, kind = np.asarray(page.asarray()), tifffile.PHOTOMETRIC(page.photometric).name
+            extra = [tifffile.EXTRASAMPLE(each).name for each in page.extrasamples]
+            planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and found.ndim == 3
+    except Exception as error:  # noqa: BLE001 - a compression that it has not, and whatever its decoders raise
+        return f"16 bits, read as 8 ({error})"
+    if found.dtype != np.uint16 or kind not in ("RGB", "MINISBLACK", "MINISWHITE"):
+        return None
+    found = _three_dimensions(np.moveaxis(found, 0, -1) if planar else found)
+    found = 65535 - found if kind == "MINISWHITE" else found
+    colors = 3 if kind == "RGB" else 1
+    if extra[:1] == ["ASSOCALPHA"]:
+        share = np.maximum(found[..., colors : colors + 1], 1) / 65535
+        found = np.concatenate([np.minimum(found[..., :colors] / share, 65535), found[..., colors:]], -1)
+    keep = colors + (extra[:1] in (["ASSOCALPHA"], ["UNASSALPHA"]))
+    return np.round(found[..., :keep]).astype(np.uint16)
+
+
+def _three_dimensions(values: Pixels) -> Pixels:
+    return values[..., None] if values.ndim == 2 else values
+
+
+def _turned(values: Pixels, orientation: int) -> Pixels:
+    """By EXIF's orientation: 5 to 8 swap sides first."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    down = orientation in (3, 4, 7, 8)
+    right = orientation in (2, 3, 6, 7)
+    return values[:: -1 if down else 1, :: -1 if right else 1]
+
+
+def _apart(values: Pixels) -> tuple[Pixels, Pixels | None]:
+    """HxWx(1 to 4) as HxWx3 colours, and alpha."""
+    channels = values.shape[2]
+    alpha = values[..., -1] if channels in (2, 4) else None
+    return (np.repeat(values[..., :1], 3, -1) if channels < 3 else values[..., :3]), alpha
+
+
+def _finished(colors: Pixels, alpha: Pixels | None, notes: tuple[str, ...]) -> Decoded:
+    if alpha is None or alpha.min() == _FULL[alpha.dtype]:
+        return Decoded(np.ascontiguousarray(colors), None, notes)
+    visible = alpha > 0
+    if visible.any():
+        colors = np.where(visible[..., None], colors, colors[visible].mean(0).round().astype(colors.dtype))
+    if alpha.dtype != colors.dtype:
+        raise AssertionError("colours and alpha come from one picture")
+    return Decoded(np.ascontiguousarray(colors), np.ascontiguousarray(alpha), notes)
+
+
+# --- tensors ----------------------------------------------------------------------------------------------------------
+
+
+def to_tensor(picture: Decoded, width: int, height: int, crop: bool = False) -> Tensor:
+    """1x3xHxW float32 in [0, 1], resized by Lanczos where the size differs.
 
     Args:
-        image: 1x3xHxW in [0, 1].
-        suffix: ``.png``, ``.jpg``, ``.jpeg``, ``.webp`` or ``.tif``/``.tiff``.
-        metadata: what made it, stored as JSON in the file (`PNG` text chunk, else EXIF ImageDescription).
+        picture: decoded.
+        width, height: in pixels.
+        crop: keep proportions and cut off what does not fit, at both ends; otherwise the picture is stretched.
     """
-    picture = to_image(image)
-    note, buffer = json.dumps(metadata, sort_keys=True), io.BytesIO()
-    if suffix == ".png":
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_text(METADATA_KEY, note)
-        picture.save(buffer, "PNG", pnginfo=chunks)
-        return buffer.getvalue()
-    exif = Image.Exif()
-    exif[_IMAGE_DESCRIPTION] = f"{METADATA_KEY} {note}"
-    if suffix in (".jpg", ".jpeg"):
-        picture.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif)
-    elif suffix == ".webp":
-        picture.save(buffer, "WEBP", quality=95, exif=exif)
-    else:
-        picture.save(buffer, "TIFF", compression="tiff_deflate", exif=exif)
-    return buffer.getvalue()
+    return _resized(picture.pixels, width, height, crop)
 
 
-def made_by_us(path: Path) -> bool:
-    """Whether a file carries the metadata that ``encode`` puts in."""
-    try:
-        with Image.open(path) as image:
-            note = str(image.getexif().get(_IMAGE_DESCRIPTION, ""))
-            return METADATA_KEY in image.info or note.startswith(METADATA_KEY)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not a picture of ours
-        return False
+def alpha_tensor(picture: Decoded, width: int, height: int, crop: bool = False) -> Tensor | None:
+    """1x1xHxW float32 in [0, 1], or None when nothing is transparent; arguments as for ``to_tensor``."""
+    return None if picture.alpha is None else _resized(picture.alpha[..., None], width, height, crop)
+
+
+def _resized(values: Pixels, width: int, height: int, crop: bool) -> Tensor:
+    full, box = _FULL[values.dtype], _box(values.shape[1], values.shape[0], width, height, crop)
+    if values.shape[:2] != (height, width):
+        resample = Image.Resampling.LANCZOS
+        if values.dtype == np.uint8:
+            image = Image.fromarray(values if values.shape[2] == 3 else values[..., 0])
+            values = _three_dimensions(np.asarray(image.resize((width, height), resample, box=box)))
+        else:
+            channels = [Image.fromarray(values[..., channel].astype(np.float32)) for channel in range(values.shape[2])]
+            resized = [np.asarray(channel.resize((width, height), resample, box=box)) for channel in channels]
+            values = np.stack(resized, -1).clip(0, full)
+    scaled = torch.from_numpy(values.astype(np.float32)).div_(full)
+    return scaled.permute(2, 0, 1)[None].contiguous()
+
+
+def _box(width: int, height: int, new_width: int, new_height: int, crop: bool) -> tuple[float, float, float, float]:
+    """What is kept: all, or the largest centred part with the new proportions."""
+    if not crop:
+        return 0, 0, width, height
+    kept_width = min(width, height * new_width / new_height)
+    kept_height = min(height, width * new_height / new_width)
+    left, top = (width - kept_width) / 2, (height - kept_height) / 2
+    return left, top, left + kept_width, top + kept_height

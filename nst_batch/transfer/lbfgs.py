@@ -9,16 +9,21 @@ line search, tolerances 0), to rounding. It differs where that one is left to lu
   shoot off and recover, again and again.
 - ``guard=True`` takes back a step that raises the loss by a lot, tries a shorter one, and when that does not help
   goes back to the best point with an empty history and a smaller first step.
+
+``line_search="strong_wolfe"`` looks for a good length along each direction, as torch's does.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from nst_batch.transfer.line_search import Search, Trial, strong_wolfe
 
 CURVATURE_LEAST = 1e-10  # y·s at which a pair is too flat to be of use; torch.optim.LBFGS's number
 RISE_ALLOWED = 1.2  # times the last loss; small rises are part of a healthy path without line search
@@ -46,6 +51,7 @@ class LBFGS:
         secant: which vector goes with the gradient's change: the ``direction`` times its step length (as torch does),
             or the ``move`` from the last point to this one.
         guard: take back steps that raise the loss by more than a fifth or to no number at all.
+        line_search: ``none`` takes each step as it is; ``strong_wolfe`` asks for several points along it.
 
     Attributes:
         restarts: times it went back to the best point, at most ``RESTARTS``.
@@ -58,12 +64,17 @@ class LBFGS:
         history: int = 100,
         secant: Literal["direction", "move"] = "direction",
         guard: bool = False,
+        line_search: Literal["none", "strong_wolfe"] = "none",
+        precondition: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.restarts = 0
         self._learning_rate = learning_rate
         self._history = history
         self._secant = secant
         self._guard = guard
+        self._precondition = precondition or (lambda gradient: gradient)
+        self._searches = line_search == "strong_wolfe"
+        self._search: Search | None = None
         self._last: _Point | None = None
         self._best: _Point | None = None
         self._direction = torch.empty(0)
@@ -83,6 +94,8 @@ class LBFGS:
             n values, a new tensor; None when there is nowhere to go: the gradient is zero or not finite, or the
             restarts are used up.
         """
+        if self._searches and self._last is not None:
+            return self._searched(x, loss, gradient, self._last)
         here = _Point(x, loss, gradient)
         if self._guard and self._last is not None and not loss <= self._last.loss * RISE_ALLOWED:
             return self._take_back(self._last)
@@ -91,8 +104,37 @@ class LBFGS:
         if self._best is None or loss < self._best.loss:
             self._best = here
         self._shortenings = 0
+        return self._go_on(here)
+
+    def _go_on(self, here: _Point) -> Tensor | None:
+        """The first point to try along a new direction from ``here``."""
         self._choose_step(here)
         self._last = here
+        return self._step_from(here)
+
+    def _searched(self, x: Tensor, loss: float, gradient: Tensor, last: _Point) -> Tensor | None:
+        """Tell the line search what was found; the next point along its direction, or along a new one."""
+        if self._search is None:
+            start = Trial(0.0, last.loss, float(last.gradient @ self._direction), last.x, last.gradient)
+            self._search = strong_wolfe(start, self._length, float(self._direction.abs().max()))
+            self._length = next(self._search)  # the length that the caller has just tried
+        slope = float(gradient @ self._direction) if math.isfinite(loss) else math.nan
+        try:
+            self._length = self._search.send(Trial(self._length, loss, slope, x, gradient))
+        except StopIteration as end:
+            return self._after_search(end.value)
+        return self._step_from(last)
+
+    def _after_search(self, chosen: Trial) -> Tensor | None:
+        self._search = None
+        here = _Point(chosen.x, chosen.loss, chosen.gradient)
+        if chosen.length > 0:
+            self._length = chosen.length
+            return self._go_on(here)
+        if not self._steps:
+            return None  # straight downhill leads nowhere
+        self._forget()
+        self._steepest(here)
         return self._step_from(here)
 
     def _choose_step(self, here: _Point) -> None:
@@ -114,9 +156,10 @@ class LBFGS:
         return point.x + self._length * self._direction
 
     def _steepest(self, here: _Point) -> None:
-        norm = float(here.gradient.abs().sum())
+        gradient = self._precondition(here.gradient)
+        norm = float(gradient.abs().sum())
         shorter = _RESTART_SHORTER**self.restarts
-        self._direction = -here.gradient
+        self._direction = -gradient
         self._length = min(1.0, 1.0 / norm) * self._learning_rate * shorter if norm > 0 else 0.0
 
     def _learn(self, change: Tensor, step: Tensor) -> None:
@@ -129,7 +172,7 @@ class LBFGS:
         self._steps.append(step)
         self._changes.append(change)
         self._inverses.append(1.0 / curvature)
-        self._scale = curvature / float(change @ change)
+        self._scale = curvature / float(change @ self._precondition(change))
 
     def _two_loops(self, gradient: Tensor) -> Tensor:
         """Minus the inverse Hessian's estimate times the gradient."""
@@ -138,7 +181,7 @@ class LBFGS:
         for i in reversed(range(len(self._steps))):
             weights[i] = float(self._steps[i] @ q) * self._inverses[i]
             q.add_(self._changes[i], alpha=-weights[i])
-        q.mul_(self._scale)
+        q = self._precondition(q).mul_(self._scale)
         for i in range(len(self._steps)):
             back = float(self._changes[i] @ q) * self._inverses[i]
             q.add_(self._steps[i], alpha=weights[i] - back)

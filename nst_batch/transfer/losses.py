@@ -1,34 +1,24 @@
-"""The objective: content and Gram losses at chosen layers (Gatys, Ecker and Bethge, CVPR 2016).
+"""The objective: a weighted sum of losses at chosen layers, and of total variation.
 
-Notation: F is a feature map, CxN with N = h·w positions; G = F Fᵀ its Gram matrix.
+Gatys, Ecker and Bethge (CVPR 2016) unless another source is named. F is a feature map, P the content's, G and A second
+moments of the picture and of the style.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, pad
 
-from nst_batch.records import Losses, TransferSettings
-
-
-def gram_matrix(features: Tensor, norm: str = "cn") -> Tensor:
-    """Gram matrices: which features occur together, wherever they do.
-
-    Args:
-        features: BxCxhxw.
-        norm: ``cn`` divides by C·N (the PyTorch tutorial, neural-style), ``n`` by N (Gatys' notebook).
-
-    Returns:
-        BxCxC, symmetric, positive semidefinite.
-    """
-    channels, positions = features.shape[1], features.shape[2] * features.shape[3]
-    flats = features.flatten(2)  # BxCxN
-    grams = torch.stack([flat @ flat.mT for flat in flats])  # one by one: a batched product is slower on CPUs
-    return grams / (channels * positions if norm == "cn" else positions)
+from nst_batch.records import Losses
+from nst_batch.settings import TransferSettings
+from nst_batch.transfer.octaves import style_features
+from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments, moments
+from nst_batch.transfer.vgg import VGG19
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -36,17 +26,81 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     return torch.stack([mse_loss(f, p) for f, p in zip(features, target.expand_as(features), strict=True)])
 
 
-def style_loss(gram: Tensor, target: Tensor) -> Tensor:
-    """mean((G - A)²) for each picture: BxCxC twice, B out."""
-    return torch.stack([mse_loss(g, a) for g, a in zip(gram, target.expand_as(gram), strict=True)])
+def gram_loss(found: Moments, target: Moments, norm: str) -> Tensor:
+    """mean((G - A)²), Gram matrices divided by ``norm``: BxR."""
+    scale = found.mean.shape[-1] if norm == "cn" else 1
+    return _mean_square((found.second - target.second) / scale, 2)
+
+
+def mean_loss(found: Moments, target: Moments) -> Tensor:
+    """mean((mu - mu_s)²) over channels: BxR. Galerne et al. 2024, "Scaling Painting Style Transfer"."""
+    return _mean_square(found.mean - target.mean, 1)
+
+
+def deviation_loss(found: Moments, target: Moments) -> Tensor:
+    """mean((sigma - sigma_s)²) over channels: BxR. Galerne et al. 2024."""
+    return _mean_square(found.deviation() - target.deviation(), 1)
+
+
+def wasserstein_loss(found: Moments, target: Moments) -> Tensor:
+    """Squared Wasserstein-2 distance of two normal distributions of features, over C: BxR.
+
+    mean((mu - mu_s)²) + trace(S + S_s - 2 (S_s^½ S S_s^½)^½) / C (Crowson, style-transfer-pytorch). The trace of a root
+    is the sum of the eigenvalues' roots, whose gradient needs no root of a matrix. In float64, since products of two
+    covariances span twice as many orders of magnitude as features do.
+    """
+    ours, style = found.covariance().double(), target.covariance().double()
+    root = _root(style)
+    values = torch.linalg.eigvalsh(root @ ours @ root)
+    roots = values.clamp_min(COVARIANCE_RIDGE**2 / 100).sqrt().sum(-1)  # rounding makes small ones negative
+    traces = [matrix.diagonal(dim1=-2, dim2=-1).sum(-1) for matrix in (ours, style)]
+    spread = (traces[0] + traces[1] - 2 * roots) / ours.shape[-1]
+    distance: Tensor = mean_loss(found, target) + spread.to(found.mean.dtype)
+    return distance
+
+
+def total_variation(image: Tensor, kind: str) -> Tensor:
+    """Of BxCxHxW, for each picture: B.
+
+    ``l1``: the sum of absolute differences between neighbours in rows and columns (neural-style). ``l2``: twice the
+    mean squared differences to 8 neighbours, diagonal ones at a quarter of the weight, edges replicated (Crowson).
+    """
+    if kind == "l1":
+        down, right = image[..., 1:, :] - image[..., :-1, :], image[..., 1:] - image[..., :-1]
+        return down.abs().sum((1, 2, 3)) + right.abs().sum((1, 2, 3))
+    framed = pad(image, (1, 1, 1, 1), mode="replicate")
+    right, down = framed[..., 1:-1, 2:] - image, framed[..., 2:, 1:-1] - image
+    falling, rising = framed[..., 1:, 1:] - framed[..., :-1, :-1], framed[..., 1:, :-1] - framed[..., :-1, 1:]
+    straight = right.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))
+    diagonal = falling.square().mean((1, 2, 3)) + rising.square().mean((1, 2, 3))
+    return 2 * (straight / 3 + diagonal / 12)
+
+
+def _mean_square(difference: Tensor, dimensions: int) -> Tensor:
+    return difference.square().flatten(-dimensions).mean(-1)
+
+
+def _root(matrices: Tensor) -> Tensor:
+    """Symmetric square roots of symmetric positive matrices, ...xCxC."""
+    values, vectors = torch.linalg.eigh(matrices)
+    root: Tensor = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
+    return root
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the picture should have: features of the content, Gram matrices of the style, by layer, with B = 1."""
+    """What the picture should have, by layer, with B = 1.
+
+    ``content`` are features. ``style`` are moments of R regions; ``guides`` (Rxhxw by layer) say where those are in the
+    picture, and ``shares`` how much of it each takes. Without regions R is 1 and there are no guides. ``variation``
+    is what the style term would be, by layer, for a picture that differs from the style as parts of it differ.
+    """
 
     content: Mapping[str, Tensor]
-    style: Mapping[str, Tensor]
+    style: Mapping[str, Moments]
+    variation: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    guides: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+    shares: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
@@ -55,10 +109,12 @@ class Terms:
 
     content: dict[str, Tensor]
     style: dict[str, Tensor]
+    tv: Tensor | None = None
 
     def total(self) -> Tensor:
         """Their sum, of shape B."""
-        return torch.stack([*self.content.values(), *self.style.values()]).sum(0)
+        parts = [*self.content.values(), *self.style.values()]
+        return torch.stack(parts if self.tv is None else [*parts, self.tv]).sum(0)
 
     def losses(self) -> Losses:
         """As plain numbers (reads them back from the device); B must be 1."""
@@ -69,36 +125,76 @@ class Terms:
             content=sum(content.values()),
             style=sum(style.values()),
             per_layer={"content": content, "style": style},
+            tv=0.0 if self.tv is None else self.tv.item(),
         )
 
 
 class Objective:
-    """The weighted sum of content and style losses, as a function of VGG features."""
+    """The weighted sum of all terms, as a function of VGG features and of the picture.
+
+    Attributes:
+        content_weights: by layer.
+        style_weights: by layer and octave: factors on all of a layer's style terms.
+    """
 
     def __init__(self, targets: Targets, settings: TransferSettings) -> None:
         self.targets = targets
-        self.norm = settings.gram_norm
-        self.content_weight = settings.content_weight
-        self.style_weights = {
-            layer: settings.style_weight * weight
-            for layer, weight in zip(settings.style_layers, settings.layer_weights(), strict=True)
+        self.settings = settings
+        self.content_weights = _weights(settings, "content", settings.content_weight)
+        by_layer = _weights(settings, "style", 1.0)
+        self.style_weights = {layer: by_layer[layer.partition("/")[0]] for layer in targets.style}
+
+    def weighted(self, content: Mapping[str, float], style: Mapping[str, float]) -> Objective:
+        """The same terms with other weights by layer."""
+        other = Objective(self.targets, self.settings)
+        other.content_weights, other.style_weights = dict(content), dict(style)
+        return other
+
+    def __call__(self, network: VGG19, image: Tensor) -> Terms:
+        """The terms at ``image`` (BxCxHxW in [0, 1])."""
+        targets, settings = self.targets, self.settings
+        features = style_features(network, image, settings, *settings.content_layers)
+        content = {
+            layer: self.content_weights[layer] * content_loss(features[layer], target)
+            for layer, target in targets.content.items()
         }
-        self.taps = taps(settings)
+        style = {}
+        for layer, target in targets.style.items():  # the style may have octaves that the picture has not
+            if layer not in features:
+                continue
+            found = moments(features[layer], targets.guides.get(layer))
+            loss = style_loss(found, target, settings) @ image.new_tensor(targets.shares)
+            style[layer] = self.style_weights[layer] * loss
+        tv = settings.tv_weight * total_variation(image, settings.tv) if settings.tv_weight else None
+        return Terms(content, style, tv)
 
-    def __call__(self, features: Mapping[str, Tensor]) -> Terms:
-        """The terms at ``features``, which must have every layer in ``self.taps``."""
-        return Terms(
-            content={
-                layer: self.content_weight * content_loss(features[layer], target)
-                for layer, target in self.targets.content.items()
-            },
-            style={
-                layer: self.style_weights[layer] * style_loss(gram_matrix(features[layer], self.norm), target)
-                for layer, target in self.targets.style.items()
-            },
-        )
+    @torch.no_grad()
+    def style_at(self, network: VGG19, image: Tensor) -> float:
+        """The style term alone, of one picture, in plain numbers."""
+        features = style_features(network, image, self.settings)
+        total = 0.0
+        for layer, target in self.targets.style.items():
+            if layer in features:
+                found = moments(features[layer], self.targets.guides.get(layer))
+                loss = style_loss(found, target, self.settings) @ image.new_tensor(self.targets.shares)
+                total += self.style_weights[layer] * float(loss.sum())
+        return total
 
 
-def taps(settings: TransferSettings) -> frozenset[str]:
-    """Every layer that the objective needs."""
-    return frozenset(settings.content_layers) | frozenset(settings.style_layers)
+def style_loss(found: Moments, target: Moments, settings: TransferSettings) -> Tensor:
+    """All style terms of one layer, its own weight left out: BxR."""
+    if settings.style_statistic == "w2":
+        loss = settings.style_weight * wasserstein_loss(found, target)
+    else:
+        loss = settings.style_weight * gram_loss(found, target, settings.gram_norm)
+    if settings.mean_weight:
+        loss = loss + settings.mean_weight * mean_loss(found, target)
+    if settings.std_weight:
+        loss = loss + settings.std_weight * deviation_loss(found, target)
+    return loss
+
+
+def _weights(settings: TransferSettings, kind: str, factor: float) -> dict[str, float]:
+    layers = settings.content_layers if kind == "content" else settings.style_layers
+    weights = settings.layer_weights("content" if kind == "content" else "style")
+    return {layer: factor * weight for layer, weight in zip(layers, weights, strict=True)}

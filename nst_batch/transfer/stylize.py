@@ -1,59 +1,61 @@
-"""From two pictures to a third: targets, start, optimisation, and the picture that is kept."""
+"""From two pictures to a third: scale by scale, from a start to the picture that is kept."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from nst_batch.errors import DivergedError, ImageError
-from nst_batch.records import Losses, TransferSettings, Weights
-from nst_batch.sizes import target_size
+from nst_batch.records import Balance, Losses, Weights
+from nst_batch.settings import INIT_WORDS, TransferSettings
+from nst_batch.sizes import Stage, stages
+from nst_batch.transfer import color
+from nst_batch.transfer.adam import Adam
+from nst_batch.transfer.balance import Balancer
 from nst_batch.transfer.cache import TensorCache
-from nst_batch.transfer.images import SMALLEST_SIDE, load_picture, to_image, to_tensor
-from nst_batch.transfer.lbfgs import LBFGS
-from nst_batch.transfer.losses import Objective, Targets, gram_matrix
-from nst_batch.transfer.vgg import VGG19
+from nst_batch.transfer.encode import to_image
+from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.masks import Layout, Wanted, lay_out
+from nst_batch.transfer.optimise import OnStep, closure, optimise, optimiser_for
+from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
+from nst_batch.transfer.targets import TargetMaker
+from nst_batch.transfer.vgg import IMAGENET_MEAN, VGG19, Network
 from nst_batch.transfer.weights import EMBEDDED, load_state
 
 CURVE_POINTS = 32
 _PRECISIONS = {"fp32": torch.float32, "fp64": torch.float64}
 
-OnStep = Callable[[int, float], None]
-"""Told (evaluations made, loss) after each evaluation; what it raises ends the transfer."""
+Input = str | Path | Image.Image
+Styles = Picture | Sequence[StylePart]
 
 
 @dataclass(frozen=True)
 class Stylized:
     """A finished transfer.
 
-    ``image`` is 1x3xHxW float32 in [0, 1]: the best finite iterate, clamped; ``losses`` are float32 ones at that very
-    picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out.
+    ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
+    picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
+    height, evaluations).
     """
 
     image: Tensor
+    alpha: Tensor | None
     losses: Losses
     curve: tuple[tuple[int, float], ...]
     evaluations: int
     restarts: int
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An input, decoded only if it is needed.
-
-    ``key`` tells equal pictures (targets are cached by it), ``name`` is for messages.
-    """
-
-    key: str
-    load: Callable[[], Image.Image]
-    name: str = "picture"
+    scales: tuple[tuple[int, int, int], ...]
+    settled: bool
+    balance: Balance | None
+    notes: tuple[str, ...]
 
 
 class Stylizer:
@@ -69,187 +71,230 @@ class Stylizer:
 
     def __init__(self, weights: Weights = EMBEDDED, device: str = "cpu") -> None:
         self.device = torch.device(device)
-        if self.device.type == "cuda":  # fp32 means it: by default cuDNN rounds convolutions' inputs to TF32
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        self._weights = weights
         self._state = load_state(weights)
-        self._embedded = weights.path is None
-        self._networks: dict[tuple[str, torch.dtype], VGG19] = {}
+        self._networks: dict[tuple[Network, torch.dtype], VGG19] = {}
         self._cache = TensorCache()
 
     def stylize(
         self,
-        content: str | Path | Image.Image,
-        style: str | Path | Image.Image,
+        content: Input,
+        style: Input | Sequence[tuple[Input, float]],
         settings: TransferSettings | None = None,
+        *,
+        content_mask: Input | None = None,
+        style_mask: Input | None = None,
     ) -> tuple[Image.Image, Losses]:
-        """``content`` in the manner of ``style``: the picture (RGB), and its losses.
+        """Render ``content`` in ``style``: for notebooks.
+
+        Args:
+            content: a picture, or its file.
+            style: likewise, or several with their weights.
+            settings: default: the preset ``default``. Its ``init`` may name a file.
+            content_mask, style_mask: regions by colour, both or none.
+
+        Returns:
+            The picture (RGB, or RGBA where the content is transparent) and its losses.
 
         Raises:
             ImageError: a file is not a usable picture.
             DivergedError: no finite loss was seen.
         """
         settings = settings or TransferSettings()
-        result = self.transfer(_picture(content), _picture(style), settings, seed=settings.seed)
-        return to_image(result.image), result.losses
+        parts = [(style, 1.0)] if isinstance(style, Input) else style
+        result = self.transfer(
+            picture_of(content, content_mask),
+            [StylePart(picture_of(each, style_mask), weight) for each, weight in parts],
+            settings,
+            seed=settings.seed,
+            start=None if settings.init in INIT_WORDS else picture_of(settings.init),
+        )
+        return to_image(result.image, result.alpha), result.losses
 
     def transfer(
         self,
         content: Picture,
-        style: Picture,
+        styles: Styles,
         settings: TransferSettings,
         *,
         seed: int,
+        start: Picture | None = None,
         on_step: OnStep | None = None,
     ) -> Stylized:
         """One transfer, as the worker makes it.
+
+        Args:
+            content: what is rendered.
+            styles: one picture, or several with their weights and regions.
+            settings: all of them are used.
+            seed: of noise.
+            start: the picture to begin with when ``settings.init`` is a file.
+            on_step: see ``OnStep``.
 
         Raises:
             ImageError: a file is not a usable picture.
             DivergedError: no finite loss was seen.
         """
-        x = self._start(content, style, settings, seed).to(self.device)
-        precision = _PRECISIONS[settings.precision]
-        objective = self._objective(content, style, settings, precision)
-        network = self._network(settings, precision)
-        measure_network = self._network(settings, torch.float32)
-        measure = objective
-        if precision != torch.float32:
-            measure = self._objective(content, style, settings, torch.float32)
-        found = optimise(network, objective, x.to(precision), settings, on_step)
-        image = found.image.clamp(0, 1).to(torch.float32)
-        with torch.no_grad():
-            losses = measure(measure_network(image, measure.taps)).losses()
-        return Stylized(image, losses, _thin(found.curve), len(found.curve), found.restarts)
+        parts = (StylePart(styles),) if isinstance(styles, Picture) else tuple(styles)
+        pictures = Pictures(content, parts, settings, self._cache)
+        run = _Run(self, pictures, settings, seed, start, on_step)
+        for stage in stages(*pictures.decoded(content).size, settings):
+            run.render(stage)
+        return run.result()
 
-    def _network(self, settings: TransferSettings, precision: torch.dtype) -> VGG19:
-        pooling = settings.pooling
-        if pooling == "auto":
-            pooling = "avg" if self._embedded else "max"
-        if (pooling, precision) not in self._networks:
-            network = VGG19(self._state, pooling).to(self.device, precision)
-            self._networks[pooling, precision] = network
-        return self._networks[pooling, precision]
+    def network(self, settings: TransferSettings, precision: torch.dtype) -> VGG19:
+        """VGG-19 as the settings wire it; made once."""
+        network = network_of(settings, self._weights)
+        if (network, precision) not in self._networks:
+            self._networks[network, precision] = VGG19(self._state, network).to(self.device, precision)
+        return self._networks[network, precision]
 
-    def _tensor(self, picture: Picture, settings: TransferSettings) -> Tensor:
-        """1x3xHxW float32 in [0, 1] on the CPU, at the size that the settings ask for."""
-
-        def load() -> Tensor:
-            image = picture.load()
-            width, height = target_size(*image.size, settings)
-            if min(width, height) < SMALLEST_SIDE:
-                raise ImageError(
-                    f"{picture.name}: {width}x{height} px at this size; a side needs {SMALLEST_SIDE} px at least",
-                    hint="use a larger transfer.size, or upscale: true",
-                )
-            return to_tensor(image, width, height)
-
-        size = (settings.size, settings.fit, settings.upscale)
-        return self._cache.get(("pixels", picture.key, size), load)
-
-    def _start(self, content: Picture, style: Picture, settings: TransferSettings, seed: int) -> Tensor:
-        """The picture to begin with, 1x3xHxW, as large as the content; never a cached tensor itself."""
-        start = self._tensor(content, settings)
-        if settings.init == "noise":  # drawn on the CPU: the same on every device
-            return torch.rand(start.shape, generator=torch.Generator().manual_seed(seed))
-        if settings.init == "gray":
-            return torch.full_like(start, 0.5)
-        if settings.init == "style":
-            return to_tensor(style.load(), start.shape[3], start.shape[2])
-        return start.clone()
-
-    def _objective(
-        self, content: Picture, style: Picture, settings: TransferSettings, precision: torch.dtype
+    def objective(
+        self, pictures: Pictures, layout: Layout, stage: Stage, settings: TransferSettings, precision: torch.dtype
     ) -> Objective:
-        network = self._network(settings, precision)
-        common = (settings.size, settings.fit, settings.upscale, network.pooling, precision)
-
-        @torch.no_grad()
-        def features(picture: Picture, layers: tuple[str, ...]) -> dict[str, Tensor]:
-            image = self._tensor(picture, settings).to(self.device, precision)
-            return network(image, layers)  # type: ignore[no-any-return]
-
-        def grams() -> dict[str, Tensor]:
-            found = features(style, settings.style_layers)
-            return {layer: gram_matrix(found[layer], settings.gram_norm) for layer in settings.style_layers}
-
-        content_key = ("content", content.key, settings.content_layers, common)
-        style_key = ("style", style.key, settings.style_layers, settings.gram_norm, common)
-        targets = Targets(
-            content=self._cache.get(content_key, lambda: features(content, settings.content_layers)),
-            style=self._cache.get(style_key, grams),
-        )
-        return Objective(targets, settings)
+        """What is to be minimised at one scale."""
+        maker = TargetMaker(self.network(settings, precision), settings, self._cache)
+        return Objective(maker.targets(pictures, layout, stage), settings)
 
 
-@dataclass(frozen=True)
-class Found:
-    """What the optimiser brought home: the best picture (not yet clamped), and every evaluation's loss."""
-
-    image: Tensor
-    curve: tuple[float, ...]
-    restarts: int
+def network_of(settings: TransferSettings, weights: Weights) -> Network:
+    """The wiring that ``settings`` ask for with these weights."""
+    auto: Literal["max", "avg"] = "avg" if weights.path is None else "max"
+    pooling = auto if settings.pooling == "auto" else settings.pooling
+    return Network(pooling, settings.pooling_scale, settings.padding, weights.format == "caffe")
 
 
-def optimise(
-    network: VGG19, objective: Objective, start: Tensor, settings: TransferSettings, on_step: OnStep | None = None
-) -> Found:
-    """Minimise ``objective`` over pixels with L-BFGS, in ``settings.steps`` closure evaluations.
+class _Run:
+    """One transfer on its way through the scales."""
 
-    Args:
-        network: in the precision to compute in, like ``start``.
-        objective: with targets in that precision.
-        start: 1x3xHxW.
-        settings: steps, clamp, guard, history and learning_rate are used.
-        on_step: see ``OnStep``.
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        pictures: Pictures,
+        settings: TransferSettings,
+        seed: int,
+        start: Picture | None,
+        on_step: OnStep | None,
+    ) -> None:
+        self._stylizer = stylizer
+        self._pictures = pictures
+        self._settings = settings
+        self._seed = seed
+        self._file = start
+        self._on_step = on_step
+        wanted = [Wanted(part.weight, part.region, pictures.mask(part.picture)) for part in pictures.styles]
+        self._layout = lay_out(pictures.mask(pictures.content), wanted, Path(pictures.content.name).name)
+        self._balancer = Balancer(settings) if settings.balance == "auto" else None
+        self._adam: Adam | None = None  # what it remembers goes on from scale to scale
+        self._precision = _PRECISIONS[settings.precision]
+        self._image: Tensor | None = None
+        self._curve: list[float] = []
+        self._restarts = 0
+        self._scales: list[tuple[int, int, int]] = []
+        self._settled = False
 
-    Raises:
-        DivergedError: no evaluation gave a finite loss.
-    """
-    optimiser = LBFGS(
-        learning_rate=settings.learning_rate,
-        history=settings.history,
-        secant="move" if settings.clamp == "step" else "direction",
-        guard=settings.guard,
-    )
-    best, best_loss, curve = start, math.inf, list[float]()
-    x: Tensor | None = start.flatten().clone()
-    while x is not None and len(curve) < settings.steps:
-        if settings.clamp != "end":
-            x.clamp_(0, 1)
-        loss, gradient = closure(network, objective, x.view_as(start))
-        curve.append(loss)
-        if loss < best_loss:  # False for NaN
-            best, best_loss = x.view_as(start).clone(), loss
-        if on_step is not None:
-            on_step(len(curve), loss)
-        x = optimiser.advance(x, loss, gradient.flatten())
-    if math.isinf(best_loss):
-        raise DivergedError(
-            f"no finite loss in {len(curve)} evaluations", hint="use a smaller style_weight, or guard: true"
-        )
-    return Found(best, tuple(curve), optimiser.restarts)
+    def render(self, stage: Stage) -> None:
+        """Optimise at one scale, from where the last one ended."""
+        network = self._stylizer.network(self._settings, self._precision)
+        plain = self._objective(stage, self._precision)
+        x = self._begin(stage)
+        begun, objective = len(self._curve), plain
+        if self._balancer is not None:
+            bare = plain.style_at(network, self._pictures.content_at(stage).to(x))
+        for steps in self._rounds(stage):
+            optimiser = self._adam or optimiser_for(self._settings, x)
+            if self._balancer is not None:
+                self._balancer.correct()
+                objective = self._balancer.weighted(plain, bare)
+            found = optimise(partial(closure, network, objective), x, steps, self._settings, optimiser, self._told)
+            x = found.image
+            self._curve += found.curve
+            self._restarts += optimiser.restarts
+            self._settled = found.settled
+            self._adam = optimiser if isinstance(optimiser, Adam) else None
+            if self._balancer is not None:
+                self._balancer.measure(plain, bare, plain.style_at(network, x))
+        self._image, self._last = x, stage
+        self._scales.append((stage.width, stage.height, len(self._curve) - begun))
+
+    def _rounds(self, stage: Stage) -> list[int]:
+        if self._balancer is None or self._scales:
+            return [stage.steps]
+        rounds = min(3, max(1, stage.steps // 10))
+        return [stage.steps // rounds] * (rounds - 1) + [stage.steps - stage.steps // rounds * (rounds - 1)]
+
+    def _told(self, step: int, loss: float) -> None:
+        if self._on_step is not None:
+            self._on_step(len(self._curve) + step, loss)
+
+    def _objective(self, stage: Stage, precision: torch.dtype) -> Objective:
+        return self._stylizer.objective(self._pictures, self._layout, stage, self._settings, precision)
+
+    def _begin(self, stage: Stage) -> Tensor:
+        """The picture to begin a scale with, 1xCxHxW; never a cached tensor itself."""
+        device, size = self._stylizer.device, (stage.height, stage.width)
+        if self._image is None:
+            return self._start(stage).to(device, self._precision)
+        if self._image.shape[2:] == size:
+            return self._image
+        x = interpolate(self._image, size, mode="bicubic", align_corners=False)
+        if self._adam is not None:
+            self._adam = self._adam.resized(self._image.shape, x.shape)
+        return x if self._settings.clamp == "end" else x.clamp(0, 1)
+
+    def _start(self, stage: Stage) -> Tensor:
+        settings, pictures = self._settings, self._pictures
+        content = pictures.content_at(stage)
+        noise = _noise(content, settings, self._seed)
+        if settings.init == "noise":
+            return noise
+        if settings.init == "content":
+            start = content.clone()
+        elif settings.init == "style":
+            start = pictures.stretched(pictures.styles[0].picture, stage)
+        elif settings.init == "gray":
+            start = torch.full_like(content, 0.5)
+        else:
+            if self._file is None:
+                raise ValueError("settings.init is a file, so transfer needs start")
+            start = pictures.stretched(self._file, stage)
+        return torch.lerp(start, noise, settings.init_noise) if settings.init_noise else start.clone()
+
+    def result(self) -> Stylized:
+        """The picture, in its final colours, and its losses measured in float32."""
+        if self._image is None:
+            raise AssertionError("nothing was rendered")
+        settings, stage = self._settings, self._last
+        image = self._image.clamp(0, 1).to(torch.float32)
+        plain = self._pictures.plain_content_at(stage).to(image)
+        image = color.finished(image, plain, settings)
+        seen = color.seen(image, settings)
+        objective = self._objective(stage, torch.float32)
+        network = self._stylizer.network(settings, torch.float32)
+        if self._balancer is not None:
+            bare = objective.style_at(network, self._pictures.content_at(stage).to(image))
+            objective = self._balancer.weighted(objective, bare)
+        with torch.no_grad():
+            losses = objective(network, seen).losses()
+        return Stylized(
+            image, self._pictures.alpha_at(stage), losses, _thin(self._curve), len(self._curve), self._restarts,
+            tuple(self._scales), self._settled, self._balancer.record() if self._balancer else None,
+            (*self._pictures.notes(), *self._layout.notes),
+        )  # fmt: skip
 
 
-def closure(network: VGG19, objective: Objective, image: Tensor) -> tuple[float, Tensor]:
-    """The objective's value at ``image`` (1x3xHxW), and its gradient, of the same shape."""
-    image = image.detach().requires_grad_(True)
-    total = objective(network(image, objective.taps)).total().sum()
-    (gradient,) = torch.autograd.grad(total, image)
-    return total.item(), gradient
+def _noise(like: Tensor, settings: TransferSettings, seed: int) -> Tensor:
+    """Drawn on the CPU: the same on every device."""
+    random = torch.Generator().manual_seed(seed)
+    if settings.noise_std == 0:
+        return torch.rand(like.shape, generator=random)
+    mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
+    mean = mean if like.shape[1] == 3 else color.luminance(mean)
+    return mean + settings.noise_std * torch.randn(like.shape, generator=random)
 
 
-def _thin(losses: tuple[float, ...]) -> tuple[tuple[int, float], ...]:
+def _thin(losses: list[float]) -> tuple[tuple[int, float], ...]:
     """Up to 32 finite points of a curve, evenly spread, with both ends."""
     last = len(losses) - 1
     places = sorted({round(i * last / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)}) if last > 0 else [0]
     return tuple((place + 1, losses[place]) for place in places if math.isfinite(losses[place]))
-
-
-def _picture(source: str | Path | Image.Image) -> Picture:
-    """A notebook's input, known again by its content: a file's time and size, an image's pixels."""
-    if isinstance(source, Image.Image):
-        digest = hashlib.blake2b(source.tobytes(), digest_size=16).hexdigest()
-        return Picture(f"{source.mode} {source.size} {digest}", lambda: source.convert("RGB"))
-    path = Path(source)
-    status = path.stat() if path.exists() else None  # a missing file is load_picture's to report
-    return Picture(f"{path} {status and (status.st_mtime_ns, status.st_size)}", lambda: load_picture(path), str(path))

@@ -6,16 +6,18 @@ Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import vgg19
 
-from nst_batch.records import CONV_LAYERS, VGG19_LAYERS
+from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1]; what torchvision's VGG was trained on
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (103.939, 116.779, 123.68)  # of BGR in [0, 255]; what the authors' own VGG was trained on
 
 
 def empty_features() -> nn.Sequential:
@@ -25,24 +27,40 @@ def empty_features() -> nn.Sequential:
     return features
 
 
+@dataclass(frozen=True)
+class Network:
+    """How VGG-19 is wired; each is a field of TransferSettings, but for ``caffe``, which the weights decide.
+
+    ``pooling`` is over 2x2 windows: maxima, or means (Gatys et al. 2016: "slightly more appealing"), times
+    ``pooling_scale``. ``padding`` is what conv1_1 sees beyond the picture's edge. ``caffe`` feeds BGR, 0 to 255, minus
+    the mean.
+    """
+
+    pooling: Literal["max", "avg"] = "max"
+    pooling_scale: float = 1.0
+    padding: Literal["zeros", "replicate", "reflect"] = "zeros"
+    caffe: bool = False
+
+
 class VGG19(nn.Module):
     """Frozen VGG-19 features, tapped by layer name, computed no deeper than the last tap.
 
     Args:
         state: ``N.weight`` / ``N.bias`` for torchvision's ``features``; float32, from ``transfer.weights``.
-        pooling: between blocks, over 2x2 windows: maxima, or means (Gatys et al. 2016: "slightly more appealing").
+        network: how it is wired.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, state: Mapping[str, Tensor], pooling: Literal["max", "avg"] = "max") -> None:
+    def __init__(self, state: Mapping[str, Tensor], network: Network = Network()) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = (CAFFE_MEAN, (1.0, 1.0, 1.0)) if network.caffe else (IMAGENET_MEAN, IMAGENET_STD)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.features = empty_features()
         self.features.load_state_dict(dict(state), assign=True)
-        self.pooling = pooling
+        self.network = network
         names = iter(CONV_LAYERS)
         self.names: list[str | None] = []  # the tap name of each of torchvision's layers; pools have none
         for index, layer in enumerate(self.features):
@@ -52,16 +70,17 @@ class VGG19(nn.Module):
                 self.features[index] = nn.ReLU(inplace=False)  # in place, it would overwrite a tap before it
                 self.names.append(str(self.names[-1]).replace("conv", "relu"))
             else:
-                if pooling == "avg":
-                    self.features[index] = nn.AvgPool2d(kernel_size=2, stride=2)
+                self.features[index] = _Pool(network.pooling, network.pooling_scale)
                 self.names.append(None)
+        if network.padding != "zeros":
+            self.features[0] = _padded(self.features[0], network.padding)
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
         """Features of ``image``.
 
         Args:
-            image: Bx3xHxW RGB in [0, 1]; H and W at least 16 (four poolings) for taps in block 5.
+            image: Bx3xHxW RGB in [0, 1], or Bx1xHxW grey; H and W at least 16 (four poolings) for taps in block 5.
             taps: names from ``VGG19_LAYERS``.
 
         Returns:
@@ -74,6 +93,8 @@ class VGG19(nn.Module):
         if unknown := wanted.difference(VGG19_LAYERS):
             raise ValueError(f"no such layers: {sorted(unknown)}")
         found: dict[str, Tensor] = {}
+        if self.network.caffe:
+            image = image.flip(1) * 255
         x = (image - self.mean) / self.std
         for name, layer in zip(self.names, self.features, strict=True):
             if len(found) == len(wanted):
@@ -82,3 +103,24 @@ class VGG19(nn.Module):
             if name in wanted:
                 found[str(name)] = x
         return found
+
+
+class _Pool(nn.Module):
+    """2x2 pooling, times a factor."""
+
+    def __init__(self, kind: Literal["max", "avg"], scale: float) -> None:
+        super().__init__()
+        self.pool: nn.Module = nn.MaxPool2d(2) if kind == "max" else nn.AvgPool2d(2)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled: Tensor = self.pool(x)
+        return pooled if self.scale == 1 else pooled * self.scale
+
+
+def _padded(layer: nn.Module, padding: Literal["replicate", "reflect"]) -> nn.Conv2d:
+    """A convolution with the same values and another border."""
+    with torch.device("meta"):
+        other = nn.Conv2d(3, 64, kernel_size=3, padding=1, padding_mode=padding)
+    other.load_state_dict(layer.state_dict(), assign=True)
+    return other

@@ -12,10 +12,11 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nst_batch.errors import WeightsError
 from nst_batch.records import Weights
+from nst_batch.settings import CONV_LAYERS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,10 +66,12 @@ def imagenet_weights(digest: Callable[[Path], str]) -> Weights | None:
     return Weights("imagenet", found, str(path))
 
 
-def file_weights(path: Path, digest: Callable[[Path], str]) -> Weights:
-    """Weights from a user's file, in torchvision's format; read only when a worker loads it."""
+def file_weights(
+    path: Path, digest: Callable[[Path], str], format: Literal["torchvision", "caffe"] = "torchvision"
+) -> Weights:
+    """Weights from a user's file; read only when a worker loads it. ``format``: how the network is to be fed."""
     try:
-        return Weights(str(path), digest(path), str(path))
+        return Weights(str(path), digest(path), str(path), format)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
 
@@ -124,14 +127,19 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _checked_state(path: Path, loaded: dict[str, Tensor], features: nn.Sequential) -> dict[str, Tensor]:
-    """The ``features.`` part of ``loaded``, every shape compared with VGG-19's."""
-    state = {}
+    """The convolutions of ``loaded``, every shape compared with VGG-19's.
+
+    Their names are torchvision's, or those of ``vgg_conv.pth``, which Gatys' notebook uses.
+    """
+    state, layer = {}, ""
+    convolutions = iter(CONV_LAYERS)
     for name, expected in features.state_dict().items():
-        value = loaded.get(f"features.{name}")
+        layer = next(convolutions) if name.endswith("weight") else layer
+        value = loaded.get(f"features.{name}", loaded.get(f"{layer}.{name.rpartition('.')[2]}"))
         if value is None:
             raise WeightsError(
                 f"{path}: no tensor features.{name}",
-                hint="torchvision's VGG-19 names are expected: features.N.weight, features.N.bias",
+                hint="a VGG-19's names are expected: features.N.weight (torchvision), or convB_I.weight (Gatys)",
             )
         if value.shape != expected.shape:
             raise WeightsError(

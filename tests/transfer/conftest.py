@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from nst_batch.transfer.stylize import Stylizer
 
@@ -30,3 +30,9 @@ def pattern(width: int, height: int, seed: int) -> Image.Image:
     image[:, (x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.05] = torch.rand(3, 1, generator=random)
     result: Image.Image = to_pil_image(image.clamp(0, 1))
     return result
+
+
+def pixels(width: int, height: int, seed: int) -> Tensor:
+    """``pattern`` as 1x3xHxW float32 in [0, 1]: rounded once, to 8 bits, as files are read."""
+    values: Tensor = pil_to_tensor(pattern(width, height, seed))
+    return values.to(torch.float32).div(255)[None].contiguous()

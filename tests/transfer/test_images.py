@@ -1,58 +1,363 @@
-"""Files to tensors and back."""
+"""Files of every kind to pixels: upright, in the right colours, transparency and 16 bits kept.
+
+Each file is written here by Pillow, tifffile or imagecodecs.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
+import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from nst_batch.errors import ImageError
-from nst_batch.transfer.images import METADATA_KEY, encode, load_picture, made_by_us, to_tensor
+from nst_batch.transfer.images import Decoded, alpha_tensor, from_image, load_picture, to_tensor
+from tests.transfer.colors import TURNS, Values, apart, quadrants
+
+LOSSLESS, LOSSY = 1.0, 4.0  # largest CIE76 differences
 
 
-def test_pixels_are_exact_when_the_size_fits(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    tensor = to_tensor(load_picture(tmp_path / "a.png"), 30, 20)
-    assert tensor.shape == (1, 3, 20, 30) and tensor.dtype == torch.float32 and tensor.is_contiguous()
-    np.testing.assert_array_equal((tensor[0] * 255).round().permute(1, 2, 0).numpy(), values)
+def image(mode: str = "RGB") -> Image.Image:
+    return Image.fromarray(quadrants()).convert(mode)
 
 
-def test_exif_orientation_is_applied(tmp_path: Path) -> None:
-    image = Image.new("RGB", (40, 20), "black")
-    image.paste("white", (0, 0, 10, 20))  # white at the left
+def grey() -> Values:
+    """What the quadrants are without colour, HxWx3 in [0, 1]."""
+    return np.asarray(image("L").convert("RGB")) / 255
+
+
+def colored() -> Values:
+    return quadrants() / 255
+
+
+def halves(full: int, dtype: str) -> Values:
+    """Alpha: opaque at the left, half at the right."""
+    alpha = np.full((32, 48, 1), full)
+    alpha[:, 24:] = full // 2
+    return alpha.astype(dtype)
+
+
+def save(kind: str, mode: str = "RGB", **options: Any) -> Callable[[Path], None]:
+    return lambda path: image(mode).save(path, kind, **options)
+
+
+def with_alpha(kind: str, mode: str = "RGBA", **options: Any) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        picture = image("L" if mode == "LA" else "RGB")
+        picture.putalpha(Image.fromarray(halves(255, "uint8")[..., 0]))
+        picture.save(path, kind, **options)
+
+    return write
+
+
+def palette(path: Path) -> None:
+    image().quantize(8).save(path)
+
+
+def palette_with_transparency(path: Path) -> None:
+    """Index 0 is the left half, opaque; 1 the right half, half transparent."""
+    picture = Image.new("P", (48, 32), 0)
+    picture.putpalette([200, 60, 50, 60, 170, 80])
+    picture.paste(1, (24, 0, 48, 32))
+    picture.save(path, transparency=bytes([255, 127]))
+
+
+def png16(channels: int) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        values, alpha = quadrants("uint16"), halves(65535, "uint16")
+        light = (grey()[..., :1] * 65535).astype(np.uint16)
+        kinds = {
+            1: light[..., 0],
+            2: np.concatenate([light, alpha], -1),
+            3: values,
+            4: np.concatenate([values, alpha], -1),
+        }
+        path.write_bytes(imagecodecs.png_encode(kinds[channels]))
+
+    return write
+
+
+def tiff16(mode: str, **options: Any) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        values, alpha = quadrants("uint16"), halves(65535, "uint16")
+        light = (grey()[..., 0] * 65535).astype(np.uint16)
+        if mode == "L":
+            tifffile.imwrite(path, light, photometric="minisblack", **options)
+        elif mode == "inverted":
+            tifffile.imwrite(path, 65535 - light, photometric="miniswhite", **options)
+        elif mode == "planar":
+            tifffile.imwrite(path, np.moveaxis(values, -1, 0), photometric="rgb", planarconfig="separate", **options)
+        elif mode == "RGBA":
+            tifffile.imwrite(
+                path, np.concatenate([values, alpha], -1), photometric="rgb", extrasamples=["unassalpha"], **options
+            )
+        elif mode == "premultiplied":
+            both = np.concatenate([values * (alpha / 65535.0), alpha], -1).round().astype(np.uint16)
+            tifffile.imwrite(path, both, photometric="rgb", extrasamples=["assocalpha"], **options)
+        else:
+            tifffile.imwrite(path, values, photometric="rgb", **options)
+
+    return write
+
+
+def frames(kind: str) -> Callable[[Path], None]:
+    return lambda path: image().save(path, kind, save_all=True, append_images=[image().rotate(180)])
+
+
+def floats(scale: float) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        tifffile.imwrite(path, (grey()[..., 0] * scale).astype(np.float32))
+
+    return write
+
+
+CMYK_TABLE = 255 - quadrants()  # without a profile: 255 minus each of C, M, Y
+
+
+def cmyk(kind: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        values = np.concatenate([CMYK_TABLE, np.zeros((32, 48, 1), np.uint8)], -1)
+        options = {"quality": 100} if kind == "JPEG" else {}
+        Image.frombytes("CMYK", (48, 32), values.tobytes()).save(path, kind, **options)
+
+    return write
+
+
+# name: how it is written, its ending, its colours, the largest difference, has alpha, bits, part of its notes
+Kind = tuple[Callable[[Path], None], str, Callable[[], Values], float, bool, int, str]
+KINDS: dict[str, Kind] = {
+    "png": (save("PNG"), "png", colored, LOSSLESS, False, 8, ""),
+    "jpeg": (save("JPEG", quality=95, subsampling=0), "jpg", colored, LOSSY, False, 8, ""),
+    "grey jpeg": (save("JPEG", "L", quality=95), "jpg", grey, LOSSY, False, 8, ""),
+    "cmyk jpeg": (cmyk("JPEG"), "jpg", colored, LOSSY, False, 8, ""),
+    "cmyk tiff": (cmyk("TIFF"), "tif", colored, LOSSLESS, False, 8, ""),
+    "webp": (save("WEBP", lossless=True), "webp", colored, LOSSLESS, False, 8, ""),
+    "webp alpha": (with_alpha("WEBP", lossless=True, exact=True), "webp", colored, LOSSLESS, True, 8, ""),
+    "tiff": (save("TIFF"), "tif", colored, LOSSLESS, False, 8, ""),
+    "tiff lzw": (save("TIFF", compression="tiff_lzw"), "tif", colored, LOSSLESS, False, 8, ""),
+    "tiff alpha": (with_alpha("TIFF"), "tif", colored, LOSSLESS, True, 8, ""),
+    "bmp": (save("BMP"), "bmp", colored, LOSSLESS, False, 8, ""),
+    "gif": (save("GIF"), "gif", colored, LOSSLESS, False, 8, ""),
+    "grey png": (save("PNG", "L"), "png", grey, LOSSLESS, False, 8, ""),
+    "grey alpha png": (with_alpha("PNG", "LA"), "png", grey, LOSSLESS, True, 8, ""),
+    "alpha png": (with_alpha("PNG"), "png", colored, LOSSLESS, True, 8, ""),
+    "palette png": (palette, "png", colored, LOSSLESS, False, 8, ""),
+    "lab tiff": (lambda path: lab_image().save(path, "TIFF"), "tif", colored, 3.0, False, 8, ""),
+    "16-bit png": (png16(3), "png", colored, 0.01, False, 16, ""),
+    "16-bit alpha png": (png16(4), "png", colored, 0.01, True, 16, ""),
+    "16-bit grey png": (png16(1), "png", grey, 0.01, False, 16, ""),
+    "16-bit grey alpha png": (png16(2), "png", grey, 0.01, True, 16, ""),
+    "16-bit tiff": (tiff16("RGB"), "tif", colored, 0.01, False, 16, ""),
+    "16-bit tiff deflate": (tiff16("RGB", compression="zlib"), "tif", colored, 0.01, False, 16, ""),
+    "16-bit tiff lzw": (tiff16("RGB", compression="lzw"), "tif", colored, 0.01, False, 16, ""),
+    "16-bit tiff big-endian": (tiff16("RGB", byteorder=">"), "tif", colored, 0.01, False, 16, ""),
+    "16-bit planar tiff": (tiff16("planar"), "tif", colored, 0.01, False, 16, ""),
+    "16-bit alpha tiff": (tiff16("RGBA"), "tif", colored, 0.01, True, 16, ""),
+    "16-bit premultiplied tiff": (tiff16("premultiplied"), "tif", colored, 0.02, True, 16, ""),
+    "16-bit grey tiff": (tiff16("L"), "tif", grey, 0.01, False, 16, ""),
+    "16-bit grey tiff, white is 0": (tiff16("inverted"), "tif", grey, 0.01, False, 16, ""),
+    "float tiff": (floats(1.0), "tif", grey, 0.01, False, 16, ""),
+    "animated gif": (frames("GIF"), "gif", colored, LOSSLESS, False, 8, "2 frames"),
+    "animated png": (frames("PNG"), "png", colored, LOSSLESS, False, 8, "2 frames"),
+    "animated webp": (lambda p: image().save(p, "WEBP", save_all=True, append_images=[image().rotate(180)],
+                                             lossless=True), "webp", colored, LOSSLESS, False, 8, "2 frames"),
+    "tiff of two pages": (frames("TIFF"), "tif", colored, LOSSLESS, False, 8, "2 frames"),
+}  # fmt: skip
+
+
+def lab_image() -> Image.Image:
+    transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    found = ImageCms.applyTransform(image(), transform)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_kind_of_file(tmp_path: Path, kind: str) -> None:
+    write, ending, expected, tolerance, has_alpha, bits, note = KINDS[kind]
+    path = tmp_path / f"a.{ending}"
+    write(path)
+    found = load_picture(path)
+    assert found.size == (48, 32)
+    assert found.pixels.dtype == (np.uint16 if bits == 16 else np.uint8)
+    full = 2**bits - 1
+    assert apart(found.pixels / full, expected()) < tolerance
+    assert (found.alpha is not None) == has_alpha
+    if found.alpha is not None:
+        assert found.alpha.dtype == found.pixels.dtype
+        np.testing.assert_allclose(found.alpha / full, halves(255, "uint8")[..., 0] / 255, atol=0.005)
+    assert note in "".join(found.notes) and bool(note) == bool(found.notes)
+
+
+def test_a_palette_with_transparency(tmp_path: Path) -> None:
+    palette_with_transparency(tmp_path / "a.png")
+    found = load_picture(tmp_path / "a.png")
+    assert found.alpha is not None and set(found.alpha.flat) == {255, 127}
+    assert found.pixels[0, 0].tolist() == [200, 60, 50] and found.pixels[0, 40].tolist() == [60, 170, 80]
+
+
+def test_black_and_white(tmp_path: Path) -> None:
+    picture = Image.new("1", (20, 20), 1)
+    picture.putpixel((3, 5), 0)
+    picture.save(tmp_path / "a.png")
+    found = load_picture(tmp_path / "a.png").pixels
+    assert found[5, 3].tolist() == [0, 0, 0] and found[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "PNG 16", "TIFF 16"])
+def test_exif_orientation_is_applied(tmp_path: Path, kind: str, orientation: int) -> None:
+    bits = 16 if kind.endswith("16") else 8
+    stored = np.ascontiguousarray(TURNS[orientation](quadrants("uint16" if bits == 16 else "uint8")))
+    path = tmp_path / ("a.tif" if "TIFF" in kind else f"a.{kind[:3].lower()}")
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned a quarter clockwise to be upright: left becomes top
-    image.save(tmp_path / "a.png", exif=exif)
-    upright = load_picture(tmp_path / "a.png")
-    assert upright.size == (20, 40)
-    assert upright.getpixel((10, 2)) == (255, 255, 255) and upright.getpixel((10, 37)) == (0, 0, 0)
+    exif[0x0112] = orientation
+    if kind == "TIFF 16":
+        tifffile.imwrite(path, stored, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    elif kind == "PNG 16":
+        data, chunk = bytes(imagecodecs.png_encode(stored)), exif.tobytes().removeprefix(b"Exif\0\0")
+        path.write_bytes(data[:33] + png_chunk(b"eXIf", chunk) + data[33:])
+    else:
+        options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+        options |= {"lossless": True} if kind == "WEBP" else {}
+        Image.fromarray(stored).save(path, kind, exif=exif, **options)
+    found = load_picture(path)
+    assert found.size == (48, 32)
+    assert apart(found.pixels / (2**bits - 1), colored()) < LOSSY
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    suffix = "tif" if mode == "CMYK" else "png"
-    Image.new("RGB", (20, 20), (255, 255, 255)).convert("L" if mode == "LA" else mode).convert(mode).save(
-        tmp_path / f"a.{suffix}"
-    )
-    found = load_picture(tmp_path / f"a.{suffix}")
-    assert found.mode == "RGB" and found.getpixel((5, 5)) == (255, 255, 255)
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    import zlib
+
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def test_transparent_parts_are_laid_on_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "a.png")
-    assert load_picture(tmp_path / "a.png").getpixel((5, 5)) == (255, 255, 255)
+def wide_gamut_profile() -> bytes:
+    """A matrix profile with Adobe RGB's primaries (adapted to D50) and its gamma, 563/256, written byte by byte."""
+
+    def fixed(*numbers: float) -> bytes:
+        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
+
+    colorants = {b"rXYZ": (0.60974, 0.31111, 0.01947), b"gXYZ": (0.20528, 0.62567, 0.06087),
+                 b"bXYZ": (0.14919, 0.06322, 0.74457), b"wtpt": (0.9642, 1.0, 0.8249)}  # fmt: skip
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, 563) + bytes(2)
+    text = b"Wide test\0"
+    parts = {b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(80),
+             b"cprt": b"text" + bytes(4) + b"none\0"}  # fmt: skip
+    parts |= {name: b"XYZ " + bytes(4) + fixed(*xyz) for name, xyz in colorants.items()}
+    parts |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
+    table, body, start = b"", b"", 128 + 4 + 12 * len(parts)
+    for name, data in parts.items():
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    header = struct.pack(">I", start + len(body)) + bytes(4) + bytes([2, 0x10, 0, 0]) + b"mntrRGB XYZ "
+    header += bytes(12) + b"acsp" + bytes(28) + fixed(0.9642, 1.0, 0.8249)
+    return header + bytes(128 - len(header)) + struct.pack(">I", len(parts)) + table + body
+
+
+def adobe_to_srgb(values: Values) -> Values:
+    """Adobe RGB in [0, 1] to sRGB in [0, 1]: by the two standards' own numbers."""
+    linear = values ** (563 / 256)
+    to_xyz = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
+    to_srgb = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
+    found: Values = (linear @ to_xyz.T @ to_srgb.T).clip(0, 1)
+    return np.asarray(np.where(found <= 0.0031308, found * 12.92, 1.055 * found ** (1 / 2.4) - 0.055))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "TIFF 16", "alpha PNG"])
+def test_a_profile_is_converted_to_srgb(tmp_path: Path, kind: str) -> None:
+    path, profile = tmp_path / ("a.tif" if "TIFF" in kind else "a.png"), wide_gamut_profile()
+    muted = (quadrants() // 2 + 60).astype(np.uint8)  # inside sRGB's gamut
+    picture = Image.fromarray(muted)
+    if kind == "TIFF 16":
+        tifffile.imwrite(path, muted.astype(np.uint16) * 257, photometric="rgb", iccprofile=profile)
+    elif kind == "alpha PNG":
+        picture.putalpha(200)
+        picture.save(path, "PNG", icc_profile=profile)
+    else:
+        options = {"quality": 98, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+        picture.save(path, kind, icc_profile=profile, **options)
+    found = load_picture(path)
+    full = 65535 if found.pixels.dtype == np.uint16 else 255
+    assert apart(found.pixels / full, adobe_to_srgb(muted / 255)) < (3.0 if kind == "JPEG" else 1.5)
+    assert apart(found.pixels / full, muted / 255) > 5  # it was not left as it is
+
+
+def test_a_grey_profile_is_applied(tmp_path: Path) -> None:
+    image("L").save(tmp_path / "a.png", icc_profile=wide_gamut_profile())  # of another kind than the picture
+    found = load_picture(tmp_path / "a.png")
+    assert "profile is broken" in found.notes[0]
+    assert apart(found.pixels / 255, grey()) < LOSSLESS
+
+
+def test_a_broken_profile_is_a_note(tmp_path: Path) -> None:
+    image().save(tmp_path / "a.png", icc_profile=b"no profile at all")
+    found = load_picture(tmp_path / "a.png")
+    assert apart(found.pixels / 255, colored()) < LOSSLESS and "read as sRGB" in found.notes[0]
+
+
+def test_a_profile_that_is_srgb_changes_nothing(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image().save(tmp_path / "a.png", icc_profile=profile)
+    np.testing.assert_array_equal(load_picture(tmp_path / "a.png").pixels, quadrants())
+
+
+def test_colours_under_full_transparency_are_the_mean_of_the_visible(tmp_path: Path) -> None:
+    picture = image("RGBA")
+    picture.paste((255, 255, 255, 0), (24, 0, 48, 32))
+    picture.paste((9, 8, 7, 1), (0, 0, 1, 1))  # hardly visible, and kept
+    picture.save(tmp_path / "a.png")
+    found = load_picture(tmp_path / "a.png")
+    assert found.alpha is not None and found.alpha[0, 40] == 0 and found.alpha[0, 0] == 1
+    assert found.pixels[0, 0].tolist() == [9, 8, 7]
+    visible = found.pixels[:, :24].reshape(-1, 3).mean(0)
+    np.testing.assert_allclose(found.pixels[3, 40], visible, atol=1)
+
+
+def test_an_opaque_alpha_is_none(tmp_path: Path) -> None:
+    image("RGBA").save(tmp_path / "a.png")
+    assert load_picture(tmp_path / "a.png").alpha is None
+
+
+def test_floats_beyond_1_are_scaled_and_said_so(tmp_path: Path) -> None:
+    floats(1e6)(tmp_path / "a.tif")
+    found = load_picture(tmp_path / "a.tif")
+    assert "scaled to fit" in found.notes[0] and found.pixels.max() == 65535
+
+
+def test_an_image_in_memory_is_treated_alike() -> None:
+    picture = image("RGBA")
+    picture.putalpha(100)
+    found = from_image(picture)
+    assert found.alpha is not None and (found.alpha == 100).all()
+    assert apart(found.pixels / 255, colored()) < LOSSLESS
+
+
+# --- what is no picture -----------------------------------------------------------------------------------------------
 
 
 def picture_bytes(kind: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def deep_bytes(kind: str) -> bytes:
+    values = np.random.default_rng(0).integers(0, 65536, (64, 64, 3), dtype=np.uint16)
+    if kind == "PNG":
+        return bytes(imagecodecs.png_encode(values))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="rgb")
     return buffer.getvalue()
 
 
@@ -64,8 +369,18 @@ def picture_bytes(kind: str) -> bytes:
         (picture_bytes("JPEG")[:-900], "broken picture"),
         (picture_bytes("PNG")[:-900], "broken picture"),
         (picture_bytes("PNG")[:60] + b"garbage" * 300, "broken picture"),
+        (deep_bytes("PNG")[:-900], "broken picture"),
+        (deep_bytes("TIFF")[:-900], "broken picture"),
     ],
-    ids=["text", "empty", "truncated jpeg", "truncated png", "garbled png"],
+    ids=[
+        "text",
+        "empty",
+        "truncated jpeg",
+        "truncated png",
+        "garbled png",
+        "truncated deep png",
+        "truncated deep tiff",
+    ],
 )
 def test_a_file_that_is_no_picture_is_an_image_error_that_names_it(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "bad.jpg").write_bytes(data)
@@ -94,32 +409,35 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         load_picture(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"])
-def test_written_pictures_come_back_with_their_metadata(tmp_path: Path, suffix: str) -> None:
-    image = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(0))
-    image = torch.nn.functional.interpolate(image[:, :, ::8, ::8], size=(24, 32), mode="bilinear")
-    path = tmp_path / f"a{suffix}"
-    path.write_bytes(encode(image, suffix, {"task": "abc", "loss": 1.5}))
-    again = to_tensor(load_picture(path), 32, 24)
-    if suffix in (".png", ".tif", ".tiff"):
-        assert (again - image).abs().max() <= 0.5 / 255 + 1e-6
-    else:  # lossy, WebP with halved colour resolution too
-        assert (again - image).abs().mean() < 0.02
-    assert made_by_us(path)
-    with Image.open(path) as file:
-        note = file.info.get(METADATA_KEY) or file.getexif()[0x010E].partition(" ")[2]
-    assert json.loads(note) == {"task": "abc", "loss": 1.5}
+# --- tensors ----------------------------------------------------------------------------------------------------------
 
 
-def test_rounding_is_to_the_nearest_value() -> None:
-    image = torch.tensor([0.0, 0.4999 / 255, 0.5001 / 255, 1.0]).view(1, 1, 1, 4).expand(1, 3, 1, 4)
-    with Image.open(io.BytesIO(encode(image, ".png", {}))) as file:
-        assert [file.getpixel((x, 0)) for x in range(4)] == [(0,) * 3, (0,) * 3, (1,) * 3, (255,) * 3]
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pixels_are_exact_when_the_size_fits(dtype: type[np.uint8] | type[np.uint16]) -> None:
+    full = np.iinfo(dtype).max
+    values = np.random.default_rng(0).integers(0, full + 1, (20, 30, 3), dtype=dtype)
+    tensor = to_tensor(Decoded(values), 30, 20)
+    assert tensor.shape == (1, 3, 20, 30) and tensor.dtype == torch.float32 and tensor.is_contiguous()
+    np.testing.assert_array_equal((tensor[0].double() * full).round().permute(1, 2, 0).numpy(), values)
 
 
-def test_other_pictures_are_not_ours(tmp_path: Path) -> None:
-    Image.new("RGB", (20, 20)).save(tmp_path / "theirs.png")
-    (tmp_path / "text.png").write_text("nst_batch")
-    assert not made_by_us(tmp_path / "theirs.png")
-    assert not made_by_us(tmp_path / "text.png")
-    assert not made_by_us(tmp_path / "missing.png")
+def test_both_depths_are_resized_alike() -> None:
+    shallow, deep = (to_tensor(Decoded(quadrants(dtype)), 21, 17) for dtype in ("uint8", "uint16"))
+    torch.testing.assert_close(shallow, deep, atol=1.5 / 255, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_crop_keeps_proportions_and_the_middle(dtype: str) -> None:
+    values = np.zeros((40, 100, 3), np.uint8 if dtype == "uint8" else np.uint16)
+    values[:, 30:70] = np.iinfo(values.dtype).max
+    assert to_tensor(Decoded(values), 20, 20, crop=True).min() > 0.9
+    assert to_tensor(Decoded(values), 20, 20).min() == 0
+    assert to_tensor(Decoded(values.swapaxes(0, 1)), 20, 20, crop=True).min() > 0.9
+
+
+def test_alpha_is_resized_with_the_picture() -> None:
+    found = Decoded(quadrants(), halves(255, "uint8")[..., 0])
+    alpha = alpha_tensor(found, 24, 16)
+    assert alpha is not None and alpha.shape == (1, 1, 16, 24)
+    assert alpha[0, 0, 5, 2] == 1 and alpha[0, 0, 5, 21] == pytest.approx(127 / 255)
+    assert alpha_tensor(Decoded(quadrants()), 24, 16) is None

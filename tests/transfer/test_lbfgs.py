@@ -73,6 +73,51 @@ def test_walks_torchs_path(function: Function, history: int) -> None:
     assert found == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.parametrize("function", [rosenbrock, quartic, softmax_regression])
+def test_the_line_search_tries_torchs_points(function: Function) -> None:
+    start = torch.randn(30, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.3
+    x, expected = start.clone().requires_grad_(True), list[float]()
+    optimiser = torch.optim.LBFGS(
+        [x], lr=1, max_iter=40, max_eval=60, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        value = function(x)
+        value.backward()  # type: ignore[no-untyped-call]
+        expected.append(value.item())
+        return value.item()
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    found = ours(function, start, 40, LBFGS(line_search="strong_wolfe"))
+    assert found == pytest.approx(expected[:40], rel=1e-8)
+
+
+def test_the_line_search_is_not_lost_where_there_is_no_value() -> None:
+    """log is no number left of 0, and the first step would go there."""
+
+    def logarithmic(x: Tensor) -> Tensor:
+        return (x * 1000 - x.log()).sum()
+
+    start = torch.full((3,), 0.5, dtype=torch.float64)
+    found = ours(logarithmic, start, 60, LBFGS(line_search="strong_wolfe"))
+    assert not all(math.isfinite(value) for value in found)
+    assert min(value for value in found if math.isfinite(value)) == pytest.approx(3 * (1 + math.log(1000)), rel=1e-6)
+
+
+def test_a_metric_changes_the_way_and_not_the_end() -> None:
+    scale = torch.tensor([1.0, 100.0, 10000.0], dtype=torch.float64)
+
+    def valley(x: Tensor) -> Tensor:
+        return (scale * (x - 1).square()).sum()
+
+    start = torch.zeros(3, dtype=torch.float64)
+    plainly = ours(valley, start, 6, LBFGS())
+    fitting = ours(valley, start, 6, LBFGS(precondition=lambda gradient: gradient / scale))
+    assert fitting[-1] < 1e-3 * plainly[-1]
+    assert min(ours(valley, start, 40, LBFGS(precondition=lambda gradient: gradient * scale))) < 1e-6
+
+
 def test_minimises_rosenbrock_with_guard() -> None:
     start = torch.full((10,), -1.0, dtype=torch.float64)
     assert min(ours(rosenbrock, start, 300, LBFGS(guard=True))) < 1e-10

@@ -4,36 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
-from torchvision.transforms.functional import pil_to_tensor
+from torch.nn.functional import interpolate
+from torchvision.models import vgg19
 
 from nst_batch import Stylizer as PublicStylizer
 from nst_batch.errors import DivergedError, ImageError
 from nst_batch.presets import PRESETS
-from nst_batch.records import TransferSettings, Weights
+from nst_batch.records import Losses, Weights
+from nst_batch.settings import Stop, TransferSettings
+from nst_batch.sizes import Stage
+from nst_batch.transfer import color
+from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.embedded import embedded_state
-from nst_batch.transfer.stylize import Picture, Stylized, Stylizer, closure
-from nst_batch.transfer.vgg import VGG19
+from nst_batch.transfer.images import Decoded, from_image, to_tensor
+from nst_batch.transfer.masks import Layout, Part
+from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
+from nst_batch.transfer.statistics import gram_matrix
+from nst_batch.transfer.stylize import Stylized, Stylizer
+from nst_batch.transfer.vgg import VGG19, Network
+from tests.runs import REPOSITORY
 from tests.transfer import plain
-from tests.transfer.conftest import pattern
+from tests.transfer.conftest import pattern, pixels
 
-SMALL = TransferSettings(size=48, steps=6)
+SMALL = TransferSettings(size=48, steps=6, scales=(), balance="none", octaves=1, tv_weight=0)
 
 
-def picture(seed: int, width: int = 48, height: int = 48) -> Picture:
-    return Picture(f"pattern {seed} {width}x{height}", lambda: pattern(width, height, seed))
+def picture(seed: int, width: int = 48, height: int = 48, mask: Picture | None = None) -> Picture:
+    return Picture(
+        f"pattern {seed} {width}x{height}", lambda: from_image(pattern(width, height, seed)), f"{seed}.png", mask
+    )
 
 
 def tensor(seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    values: Tensor = pil_to_tensor(pattern(48, 48, seed))
-    # Pixels are rounded once, to float32, as files are read.
-    return values.to(torch.float32).div(255).to(dtype)[None].contiguous()
+    return pixels(48, 48, seed).to(dtype)
 
 
 def traced(stylizer: Stylizer, settings: TransferSettings, content: int = 1, style: int = 2) -> list[float]:
@@ -64,34 +76,18 @@ def test_tutorial_preset_starts_at_the_tutorials_loss_in_float32(from_file: Styl
     assert traced(from_file, settings)[0] == pytest.approx(loss(tensor(1)).item(), rel=1e-5)
 
 
-def test_gatys_preset_is_the_notebooks_loss_in_value_and_gradient(from_file: Stylizer) -> None:
-    """Gatys' notebook: w_l = 1e3 / C^2 on mean((G/N - A/N)^2), after the ReLU; content relu4_2 with weight 1."""
-    settings = dataclasses.replace(PRESETS["gatys"], size=48, precision="fp64")
-    layers = plain.network(embedded_state(), torch.float64)
-
-    def relus(image: Tensor) -> dict[int, Tensor]:
-        return {conv: f.relu() for conv, f in plain.conv_outputs(layers, image, 13).items()}
-
-    def unit_gram(f: Tensor) -> Tensor:
-        return f.flatten(2)[0] @ f.flatten(2)[0].t() / f.flatten(2).shape[2]
-
-    content, style = relus(tensor(1, torch.float64)), relus(tensor(2, torch.float64))
-    image = tensor(3, torch.float64).requires_grad_(True)
-    found = relus(image)
-    expected = F.mse_loss(found[10], content[10])  # conv4_2 is the tenth
-    for conv in (1, 3, 5, 9, 13):
-        difference = unit_gram(found[conv]) - unit_gram(style[conv])
-        expected = expected + 1e3 / found[conv].shape[1] ** 2 * difference.square().mean()
-    (gradient,) = torch.autograd.grad(expected, image)
-    objective = from_file._objective(picture(1), picture(2), settings, torch.float64)
-    network = VGG19(embedded_state(), "max").double()
-    value, ours = closure(network, objective, tensor(3, torch.float64))
-    assert value == pytest.approx(expected.item(), rel=1e-10)
-    torch.testing.assert_close(ours, gradient, rtol=1e-9, atol=1e-12)
-
-
 def result(stylizer: Stylizer, settings: TransferSettings, seed: int = 0) -> Stylized:
     return stylizer.transfer(picture(1), picture(2), settings, seed=seed)
+
+
+def measured(stylizer: Stylizer, settings: TransferSettings, image: Tensor) -> Losses:
+    """Losses at a picture, against targets that nothing else has touched."""
+    pictures = Pictures(picture(1), (StylePart(picture(2)),), settings, TensorCache())
+    stage = Stage(image.shape[3], image.shape[2], 1, 1.0)
+    whole = Layout((), ((Part(0, 1.0, None),),))
+    objective = stylizer.objective(pictures, whole, stage, settings, torch.float32)
+    with torch.no_grad():
+        return objective(VGG19(embedded_state(), Network("avg")), image).losses()
 
 
 @pytest.mark.parametrize("clamp", ["step", "closure", "end"])
@@ -100,10 +96,7 @@ def test_losses_are_those_of_the_very_picture(stylizer: Stylizer, clamp: str) ->
     found = result(stylizer, settings)
     assert found.image.dtype == torch.float32
     assert 0 <= found.image.min() <= found.image.max() <= 1
-    once = dataclasses.replace(settings, steps=1, pooling="avg")
-    network = VGG19(embedded_state(), "avg")
-    objective = stylizer._objective(picture(1), picture(2), once, torch.float32)
-    again = objective(network(found.image, objective.taps)).losses()
+    again = measured(stylizer, settings, found.image)
     assert again.total == pytest.approx(found.losses.total, rel=1e-6)
     assert again.per_layer["style"] == pytest.approx(found.losses.per_layer["style"], rel=1e-6)
 
@@ -154,7 +147,7 @@ def test_noise_is_drawn_from_the_seed_alone(stylizer: Stylizer) -> None:
 
 @pytest.mark.parametrize(("init", "expected"), [("content", tensor(1)), ("style", tensor(2)), ("gray", None)])
 def test_init_is_where_it_starts(stylizer: Stylizer, init: str, expected: Tensor | None) -> None:
-    found = result(stylizer, dataclasses.replace(SMALL, steps=1, init=init)).image  # type: ignore[arg-type]
+    found = result(stylizer, dataclasses.replace(SMALL, steps=1, init=init)).image
     torch.testing.assert_close(found, torch.full((1, 3, 48, 48), 0.5) if expected is None else expected)
 
 
@@ -177,9 +170,9 @@ def test_targets_are_computed_once(stylizer: Stylizer, monkeypatch: pytest.Monke
     monkeypatch.setattr(VGG19, "forward", counted)
     decoded: list[int] = []
 
-    def load() -> Image.Image:
+    def load() -> Decoded:
         decoded.append(1)
-        return pattern(48, 48, 1)
+        return from_image(pattern(48, 48, 1))
 
     stylizer.transfer(Picture(picture(1).key, load), Picture(picture(2).key, load), SMALL, seed=0)
     assert len(without_grad) == 1  # the losses of the result, and no target
@@ -213,7 +206,7 @@ def test_pooling_auto_follows_the_weights(stylizer: Stylizer, from_file: Stylize
 
 
 def test_too_small_a_picture_is_named(stylizer: Stylizer) -> None:
-    thin = Picture("thin", lambda: Image.new("RGB", (200, 30)), name="thin.png")
+    thin = Picture("thin", lambda: from_image(Image.new("RGB", (200, 30))), name="thin.png")
     with pytest.raises(ImageError, match=r"thin\.png: 48x7 px") as caught:
         stylizer.transfer(thin, picture(2), SMALL, seed=0)
     assert "upscale" in caught.value.hint
@@ -230,6 +223,245 @@ def test_python_api_takes_files_and_images(stylizer: Stylizer, tmp_path: Path) -
     with pytest.raises(ImageError, match="gone"):
         stylizer.stylize(tmp_path / "missing.png", pattern(30, 30, 2))
     assert PublicStylizer is Stylizer
+
+
+# --- scales, balance, colours, regions -------------------------------------------------------------------------------
+
+
+@contextmanager
+def evaluated() -> Iterator[list[Tensor]]:
+    """The pictures that closures are evaluated at."""
+    seen: list[Tensor] = []
+    forward = VGG19.forward
+
+    def noted(self: VGG19, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+        if image.requires_grad:
+            seen.append(image.detach().clone())
+        return forward(self, image, taps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VGG19, "forward", noted)
+        yield seen
+
+
+def test_each_scale_starts_from_the_last(stylizer: Stylizer) -> None:
+    settings = dataclasses.replace(SMALL, size=64, upscale=True, scales=(24, 40), steps=20, scale_shares=(2, 1, 1))
+    with evaluated() as seen:
+        found = result(stylizer, settings)
+    sizes = [(image.shape[3], image.shape[2]) for image in seen]
+    assert sizes == [(24, 24)] * 10 + [(40, 40)] * 5 + [(64, 64)] * 5
+    assert found.scales == ((24, 24, 10), (40, 40, 5), (64, 64, 5)) and found.evaluations == 20
+    alone = result(stylizer, dataclasses.replace(settings, scales=(), steps=5))
+    assert found.losses.total < alone.losses.total
+
+
+def test_a_settled_picture_stops_early_and_says_so(stylizer: Stylizer) -> None:
+    patient = result(stylizer, dataclasses.replace(SMALL, steps=300, stop=Stop(0.05, 10)))
+    assert patient.settled and 10 < patient.evaluations < 300
+    assert not result(stylizer, dataclasses.replace(SMALL, steps=8, stop=Stop(0.05, 10))).settled
+
+
+def remaining(found: Stylized) -> float:
+    assert found.balance is not None
+    return found.balance.remaining
+
+
+def test_strength_decides_how_much_of_the_content_is_left(stylizer: Stylizer) -> None:
+    left = [
+        remaining(result(stylizer, dataclasses.replace(SMALL, steps=60, balance="auto", strength=strength)))
+        for strength in (0.0, 0.2, 0.5)
+    ]
+    assert left[0] > 1.5 * left[1] > 2 * left[2]
+
+
+def test_balance_makes_style_weight_meaningless(stylizer: Stylizer) -> None:
+    one, other = (
+        result(stylizer, dataclasses.replace(SMALL, balance="auto", style_weight=weight, content_weight=0.5))
+        for weight in (1.0, 1e6)
+    )
+    torch.testing.assert_close(one.image, other.image, atol=1e-3, rtol=0)
+
+
+def test_balanced_losses_are_shares_of_their_references(stylizer: Stylizer) -> None:
+    """Content against flat features, style against the content picture's, times the ratio recorded."""
+    settings = dataclasses.replace(SMALL, balance="auto", steps=1, init="noise")
+    found = result(stylizer, settings)
+    network = VGG19(embedded_state(), Network("avg"))
+    with torch.no_grad():
+        bare, ours = (measured(stylizer, SMALL, image).style for image in (tensor(1), found.image))
+        features = network(tensor(1), ["conv2_2"])["conv2_2"]
+        now = network(found.image, ["conv2_2"])["conv2_2"]
+    content = (now - features).square().mean() / features.var((2, 3), correction=0).mean()
+    assert found.losses.content == pytest.approx(content.item(), rel=1e-4)
+    assert found.balance is not None
+    assert found.losses.style == pytest.approx(found.balance.ratio * ours / bare, rel=1e-4)
+    assert found.balance.remaining == pytest.approx(ours / bare, rel=1e-3)
+    assert found.balance.ratio == pytest.approx(10**1.5)  # the first round is not corrected
+
+
+def test_several_styles_give_the_weighted_mean_of_their_targets(stylizer: Stylizer) -> None:
+    alone = [result_of(stylizer, [StylePart(picture(seed))]) for seed in (2, 3)]
+    blends = [
+        result_of(stylizer, [StylePart(picture(2), share), StylePart(picture(3), 1 - share)])
+        for share in (0.999999, 0.5)
+    ]
+    assert (blends[0].image - alone[0].image).abs().mean() < 0.002
+    apart = [(blends[1].image - each.image).abs().mean().item() for each in alone]
+    assert min(apart) > 0.2 * (alone[0].image - alone[1].image).abs().mean().item()
+
+
+def result_of(stylizer: Stylizer, styles: list[StylePart], settings: TransferSettings = SMALL) -> Stylized:
+    return stylizer.transfer(picture(1), styles, settings, seed=0)
+
+
+@pytest.mark.parametrize("method", ["match", "luminance", "ycbcr"])
+def test_the_contents_colours_are_kept(stylizer: Stylizer, method: str) -> None:
+    settings = dataclasses.replace(SMALL, steps=15, color="content", color_method=method)  # type: ignore[arg-type]
+    found, content = result(stylizer, settings), tensor(1)
+    assert (found.image - content).abs().mean() > 0.005  # it is not the content
+    if method == "match":
+        colors = [image[0].flatten(1).double() for image in (found.image, content)]
+        torch.testing.assert_close(colors[0].mean(1), colors[1].mean(1), rtol=0.05, atol=0)
+        wanted = torch.cov(colors[1])
+        assert (torch.cov(colors[0]) - wanted).abs().max() < 0.05 * wanted.abs().max()
+    else:
+        chroma = [image - color.luminance(image) for image in (found.image, content)]
+        torch.testing.assert_close(chroma[0], chroma[1], atol=1e-5, rtol=0)
+
+
+def two_colors(seed: int) -> Image.Image:
+    """A picture of one hue: stripes of a colour and its half."""
+    hue = np.array([[230, 40, 30], [30, 60, 220]][seed % 2])
+    stripes = np.where(np.arange(64)[:, None] // (3 + 3 * (seed % 2)) % 2, 1.0, 0.4)
+    return Image.fromarray((np.ones((64, 64, 1)) * stripes[..., None] * hue).astype(np.uint8))
+
+
+def in_memory(image: Image.Image, name: str, mask: Image.Image | None = None) -> Picture:
+    beside = None if mask is None else in_memory(mask, f"{name}.mask.png")
+    return Picture(name, lambda: from_image(image), name, beside)
+
+
+def halves(left: str, right: str) -> Image.Image:
+    image = Image.new("RGB", (64, 64), left)
+    image.paste(right, (32, 0, 64, 64))
+    return image
+
+
+REGIONS = dataclasses.replace(SMALL, size=64, steps=60, style_layers=("conv1_1", "conv2_1"), content_weight=0.01)
+
+
+def style_distances(image: Tensor) -> list[list[float]]:
+    """For the left and the right half of a picture: how far its statistics are from red's and from blue's."""
+    network = VGG19(embedded_state(), Network("avg"))
+
+    def gram(picture: Tensor) -> Tensor:
+        return gram_matrix(network(picture, ["conv2_1"])["conv2_1"])
+
+    styles = [gram(to_tensor(from_image(two_colors(seed)), 64, 64)) for seed in range(2)]
+    return [[(gram(part) - style).norm().item() for style in styles] for part in (image[..., :32], image[..., 32:])]
+
+
+@torch.no_grad()
+def check_regions(found: Stylized) -> None:
+    left, right = style_distances(found.image)
+    assert left[0] < 0.75 * left[1]
+    assert right[1] < 0.75 * right[0]
+
+
+def test_each_region_takes_the_style_of_its_colour(stylizer: Stylizer) -> None:
+    both = Image.new("RGB", (128, 64))
+    both.paste(two_colors(0), (64, 0))
+    both.paste(two_colors(1), (0, 0))
+    marks = Image.new("RGB", (128, 64), "yellow")  # the blue half of the style
+    marks.paste("lime", (64, 0, 128, 64))
+    content = in_memory(pattern(64, 64, 4), "content", halves("lime", "yellow"))
+    style = in_memory(both, "style", marks)
+    settings = dataclasses.replace(REGIONS, fit="native")
+    check_regions(stylizer.transfer(content, style, settings, seed=0))
+
+
+def test_each_region_can_have_a_style_of_its_own(stylizer: Stylizer) -> None:
+    content = in_memory(pattern(64, 64, 4), "content", halves("lime", "yellow"))
+    styles = [
+        StylePart(in_memory(two_colors(0), "red"), region="#00ff00"),
+        StylePart(in_memory(two_colors(1), "blue"), region="#ffff00"),
+    ]
+    check_regions(stylizer.transfer(content, styles, REGIONS, seed=0))
+
+
+def test_a_mask_without_a_counterpart_is_noted(stylizer: Stylizer) -> None:
+    content = in_memory(pattern(64, 64, 4), "content", halves("lime", "yellow"))
+    found = stylizer.transfer(content, picture(2), SMALL, seed=0)
+    assert any("content.mask.png is not used" in note for note in found.notes)
+
+
+def test_a_picture_can_be_the_start(stylizer: Stylizer) -> None:
+    settings = dataclasses.replace(SMALL, steps=1, init="file")
+    found = stylizer.transfer(picture(1), picture(2), settings, seed=0, start=picture(3))
+    torch.testing.assert_close(found.image, tensor(3))
+    with pytest.raises(ValueError, match="start"):
+        stylizer.transfer(picture(1), picture(2), settings, seed=0)
+
+
+def test_noise_is_mixed_in_and_can_be_faint(stylizer: Stylizer) -> None:
+    some = result(stylizer, dataclasses.replace(SMALL, steps=1, init_noise=0.25)).image
+    noise = result(stylizer, dataclasses.replace(SMALL, steps=1, init="noise")).image
+    torch.testing.assert_close(some, 0.75 * tensor(1) + 0.25 * noise)
+    faint = result(stylizer, dataclasses.replace(SMALL, steps=1, init="noise", noise_std=1e-3)).image
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    assert 1e-4 < (faint - mean).std() < 2e-3
+
+
+def test_the_style_is_seen_at_its_own_scale(stylizer: Stylizer) -> None:
+    """A style at half its size has strokes half as wide: another target."""
+    losses = [traced(stylizer, dataclasses.replace(SMALL, steps=1, style_scale=scale))[0] for scale in (1.0, 0.5, 1.0)]
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_exact_sizes_crop_the_content(stylizer: Stylizer) -> None:
+    settings = dataclasses.replace(SMALL, size=40, height=24, fit="exact", steps=1)
+    found = stylizer.transfer(picture(1, 80, 80), picture(2), settings, seed=0).image
+    whole = pixels(80, 80, 1)[..., 16:64, :]
+    assert found.shape == (1, 3, 24, 40)
+    torch.testing.assert_close(found, interpolate(whole, (24, 40), mode="area"), atol=0.06, rtol=0)
+
+
+def test_the_running_mean_is_what_adam_keeps(stylizer: Stylizer) -> None:
+    settings = dataclasses.replace(SMALL, optimizer="adam", averaging=0.5, steps=4, clamp="step")
+    with evaluated() as seen:
+        found = result(stylizer, settings).image
+        result(stylizer, dataclasses.replace(settings, steps=5))  # its last evaluation is at the fourth's step
+    points = [*seen[1:4], seen[8]]
+    weights = [0.5**4, 0.5**3, 0.5**2, 0.5]
+    expected = sum(w * p for w, p in zip(weights, points, strict=True)) / sum(weights)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def untrained() -> dict[str, Tensor]:
+    """torchvision's own initialisation of VGG-19, before any training."""
+    torch.manual_seed(0)
+    state: dict[str, Tensor] = vgg19(weights=None).features.state_dict()
+    return {f"features.{name}": value for name, value in state.items()}
+
+
+def test_the_guard_recovers_where_the_plain_method_diverges(tmp_path: Path) -> None:
+    """torchvision's untrained initialisation and style_weight 1e6: plain L-BFGS shoots off at once."""
+    path = tmp_path / "untrained.pth"
+    torch.save(untrained(), path)
+    stylizer = Stylizer(Weights("untrained", "any", str(path)))
+    content, style = (picture_of(REPOSITORY / "data" / name) for name in ("content/dusk_lake.jpg", "style/mosaic.jpg"))
+
+    def losses(settings: TransferSettings) -> tuple[list[float], Stylized]:
+        seen: list[float] = []
+        return seen, stylizer.transfer(content, style, settings, seed=0, on_step=lambda _, loss: seen.append(loss))
+
+    plainly = dataclasses.replace(PRESETS["pytorch-tutorial"], size=128, steps=24, style_weight=1e6)
+    first, *rest = losses(plainly)[0]
+    assert not max(rest) < 3 * first  # it diverges, to large numbers or to none
+    guarded, found = losses(dataclasses.replace(plainly, guard=True, clamp="step"))
+    assert max(guarded[5:]) < first
+    assert min(guarded) < 0.5 * min(first, *rest)
+    assert found.losses.total == pytest.approx(min(guarded), rel=1e-3)  # the best one is kept
 
 
 @pytest.mark.gpu

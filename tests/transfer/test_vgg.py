@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from nst_batch.records import CONV_LAYERS, VGG19_LAYERS
-from nst_batch.transfer.vgg import IMAGENET_MEAN, IMAGENET_STD, VGG19
+from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
+from nst_batch.transfer.vgg import IMAGENET_MEAN, IMAGENET_STD, VGG19, Network
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +39,12 @@ def every_layer(reference: nn.Sequential, image: Tensor, pool: type[nn.Module]) 
 
 @pytest.mark.parametrize(("pooling", "pool"), [("max", nn.MaxPool2d), ("avg", nn.AvgPool2d)])
 @torch.no_grad()
-def test_every_tap_is_torchvisions_layer(reference: nn.Sequential, pooling: str, pool: type[nn.Module]) -> None:
+def test_every_tap_is_torchvisions_layer(
+    reference: nn.Sequential, pooling: Literal["max", "avg"], pool: type[nn.Module]
+) -> None:
     image = torch.rand(1, 3, 35, 50, generator=torch.Generator().manual_seed(1))
     expected = every_layer(reference, image, pool)
-    found = VGG19(reference.state_dict(), pooling)(image, VGG19_LAYERS)  # type: ignore[arg-type]
+    found = VGG19(reference.state_dict(), Network(pooling))(image, VGG19_LAYERS)
     assert set(found) == set(VGG19_LAYERS)
     for name in VGG19_LAYERS:
         torch.testing.assert_close(found[name], expected[name])
@@ -71,3 +75,48 @@ def test_weights_take_no_gradient(reference: nn.Sequential) -> None:
 def test_an_unknown_tap_is_an_error(reference: nn.Sequential) -> None:
     with pytest.raises(ValueError, match="relu9_9"):
         VGG19(reference.state_dict())(torch.rand(1, 3, 16, 16), ["relu9_9"])
+
+
+@torch.no_grad()
+def test_pooling_can_be_scaled(reference: nn.Sequential) -> None:
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    plain, twice = (VGG19(reference.state_dict(), Network("avg", scale)) for scale in (1.0, 2.0))
+    first = plain(image, ["relu1_2"])["relu1_2"]
+    state = reference.state_dict()
+    expected = nn.functional.conv2d(
+        2 * nn.functional.avg_pool2d(first, 2), state["5.weight"], state["5.bias"], padding=1
+    )
+    torch.testing.assert_close(twice(image, ["conv2_1"])["conv2_1"], expected)
+
+
+@pytest.mark.parametrize("padding", ["replicate", "reflect"])
+@torch.no_grad()
+def test_padding_is_of_the_first_layer_alone(
+    reference: nn.Sequential, padding: Literal["replicate", "reflect"]
+) -> None:
+    image = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(1))
+    found = VGG19(reference.state_dict(), Network(padding=padding))(image, ["conv1_1", "conv1_2"])
+    mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    framed = nn.functional.pad((image - mean) / std, (1, 1, 1, 1), mode=padding)
+    state = reference.state_dict()
+    first = nn.functional.conv2d(framed, state["0.weight"], state["0.bias"])
+    torch.testing.assert_close(found["conv1_1"], first)
+    second = nn.functional.conv2d(first.relu(), state["2.weight"], state["2.bias"], padding=1)
+    torch.testing.assert_close(found["conv1_2"], second)
+
+
+@torch.no_grad()
+def test_caffe_sees_bgr_from_0_to_255_less_the_mean(reference: nn.Sequential) -> None:
+    image = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(1))
+    found = VGG19(reference.state_dict(), Network(caffe=True))(image, ["conv1_1"])["conv1_1"]
+    red, green, blue = (255 * image[0]).unbind()
+    shifted = torch.stack([blue - 103.939, green - 116.779, red - 123.68])[None]
+    torch.testing.assert_close(found, reference[0](shifted), rtol=1e-4, atol=1e-3)
+
+
+@torch.no_grad()
+def test_grey_pictures_are_seen_as_three_equal_channels(reference: nn.Sequential) -> None:
+    grey = torch.rand(1, 1, 20, 24, generator=torch.Generator().manual_seed(1))
+    for network in (VGG19(reference.state_dict(), Network(caffe=caffe)) for caffe in (False, True)):
+        one, three = (network(image, ["conv1_1"])["conv1_1"] for image in (grey, grey.expand(1, 3, 20, 24)))
+        torch.testing.assert_close(one, three)

@@ -12,10 +12,11 @@ from torchvision.models import VGG19_Weights
 
 from nst_batch.errors import WeightsError
 from nst_batch.inputs import sha256_of
-from nst_batch.records import CONV_LAYERS, Weights
+from nst_batch.records import Weights
+from nst_batch.settings import CONV_LAYERS
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.embedded import embedded_state
-from nst_batch.transfer.vgg import VGG19
+from nst_batch.transfer.vgg import VGG19, Network
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,6 @@ def test_embedded_features_have_useful_ranges_on_pictures(state: dict[str, torch
     noise = torch.fft.irfft2(spectrum / frequency, s=(size, size))
     image = ((noise - noise.mean()) / noise.std() * 0.22 + 0.45).clamp(0, 1)
     with torch.no_grad():
-        found = VGG19(state, "avg")(image, CONV_LAYERS)
+        found = VGG19(state, Network("avg"))(image, CONV_LAYERS)
     for name in CONV_LAYERS:
         assert 0.2 < found[name].std().item() < 5, name

@@ -1,0 +1,54 @@
+"""How every command speaks: results on standard output, all else on standard error, and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import typer
+
+from nst_batch.errors import ExitCode, NstError, SpecError
+
+P = ParamSpec("P")
+
+
+def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn what nst_batch raises into messages on standard error, and a command's return value into its exit code."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except NstError as error:
+            complain(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            say("ended at once; run the same command again to go on")
+            code = ExitCode.ABORTED
+        raise typer.Exit(int(code or 0))
+
+    return wrapped
+
+
+def complain(error: NstError) -> None:
+    """What went wrong, and what to do."""
+    lines = error.mistakes if isinstance(error, SpecError) else [f"error: {error}"]
+    for line in lines:
+        say(line)
+    if len(lines) > 1:
+        say(f"{len(lines)} mistakes; nothing was rendered")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+def say(text: str) -> None:
+    """To standard error: standard output is for results."""
+    print(text, file=sys.stderr)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """A result for machines, on one line."""
+    print(json.dumps(value))

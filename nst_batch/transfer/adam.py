@@ -1,0 +1,56 @@
+"""Adam, asked for points and told values as ``lbfgs.LBFGS`` is.
+
+Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+_LEAST = 1e-8  # added to the deviation; the paper's and torch's number
+
+
+class Adam:
+    """Minimises one function of n values.
+
+    Args:
+        rate: length of a step.
+        betas: decay of the means of gradients and of their squares.
+
+    Attributes:
+        restarts: always 0; here for whoever drives either optimiser.
+    """
+
+    def __init__(self, rate: float = 0.02, betas: tuple[float, ...] = (0.9, 0.99)) -> None:
+        self.restarts = 0
+        self._rate = rate
+        self._betas = betas
+        self._count = 0
+        self._mean = self._square = torch.empty(0)
+
+    def advance(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor | None:
+        """The next point to evaluate; None when ``loss`` is not finite. Arguments as for ``LBFGS.advance``."""
+        if not math.isfinite(loss):
+            return None
+        if self._count == 0:
+            self._mean, self._square = torch.zeros_like(x), torch.zeros_like(x)
+        self._count += 1
+        first, second = self._betas
+        self._mean = torch.lerp(gradient, self._mean, first)
+        self._square = torch.lerp(gradient.square(), self._square, second)
+        mean = self._mean / (1 - first**self._count)
+        deviation = (self._square / (1 - second**self._count)).sqrt()
+        return x - self._rate * mean / (deviation + _LEAST)
+
+    def resized(self, old: torch.Size, new: torch.Size) -> Adam:
+        """What is remembered, carried to a picture of another size (1xCxHxW), as Crowson's style-transfer does."""
+        other = Adam(self._rate, self._betas)
+        if self._count:
+            other._count = self._count
+            other._mean = interpolate(self._mean.view(old), new[2:], mode="bicubic").flatten()
+            other._square = interpolate(self._square.view(old), new[2:], mode="bilinear").flatten()
+        return other

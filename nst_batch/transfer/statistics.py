@@ -1,0 +1,87 @@
+"""Statistics of features over positions, whole or by region: what a style is taken to be.
+
+Notation: F is a feature map, CxN with N = h·w positions; G = F Fᵀ its Gram matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+DEVIATION_LEAST = 1e-5  # of a channel that is the same everywhere: keeps the root's gradient finite
+COVARIANCE_RIDGE = 1e-4  # on the diagonal (Crowson's number): keeps the root's gradient finite
+
+
+def gram_matrix(features: Tensor, norm: str = "cn") -> Tensor:
+    """Gram matrices: which features occur together, wherever they do.
+
+    Args:
+        features: BxCxhxw.
+        norm: ``cn`` divides by C·N (the PyTorch tutorial, neural-style), ``n`` by N (Gatys' notebook).
+
+    Returns:
+        BxCxC, symmetric, positive semidefinite.
+    """
+    channels, positions = features.shape[1], features.shape[2] * features.shape[3]
+    return _products(features) / (channels * positions if norm == "cn" else positions)
+
+
+def _products(features: Tensor) -> Tensor:
+    flats = features.flatten(2)  # BxCxN
+    return torch.stack([flat @ flat.mT for flat in flats])  # one by one: a batched product is slower on CPUs
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments of features, by region: ``second`` BxRxCxC is the mean of f fᵀ, ``mean`` BxRxC of f.
+
+    Without regions R is 1. Both are linear in where they were measured, so those of several styles can be mixed.
+    """
+
+    second: Tensor
+    mean: Tensor
+
+    def deviation(self) -> Tensor:
+        """Standard deviations, BxRxC."""
+        variance = self.second.diagonal(dim1=-2, dim2=-1) - self.mean.square()
+        return variance.clamp_min(DEVIATION_LEAST**2).sqrt()
+
+    def covariance(self) -> Tensor:
+        """BxRxCxC, with a small ridge."""
+        ridge = COVARIANCE_RIDGE * torch.eye(self.mean.shape[-1], dtype=self.mean.dtype, device=self.mean.device)
+        return self.second - self.mean[..., :, None] * self.mean[..., None, :] + ridge
+
+
+def moments(features: Tensor, guides: Tensor | None = None) -> Moments:
+    """Moments of ``features`` (BxCxhxw) over all positions, or by region.
+
+    Args:
+        features: of one layer.
+        guides: Rxhxw, each region's weights, summing to 1 (Gatys et al. 2017, "Controlling Perceptual Factors",
+            equation 4, with guides normalised to unit energy).
+    """
+    if guides is None:
+        positions = features.shape[2] * features.shape[3]
+        return Moments(_products(features)[:, None] / positions, features.mean((2, 3))[:, None])
+    flats, weights = features.flatten(2), guides.flatten(1).to(features.dtype)
+    second = torch.stack([torch.stack([(flat * weight) @ flat.mT for weight in weights]) for flat in flats])
+    return Moments(second, torch.einsum("bcn,rn->brc", flats, weights))
+
+
+def mixed(parts: Sequence[tuple[float, Moments]]) -> Moments:
+    """The weighted mean of several styles' moments, as neural-style blends Gram matrices; weights need not add to 1."""
+    total = sum(weight for weight, _ in parts)
+    return Moments(
+        torch.stack([weight / total * found.second for weight, found in parts]).sum(0),
+        torch.stack([weight / total * found.mean for weight, found in parts]).sum(0),
+    )
+
+
+def guides_at(regions: Tensor, height: int, width: int) -> Tensor:
+    """Regions of a picture (RxHxW, 1 inside) as weights of a feature map's positions: Rxhxw, each summing to 1."""
+    coarse = adaptive_avg_pool2d(regions[None], (height, width))[0]
+    return coarse / coarse.sum((1, 2), keepdim=True).clamp_min(torch.finfo(coarse.dtype).tiny)

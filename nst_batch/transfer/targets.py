@@ -1,0 +1,125 @@
+"""What a picture should have at one scale: features of the content, moments of the styles, region by region."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import torch
+from torch import Tensor
+
+from nst_batch.settings import TransferSettings
+from nst_batch.sizes import Stage
+from nst_batch.transfer.cache import TensorCache
+from nst_batch.transfer.losses import Targets, style_loss
+from nst_batch.transfer.masks import Layout, Mask, Part
+from nst_batch.transfer.octaves import style_features
+from nst_batch.transfer.pictures import Pictures, StylePart
+from nst_batch.transfer.statistics import Moments, guides_at, mixed, moments
+from nst_batch.transfer.vgg import VGG19
+
+
+class TargetMaker:
+    """Measures targets with one network, and remembers them.
+
+    Args:
+        network: whose features are meant; its precision and device are those of the targets.
+        settings: layers are used.
+        cache: shared with other transfers.
+    """
+
+    def __init__(self, network: VGG19, settings: TransferSettings, cache: TensorCache) -> None:
+        self._network = network
+        self._settings = settings
+        self._cache = cache
+        self._common = (network.network, network.mean.dtype)
+
+    def targets(self, pictures: Pictures, layout: Layout, stage: Stage) -> Targets:
+        """The targets of one transfer at one scale."""
+        content = self._content(pictures, stage)
+        style: dict[str, Moments] = {}
+        regions = [[(part, self._style(pictures, part, stage)) for part in parts] for parts in layout.parts]
+        for layer in sorted(set.intersection(*(set(measured) for parts in regions for _, measured in parts))):
+            found = [mixed([(part.weight, measured[layer]) for part, measured in parts]) for parts in regions]
+            style[layer] = Moments(
+                torch.cat([each.second for each in found], 1), torch.cat([each.mean for each in found], 1)
+            )
+        variation = self._variation(pictures, stage) if self._settings.balance == "auto" else {}
+        mask = pictures.mask(pictures.content)
+        if not layout.regions or mask is None:
+            return Targets(content, style, variation)
+        maps = torch.stack([mask.at(stage.height, stage.width, region)[0] for region in layout.regions])
+        guides = {name: self._guides(maps, name) for name in style}
+        return Targets(content, style, variation, guides, tuple(maps.mean((1, 2)).tolist()))
+
+    def _content(self, pictures: Pictures, stage: Stage) -> dict[str, Tensor]:
+        picture, layers = pictures.content, self._settings.content_layers
+        key = ("content", picture.key, pictures.color_key(picture, stage), stage[:2], layers, self._common)
+
+        @torch.no_grad()
+        def measure() -> dict[str, Tensor]:
+            found: dict[str, Tensor] = self._network(pictures.content_at(stage).to(self._network.mean), layers)
+            return found
+
+        return self._cache.get(key, measure)
+
+    def _style(self, pictures: Pictures, part: Part, stage: Stage) -> dict[str, Moments]:
+        """Moments of one style, or of one region of it."""
+        style, settings = pictures.styles[part.style], self._settings
+        picture = style.picture
+        mask = pictures.mask(picture) if part.region is not None else None
+
+        @torch.no_grad()
+        def measure() -> dict[str, Moments]:
+            features = style_features(self._network, pictures.style_at(style, stage).to(self._network.mean), settings)
+            return {layer: moments(found, self._style_guide(mask, part, found)) for layer, found in features.items()}
+
+        region = (part.region, picture.mask.key) if mask and picture.mask else None
+        key = (self._style_key(pictures, style, stage), region)
+        return self._cache.get(key, measure)
+
+    def _variation(self, pictures: Pictures, stage: Stage) -> dict[str, float]:
+        """The mean style loss of each style's left, right, upper and lower half against the whole, by layer."""
+        total = sum(part.weight for part in pictures.styles)
+        found: dict[str, float] = {}
+        for part in pictures.styles:
+            for layer, value in self._variation_of(pictures, part, stage).items():
+                found[layer] = found.get(layer, 0.0) + part.weight / total * value
+        return found
+
+    def _variation_of(self, pictures: Pictures, part: StylePart, stage: Stage) -> dict[str, float]:
+        @torch.no_grad()
+        def measure() -> dict[str, float]:
+            image = pictures.style_at(part, stage).to(self._network.mean)
+            found = {}
+            for layer, features in style_features(self._network, image, self._settings).items():
+                height, width = features.shape[2] // 2, features.shape[3] // 2
+                halves = [features[..., :height, :], features[..., height:, :]]
+                halves += [features[..., :width], features[..., width:]]
+                whole = moments(features)
+                found[layer] = sum(float(style_loss(moments(half), whole, self._settings)) for half in halves) / 4
+            return found
+
+        settings = self._settings
+        terms = (settings.style_weight, settings.style_statistic, settings.gram_norm, settings.mean_weight)
+        key = ("variation", self._style_key(pictures, part, stage), terms, settings.std_weight)
+        return self._cache.get(key, measure)
+
+    def _style_key(self, pictures: Pictures, part: StylePart, stage: Stage) -> Hashable:
+        """What decides a style's features at a scale."""
+        settings, picture = self._settings, part.picture
+        size = (settings.size, settings.fit, settings.height, settings.upscale, settings.style_scale, stage.factor)
+        layers = (settings.style_layers, settings.octaves)
+        return ("style", picture.key, pictures.color_key(picture, stage), size, layers, self._common)
+
+    def _style_guide(self, mask: Mask | None, part: Part, features: Tensor) -> Tensor | None:
+        if mask is None:
+            return None
+        height, width = features.shape[2:]
+        return guides_at(mask.at(4 * height, 4 * width, part.region), height, width).to(features)
+
+    def _guides(self, maps: Tensor, name: str) -> Tensor:
+        """Where the content's regions are in the features of a layer and octave."""
+        layer, _, octave = name.partition("/")
+        halved = int(layer[4]) - 1 + int(octave or 1).bit_length() - 1  # one pooling for each block before
+        height, width = maps.shape[1] >> halved, maps.shape[2] >> halved
+        return guides_at(maps, height, width).to(self._network.mean)
