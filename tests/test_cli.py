@@ -8,8 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from tests import runs
@@ -314,6 +316,64 @@ def test_presets_print_as_yaml_that_can_be_pasted(pipeline: Path) -> None:
     assert here("plan", pipeline).code == 0
     wrong = here("presets", "gaty")
     assert wrong.code == 2 and "did you mean gatys" in wrong.err
+
+
+def test_what_made_a_picture_is_in_the_picture(pipeline: Path) -> None:
+    here("run", pipeline, "--limit", "1")
+    (record,) = lines(pipeline.parent / "out")
+    picture = pipeline.parent / "out" / record["output"]
+    found = here("inspect", picture, "--json").json
+    assert found["task"] == record["task"] and found["settings"] == record["settings"]
+    shown = here("inspect", picture)
+    assert shown.code == 0 and yaml.safe_load(shown.out)["settings"]["steps"] == 5
+    other = here("inspect", pipeline.parent / "content" / "c0.png")
+    assert other.code == 2 and "nothing of nst_batch's is stored in it" in other.err
+    assert here("inspect", "nowhere.png").code == 2
+
+
+def test_styles_masks_starts_and_16_bits_go_all_the_way(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=1, styles=2)
+    (tmp_path / "masks").mkdir()
+    with Image.open(tmp_path / "content" / "c0.png") as opaque:
+        half = Image.new("L", opaque.size, 255)
+        half.paste(128, (16, 0, 32, 32))
+        opaque.putalpha(half)
+        opaque.save(tmp_path / "content" / "c0.png")
+        marks = Image.new("RGB", opaque.size, "red")
+        marks.paste("blue", (16, 0, 32, 32))
+        marks.save(tmp_path / "content" / "c0.mask.png")
+    styles = [
+        {"path": "style/s0.png", "region": "#ff0000"},
+        {"path": "style/s1.png", "region": "#0000ff", "weight": 2},
+    ]
+    pipeline = runs.write_pipeline(
+        tmp_path, weights, pairs=[{"content": "content", "styles": styles}], transfer__init="style/{content}.png",
+        output__bits=16, output__dir="out",
+    )  # fmt: skip
+    runs.save_picture(tmp_path / "style" / "c0.png", seed=5)
+    assert here("run", pipeline).code == 0
+    (record,) = lines(tmp_path / "out")
+    assert record["output"] == "c0__s0+s1.png" and record["settings"]["init"] == "file"
+    assert [style["region"] for style in record["styles"]] == ["#ff0000", "#0000ff"]
+    assert record["content"]["mask"]["path"].endswith("c0.mask.png") and record["start"]["path"].endswith("c0.png")
+    assert record["scales"] == [[32, 32, 5]] and record["notes"] == []
+    found = imagecodecs.png_decode((tmp_path / "out" / record["output"]).read_bytes())
+    assert found.dtype == "uint16" and found.shape == (32, 32, 4)
+    assert found[5, 5, 3] == 65535 and abs(int(found[5, 25, 3]) - 128 * 257) < 2
+    marks.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "content" / "c0.mask.png")
+    assert "input changed: mask of content" in here("plan", pipeline).out
+
+
+def test_a_mask_without_its_counterpart_is_a_note_and_one_that_fits_nothing_a_failure(pipeline: Path) -> None:
+    folder = pipeline.parent
+    Image.new("RGB", (32, 32), "red").save(folder / "content" / "c0.mask.png")
+    Image.new("RGB", (32, 32), "blue").save(folder / "style" / "s0.mask.png")
+    assert here("run", pipeline).code == 1
+    records = {record["output"]: record for record in lines(folder / "out")}
+    assert "none of its colours (#ff0000)" in records["c0__s0.png"]["error"]["message"]
+    assert "c0.mask.png is not used" in records["c0__s1.png"]["notes"][0]
+    assert "s0.mask.png is not used" in records["c1__s0.png"]["notes"][0]
+    assert records["c1__s1.png"]["notes"] == []
 
 
 def test_schema_is_json_schema() -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from nst_batch.presets import PRESETS
 from nst_batch.settings import SETTINGS
@@ -20,16 +21,18 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def as_yaml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def test_every_setting_is_explained_with_its_default() -> None:
     text = (REPOSITORY / "docs" / "pipeline.md").read_text()
     for name, item in SETTINGS.items():
-        value = item.default
-        shown = {
-            bool: lambda v: str(v).lower(),
-            tuple: lambda v: f"[{', '.join(map(str, v))}]",
-            float: lambda v: f"{v:g}",
-            type(None): lambda _: "null",
-        }.get(type(value), str)(value)
+        shown = as_yaml(item.default)
         assert re.search(rf"\| `{name}` \| `{re.escape(shown)}` \|.*{re.escape(item.metadata['doc'])}", text), name
 
 
@@ -48,3 +51,25 @@ def test_every_make_target_has_its_help() -> None:
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
     for target in phony.split():
         assert re.search(rf"^{target}:.*## \w", makefile, flags=re.MULTILINE), target
+
+
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "python.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "data").symlink_to(REPOSITORY / "data")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(example, "docs/python.md", "exec"), names)
+    with Image.open(tmp_path / "result.png") as result:
+        assert result.size == (96, 64)
+        mixed = names["mixed"]
+        assert isinstance(mixed, Image.Image) and mixed.tobytes() != result.tobytes()
+    assert re.fullmatch(r"[\d.]+ = [\d.]+ content \+ [\d.]+ style \+ [\d.]+ variation\n", capsys.readouterr().out)
+
+
+def test_every_setting_is_in_the_comparison() -> None:
+    """Which peers have it, or that none has: a new setting is put beside theirs."""
+    text = (REPOSITORY / "docs" / "features.md").read_text()
+    own = {"upscale", "steps", "masks", "metric", "precision"}  # nothing to compare, or ours alone
+    assert [name for name in SETTINGS if name not in own and not re.search(rf"`[^`]*\b{name}\b[^`]*`", text)] == []

@@ -6,10 +6,10 @@ and the content term by what it is at features without any structure. Both are t
 What is left to choose, their ratio, is corrected while the picture is rendered: when a round of the optimisation ends,
 what remains of the style term tells which way.
 
-How much should remain? A dark photograph and a bright painting are far apart in their mean colours alone; a tenth of
-that distance can be a picture hardly touched. A photograph whose colours are the painting's already is near before it
-begins. So the aim goes with the style's own variation, how far its halves are from the whole, as a share of the
-distance: with the root of it, half way between one share for all and one distance for all.
+How much should remain? A dark photograph and a bright painting are far apart in their mean colours alone: a tenth of
+that distance can be a picture hardly touched. A photograph in the painting's colours is near before it begins, and no
+picture of it comes as much nearer. So the measure is the style's own: the style term of the style picture seen at 0.7
+of its size. Strength 0.5 aims at about that, 0 at ten times as much.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nst_batch.records import Balance
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.losses import Objective, content_loss
 
-RANGE = 8.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
+RANGE = 10.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
 _LEAST = 1e-12  # a term that is nothing anywhere is left as it is, not divided by zero
 
 
@@ -37,7 +37,7 @@ class Balancer:
 
     def __init__(self, settings: TransferSettings) -> None:
         self._first = 10.0 ** (3 * settings.strength)
-        self._share = 10.0 ** (-2 * settings.strength)
+        self._times = 10.0 ** (1 - 1.8 * settings.strength)
         self.ratio = self._first
         self.remaining = 1.0
         self._missed_by = 1.0
@@ -69,7 +69,8 @@ class Balancer:
         bare = max(bare, _LEAST)
         variation = sum(objective.style_weights[layer] * value for layer, value in objective.targets.variation.items())
         self.remaining = ours / bare
-        self._missed_by = self.remaining / (self._share * min(1.0, max(variation, _LEAST) / bare) ** 0.5)
+        aim = min(self._times * variation, bare)
+        self._missed_by = max(ours, _LEAST) / max(aim, _LEAST)
 
     def correct(self) -> None:
         """Change the ratio for the next round by what the last one came to."""

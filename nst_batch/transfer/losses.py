@@ -93,7 +93,7 @@ class Targets:
 
     ``content`` are features. ``style`` are moments of R regions; ``guides`` (Rxhxw by layer) say where those are in the
     picture, and ``shares`` how much of it each takes. Without regions R is 1 and there are no guides. ``variation``
-    is what the style term would be, by layer, for a picture that differs from the style as parts of it differ.
+    is the style term, by layer, of the style itself seen at another size: as near as a picture needs to come.
     """
 
     content: Mapping[str, Tensor]

@@ -31,6 +31,7 @@ from nst_batch.transfer.vgg import IMAGENET_MEAN, VGG19, Network
 from nst_batch.transfer.weights import EMBEDDED, load_state
 
 CURVE_POINTS = 32
+SHORTEST_ROUND = 8  # evaluations; L-BFGS begins anew in each round
 _PRECISIONS = {"fp32": torch.float32, "fp64": torch.float64}
 
 Input = str | Path | Image.Image
@@ -218,10 +219,13 @@ class _Run:
         self._scales.append((stage.width, stage.height, len(self._curve) - begun))
 
     def _rounds(self, stage: Stage) -> list[int]:
-        if self._balancer is None or self._scales:
+        """Evaluations between two corrections of the balance: three rounds at the first scale, two at each later."""
+        if self._balancer is None:
             return [stage.steps]
-        rounds = min(3, max(1, stage.steps // 10))
-        return [stage.steps // rounds] * (rounds - 1) + [stage.steps - stage.steps // rounds * (rounds - 1)]
+        wanted = 2 if self._scales else 3
+        count = min(wanted, max(1, stage.steps // SHORTEST_ROUND))
+        last = stage.steps - stage.steps // 3 * (count - 1)  # the longest, with weights that no longer change
+        return [stage.steps // 3] * (count - 1) + [last]
 
     def _told(self, step: int, loss: float) -> None:
         if self._on_step is not None:

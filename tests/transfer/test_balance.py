@@ -31,14 +31,14 @@ def test_each_term_is_divided_by_its_reference() -> None:
 
 
 def test_the_ratio_goes_by_what_was_missed() -> None:
-    """The aim: a tenth (strength 0.5), times the root of the style's variation over the distance, 4 of 100."""
+    """The aim at strength 0.5: 10^0.1 times the style's own variation, which is 4."""
     balancer = Balancer(SETTINGS)
     first = balancer.ratio
     balancer.measure(objective(), bare=100.0, ours=6.0)
     assert balancer.remaining == pytest.approx(0.06)
     assert balancer.ratio == first  # what was rendered with, until the next round
     balancer.correct()
-    assert balancer.ratio == pytest.approx(first * 0.06 / (0.1 * 0.2))
+    assert balancer.ratio == pytest.approx(first * 6.0 / (4 * 10**0.1))
 
 
 def test_the_ratio_stays_in_reach_of_the_strength() -> None:

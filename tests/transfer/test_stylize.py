@@ -269,9 +269,9 @@ def remaining(found: Stylized) -> float:
 def test_strength_decides_how_much_of_the_content_is_left(stylizer: Stylizer) -> None:
     left = [
         remaining(result(stylizer, dataclasses.replace(SMALL, steps=60, balance="auto", strength=strength)))
-        for strength in (0.0, 0.2, 0.5)
+        for strength in (0.2, 0.5, 0.9)
     ]
-    assert left[0] > 1.5 * left[1] > 2 * left[2]
+    assert left[0] > 1.3 * left[1] > 1.3 * left[2]
 
 
 def test_balance_makes_style_weight_meaningless(stylizer: Stylizer) -> None:
