@@ -257,7 +257,7 @@ def alpha_tensor(picture: Decoded, width: int, height: int, crop: bool = False) 
 
 
 def _resized(values: Pixels, width: int, height: int, crop: bool) -> Tensor:
-    full, box = _FULL[values.dtype], _box(values.shape[1], values.shape[0], width, height, crop)
+    full, box = _FULL[values.dtype], crop_box(values.shape[1], values.shape[0], width, height, crop)
     if values.shape[:2] != (height, width):
         resample = Image.Resampling.LANCZOS
         if values.dtype == np.uint8:
@@ -271,8 +271,8 @@ def _resized(values: Pixels, width: int, height: int, crop: bool) -> Tensor:
     return scaled.permute(2, 0, 1)[None].contiguous()
 
 
-def _box(width: int, height: int, new_width: int, new_height: int, crop: bool) -> tuple[float, float, float, float]:
-    """What is kept: all, or the largest centred part with the new proportions."""
+def crop_box(width: int, height: int, new_width: int, new_height: int, crop: bool) -> tuple[float, float, float, float]:
+    """What is kept, (left, top, right, bottom): all, or the largest centred part with the new proportions."""
     if not crop:
         return 0, 0, width, height
     kept_width = min(width, height * new_width / new_height)

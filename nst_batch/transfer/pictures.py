@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from nst_batch.errors import ImageError
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import SMALLEST_SIDE, Stage, style_size
 from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
-from nst_batch.transfer.images import Decoded, alpha_tensor, from_image, load_picture, to_tensor
+from nst_batch.transfer.images import Decoded, alpha_tensor, crop_box, from_image, load_picture, to_tensor
 from nst_batch.transfer.masks import Mask, read_mask
 
 
@@ -92,6 +93,16 @@ class Pictures:
             return read_mask(torch.from_numpy(decoded.pixels.copy()), Path(beside.name).name)
 
         return self._cache.get(("mask", beside.key), read)
+
+    def regions_at(self, stage: Stage, regions: tuple[int, ...]) -> Tensor:
+        """Where these regions of the content's mask are, RxHxW; cropped as the content is."""
+        mask = self.mask(self.content)
+        if mask is None:
+            raise AssertionError("a layout with regions comes from a mask")
+        crop = self._settings.fit == "exact"
+        left, top, right, bottom = crop_box(mask.maps.shape[2], mask.maps.shape[1], stage.width, stage.height, crop)
+        kept = mask.maps[list(regions), round(top) : round(bottom), round(left) : round(right)]
+        return adaptive_avg_pool2d(kept[None], (stage.height, stage.width))[0]
 
     def content_at(self, stage: Stage) -> Tensor:
         """1x3xHxW (1x1xHxW for luminance alone), in [0, 1], coloured as the settings want it."""

@@ -47,10 +47,9 @@ class TargetMaker:
                 torch.cat([each.second for each in found], 1), torch.cat([each.mean for each in found], 1)
             )
         variation = self._variation(pictures, stage) if self._settings.balance == "auto" else {}
-        mask = pictures.mask(pictures.content)
-        if not layout.regions or mask is None:
+        if not layout.regions:
             return Targets(content, style, variation)
-        maps = torch.stack([mask.at(stage.height, stage.width, region)[0] for region in layout.regions])
+        maps = pictures.regions_at(stage, layout.regions)
         guides = {name: self._guides(maps, name) for name in style}
         return Targets(content, style, variation, guides, tuple(maps.mean((1, 2)).tolist()))
 
