@@ -153,6 +153,7 @@ class TaskResult:
     curve: tuple[tuple[int, float], ...] = ()  # (evaluation, total loss), at most 32 points
     evaluations: int = 0
     restarts: int = 0  # times the guard went back to the best picture
+    taken_back: int = 0  # steps that the guard took back
     scales: tuple[tuple[int, int, int], ...] = ()  # (width, height, evaluations) of each, coarse first
     settled: bool = False  # whether ``stop`` ended the last scale early
     balance: Balance | None = None

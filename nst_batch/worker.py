@@ -108,6 +108,7 @@ class Renderer:
             "curve": stylized.curve,
             "evaluations": stylized.evaluations,
             "restarts": stylized.restarts,
+            "taken_back": stylized.taken_back,
             "scales": stylized.scales,
             "settled": stylized.settled,
             "balance": stylized.balance,

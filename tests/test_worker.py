@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nst_batch import __version__
+from nst_batch import __version__, manifest
 from nst_batch.errors import Interrupted
 from nst_batch.inputs import InputCache
 from nst_batch.messages import Job, Progress
@@ -117,3 +117,13 @@ def test_settings_that_diverge_fail_and_the_next_task_is_fine(folder: Path, rend
     result = renderer.render(Job(dataclasses.replace(bad, settings=settings)), silent)
     assert result.error is not None and result.error.type == "DivergedError" and not result.error.transient
     assert renderer.render(Job(task(folder, "h.png")), silent).status == "done"
+
+
+def test_the_manifest_tells_what_the_guard_did(folder: Path, renderer: Renderer) -> None:
+    calm = task(folder, "h.png", steps=15)
+    wild = dataclasses.replace(calm, settings=dataclasses.replace(calm.settings, learning_rate=50.0))
+    for each, taken_back in ((calm, False), (wild, True)):
+        result = renderer.render(Job(each), silent)
+        record = json.loads(manifest.line(each, result))
+        assert (record["taken_back"] + record["restarts"] > 0) == taken_back
+        assert record["balance"]["remaining"] > 0 and record["scales"] == [[32, 32, 15]]

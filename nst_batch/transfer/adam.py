@@ -22,11 +22,11 @@ class Adam:
         betas: decay of the means of gradients and of their squares.
 
     Attributes:
-        restarts: always 0; here for whoever drives either optimiser.
+        restarts, taken_back: always 0; here for whoever drives either optimiser.
     """
 
     def __init__(self, rate: float = 0.02, betas: tuple[float, ...] = (0.9, 0.99)) -> None:
-        self.restarts = 0
+        self.restarts = self.taken_back = 0
         self._rate = rate
         self._betas = betas
         self._count = 0

@@ -55,6 +55,7 @@ class LBFGS:
 
     Attributes:
         restarts: times it went back to the best point, at most ``RESTARTS``.
+        taken_back: steps taken back, for shorter ones or for a restart.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class LBFGS:
         precondition: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.restarts = 0
+        self.taken_back = 0
         self._learning_rate = learning_rate
         self._history = history
         self._secant = secant
@@ -189,6 +191,7 @@ class LBFGS:
 
     def _take_back(self, last: _Point) -> Tensor | None:
         """A shorter step from the last good point, or a new beginning at the best one."""
+        self.taken_back += 1
         if self._shortenings < SHORTENINGS:
             self._shortenings += 1
             self._length *= _SHORTER

@@ -53,6 +53,7 @@ class Stylized:
     curve: tuple[tuple[int, float], ...]
     evaluations: int
     restarts: int
+    taken_back: int
     scales: tuple[tuple[int, int, int], ...]
     settled: bool
     balance: Balance | None
@@ -190,7 +191,7 @@ class _Run:
         self._precision = _PRECISIONS[settings.precision]
         self._image: Tensor | None = None
         self._curve: list[float] = []
-        self._restarts = 0
+        self._restarts = self._taken_back = 0
         self._scales: list[tuple[int, int, int]] = []
         self._settled = False
 
@@ -211,6 +212,7 @@ class _Run:
             x = found.image
             self._curve += found.curve
             self._restarts += optimiser.restarts
+            self._taken_back += optimiser.taken_back
             self._settled = found.settled
             self._adam = optimiser if isinstance(optimiser, Adam) else None
             if self._balancer is not None:
@@ -281,10 +283,18 @@ class _Run:
         with torch.no_grad():
             losses = objective(network, seen).losses()
         return Stylized(
-            image, self._pictures.alpha_at(stage), losses, _thin(self._curve), len(self._curve), self._restarts,
-            tuple(self._scales), self._settled, self._balancer.record() if self._balancer else None,
-            (*self._pictures.notes(), *self._layout.notes),
-        )  # fmt: skip
+            image=image,
+            alpha=self._pictures.alpha_at(stage),
+            losses=losses,
+            curve=_thin(self._curve),
+            evaluations=len(self._curve),
+            restarts=self._restarts,
+            taken_back=self._taken_back,
+            scales=tuple(self._scales),
+            settled=self._settled,
+            balance=self._balancer.record() if self._balancer else None,
+            notes=(*self._pictures.notes(), *self._layout.notes),
+        )
 
 
 def _noise(like: Tensor, settings: TransferSettings, seed: int) -> Tensor:

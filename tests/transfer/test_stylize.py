@@ -459,6 +459,7 @@ def test_the_guard_recovers_where_the_plain_method_diverges(tmp_path: Path) -> N
     first, *rest = losses(plainly)[0]
     assert not max(rest) < 3 * first  # it diverges, to large numbers or to none
     guarded, found = losses(dataclasses.replace(plainly, guard=True, clamp="step"))
+    assert found.taken_back + found.restarts > 0  # recorded in the manifest
     assert max(guarded[5:]) < first
     assert min(guarded) < 0.5 * min(first, *rest)
     assert found.losses.total == pytest.approx(min(guarded), rel=1e-3)  # the best one is kept
