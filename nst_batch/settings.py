@@ -93,7 +93,7 @@ class TransferSettings:
 
     # What is asked of the picture
     content_layers: tuple[str, ...] = _setting(
-        ("conv2_2",), "layers whose features should equal the content's", items=VGG19_LAYERS
+        ("conv1_2", "conv2_2"), "layers whose features should equal the content's", items=VGG19_LAYERS
     )
     content_layer_weights: tuple[float, ...] = _setting(
         (), "one factor for each of `content_layers`; empty: 1 for each", ge=0

@@ -88,9 +88,10 @@ def other_value(name: str, value: Any) -> Any:
         "scales": (64, 128), "scale_shares": (2.0, 1.0), "stop": Stop(), "style_statistic": "w2", "tv": "l1",
         "balance": "none", "color": "content", "color_method": "luminance", "color_transform": "pca",
         "padding": "reflect", "optimizer": "adam", "line_search": "strong_wolfe", "metric": "pixels",
-        "adam_betas": (0.5, 0.9), "content_layer_weights": (2.0,), "strength": 0.9, "init_noise": 0.5,
+        "adam_betas": (0.5, 0.9), "content_layer_weights": (2.0, 1.0), "strength": 0.9, "init_noise": 0.5,
         "averaging": 0.9,
-        "content_layers": ("relu4_2",), "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_2"),
+        "content_layers": ("relu4_2", "conv2_2"),
+        "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_2"),
         "style_layer_weights": (1.0, 2.0, 3.0, 4.0, 5.0),
     }  # fmt: skip
     if name in words:

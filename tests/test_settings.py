@@ -30,7 +30,7 @@ from nst_batch.settings import SETTINGS, VGG19_LAYERS, Stop, TransferSettings, c
         ("fit", "longg", "did you mean long"),
         ("clamp", "", "valid: step, closure, end"),
         ("style_layer_weights", (1.0, 1.0, 1.0, 1.0, math.nan), "finite"),
-        ("content_layer_weights", (1.0, 2.0), "2 weights for 1 content_layers"),
+        ("content_layer_weights", (1.0,), "1 weights for 2 content_layers"),
         ("scales", "autoo", "did you mean auto"),
         ("scales", (8,), "at least 16"),
         ("scale_shares", (0.0,), "more than 0"),

@@ -9,7 +9,7 @@ what remains of the style term tells which way.
 How much should remain? A dark photograph and a bright painting are far apart in their mean colours alone: a tenth of
 that distance can be a picture hardly touched. A photograph in the painting's colours is near before it begins, and no
 picture of it comes as much nearer. So the measure is the style's own: the style term of the style picture seen at 0.7
-of its size. Strength 0.5 aims at twice that, 0 at 16 times as much, 1 at a quarter.
+of its size. Strength 0.5 aims at about that, 0 at ten times as much, 1 at a sixth.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nst_batch.records import Balance
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.losses import Objective, content_loss
 
-RANGE = 10.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
+RANGE = 5.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
 _LEAST = 1e-12  # a term that is nothing anywhere is left as it is, not divided by zero
 
 
@@ -37,7 +37,7 @@ class Balancer:
 
     def __init__(self, settings: TransferSettings) -> None:
         self._first = 10.0 ** (3 * settings.strength)
-        self._times = 10.0 ** (1.2 - 1.8 * settings.strength)
+        self._times = 10.0 ** (1 - 1.8 * settings.strength)
         self.ratio = self._first
         self.remaining = 1.0
         self._missed_by = 1.0

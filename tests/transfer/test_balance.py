@@ -38,7 +38,7 @@ def test_the_ratio_goes_by_what_was_missed() -> None:
     assert balancer.remaining == pytest.approx(0.06)
     assert balancer.ratio == first  # what was rendered with, until the next round
     balancer.correct()
-    assert balancer.ratio == pytest.approx(first * 6.0 / (4 * 10**0.3))
+    assert balancer.ratio == pytest.approx(first * 6.0 / (4 * 10**0.1))
 
 
 def test_the_ratio_stays_in_reach_of_the_strength() -> None:

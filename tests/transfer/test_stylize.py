@@ -35,7 +35,9 @@ from tests.runs import REPOSITORY
 from tests.transfer import plain
 from tests.transfer.conftest import pattern, pixels
 
-SMALL = TransferSettings(size=48, steps=6, scales=(), balance="none", octaves=1, tv_weight=0)
+SMALL = TransferSettings(
+    size=48, steps=6, scales=(), balance="none", octaves=1, tv_weight=0, content_layers=("conv2_2",)
+)
 
 
 def picture(seed: int, width: int = 48, height: int = 48, mask: Picture | None = None) -> Picture:
