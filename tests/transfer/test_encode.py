@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import imagecodecs
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
+from nst_batch.errors import OutputError
 from nst_batch.records import OutputFormat
 from nst_batch.transfer.encode import encode, srgb_profile, to_image
 from tests.transfer.colors import Values, apart, quadrants
@@ -114,3 +116,10 @@ def test_rounding_is_to_the_nearest_value() -> None:
 def test_an_image_for_notebooks() -> None:
     assert (to_image(image()).mode, to_image(image()).size) == ("RGB", (48, 32))
     assert to_image(image(), alpha()).mode == "RGBA"
+
+
+def test_without_its_library_16_bits_are_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(OutputError, match="16 bits need imagecodecs") as caught:
+        encode(image(), OutputFormat(".png", 16), {})
+    assert "pip install imagecodecs" in caught.value.hint

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -441,3 +442,20 @@ def test_alpha_is_resized_with_the_picture() -> None:
     assert alpha is not None and alpha.shape == (1, 1, 16, 24)
     assert alpha[0, 0, 5, 2] == 1 and alpha[0, 0, 5, 21] == pytest.approx(127 / 255)
     assert alpha_tensor(Decoded(quadrants()), 24, 16) is None
+
+
+# --- on machines that have torch, numpy and Pillow alone --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("library", "write", "ending"), [
+    ("imagecodecs", png16(4), "png"), ("tifffile", tiff16("RGB"), "tif"),
+])  # fmt: skip
+def test_without_its_library_a_deep_picture_is_read_at_8_bits_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, write: Callable[[Path], None], ending: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    write(path)
+    monkeypatch.setitem(sys.modules, library, None)
+    found = load_picture(path)
+    assert found.pixels.dtype == np.uint8 and f"{library} is not installed" in found.notes[0]
+    assert apart(found.pixels / 255, colored()) < LOSSLESS
