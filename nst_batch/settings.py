@@ -128,7 +128,7 @@ class TransferSettings:
         "auto", "auto: measure the terms of each pair and weigh them so that `strength` means the same for all pairs"
     )
     strength: float = _setting(
-        0.5, "with `balance: auto`: from the content alone (0) to the style alone (1)", ge=0, le=1
+        0.6, "with `balance: auto`: from the content alone (0) to the style alone (1)", ge=0, le=1
     )
 
     # Colour and regions
