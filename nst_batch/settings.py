@@ -125,7 +125,8 @@ class TransferSettings:
         "total variation: sum of absolute differences of neighbours (l1), or mean of squares over 8 neighbours (l2)",
     )
     balance: Literal["none", "auto"] = _setting(
-        "auto", "auto: measure the terms of each pair and weigh them so that `strength` means the same for all pairs"
+        "auto",
+        "weigh the terms of each pair so that `strength` means the same for all pairs (auto), or as the weights say (none)",
     )
     strength: float = _setting(
         0.6, "with `balance: auto`: from the content alone (0) to the style alone (1)", ge=0, le=1
