@@ -126,7 +126,7 @@ class TransferSettings:
     )
     balance: Literal["none", "auto"] = _setting(
         "auto",
-        "weigh the terms of each pair so that `strength` means the same for all pairs (auto), or as the weights say (none)",
+        "weigh the terms of each pair so that `strength` means the same for all (auto), or by the weights (none)",
     )
     strength: float = _setting(
         0.6, "with `balance: auto`: from the content alone (0) to the style alone (1)", ge=0, le=1
