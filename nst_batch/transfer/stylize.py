@@ -221,13 +221,11 @@ class _Run:
         self._scales.append((stage.width, stage.height, len(self._curve) - begun))
 
     def _rounds(self, stage: Stage) -> list[int]:
-        """Evaluations between two corrections of the balance: three rounds at the first scale, two at each later."""
-        if self._balancer is None:
+        """Evaluations between corrections of the balance: a quarter, a quarter, and half with weights that stay."""
+        quarter = stage.steps // 4
+        if self._balancer is None or quarter < SHORTEST_ROUND:
             return [stage.steps]
-        wanted = 2 if self._scales else 3
-        count = min(wanted, max(1, stage.steps // SHORTEST_ROUND))
-        last = stage.steps - stage.steps // 3 * (count - 1)  # the longest, with weights that no longer change
-        return [stage.steps // 3] * (count - 1) + [last]
+        return [quarter, quarter, stage.steps - 2 * quarter]
 
     def _told(self, step: int, loss: float) -> None:
         if self._on_step is not None:
