@@ -77,9 +77,9 @@ def test_every_setting_is_here() -> None:
 def render(stylizer: Stylizer, settings: TransferSettings) -> torch.Tensor:
     """As the worker does: masks are left out where the settings say so (by the planner), the task has its own seed."""
     halves = pattern(48, 40, 9).convert("1").convert("RGB")
-    mask = Picture("mask", lambda: from_image(halves), "c.mask.png") if settings.masks else None
-    content = Picture("content", lambda: from_image(pattern(48, 40, 1)), "c.png", mask)
-    style = Picture("style", lambda: from_image(pattern(40, 48, 2)), "s.png", mask)
+    mask = Picture("settings mask", lambda: from_image(halves), "c.mask.png") if settings.masks else None
+    content = Picture("settings content", lambda: from_image(pattern(48, 40, 1)), "c.png", mask)
+    style = Picture("settings style", lambda: from_image(pattern(40, 48, 2)), "s.png", mask)
     return stylizer.transfer(content, [StylePart(style)], settings, seed=settings.seed).image
 
 
