@@ -16,23 +16,18 @@ DEVIATION_LEAST = 1e-5  # of a channel that is the same everywhere: keeps the ro
 COVARIANCE_RIDGE = 1e-4  # on the diagonal (Crowson's number): keeps the root's gradient finite
 
 
-def gram_matrix(features: Tensor, norm: str = "cn") -> Tensor:
-    """Gram matrices: which features occur together, wherever they do.
+def gram_matrix(features: Tensor) -> Tensor:
+    """G/N, Gram matrices over positions: which features occur together, wherever they do.
 
     Args:
         features: BxCxhxw.
-        norm: ``cn`` divides by C·N (the PyTorch tutorial, neural-style), ``n`` by N (Gatys' notebook).
 
     Returns:
         BxCxC, symmetric, positive semidefinite.
     """
-    channels, positions = features.shape[1], features.shape[2] * features.shape[3]
-    return _products(features) / (channels * positions if norm == "cn" else positions)
-
-
-def _products(features: Tensor) -> Tensor:
     flats = features.flatten(2)  # BxCxN
-    return torch.stack([flat @ flat.mT for flat in flats])  # one by one: a batched product is slower on CPUs
+    grams = torch.stack([flat @ flat.mT for flat in flats])  # one by one: a batched product is slower on CPUs
+    return grams / flats.shape[2]
 
 
 @dataclass(frozen=True)
@@ -65,8 +60,7 @@ def moments(features: Tensor, guides: Tensor | None = None) -> Moments:
             equation 4, with guides normalised to unit energy).
     """
     if guides is None:
-        positions = features.shape[2] * features.shape[3]
-        return Moments(_products(features)[:, None] / positions, features.mean((2, 3))[:, None])
+        return Moments(gram_matrix(features)[:, None], features.mean((2, 3))[:, None])
     flats, weights = features.flatten(2), guides.flatten(1).to(features.dtype)
     second = torch.stack([torch.stack([(flat * weight) @ flat.mT for weight in weights]) for flat in flats])
     return Moments(second, torch.einsum("bcn,rn->brc", flats, weights))

@@ -39,10 +39,10 @@ def test_losses_are_means_of_squares_for_each_picture() -> None:
     both = torch.cat([one, other])
     expected = torch.stack([torch.zeros((), dtype=torch.float64), mse_loss(other, one)])
     torch.testing.assert_close(content_loss(both, one), expected)
-    for norm in ("cn", "n"):
+    for norm, divisor in (("cn", 4), ("n", 1)):
         found = gram_loss(moments(both), moments(one), norm)
         assert found.shape == (2, 1)
-        torch.testing.assert_close(found[1, 0], mse_loss(gram_matrix(other, norm), gram_matrix(one, norm)))
+        torch.testing.assert_close(found[1, 0], mse_loss(gram_matrix(other) / divisor, gram_matrix(one) / divisor))
 
 
 def test_means_and_deviations_are_compared_over_channels() -> None:
@@ -132,7 +132,8 @@ def test_the_parts_add_up_to_the_total(network: VGG19) -> None:
         assert losses.per_layer["content"][name] == pytest.approx(weight * mse_loss(found[name], content[name]).item())
     style = network(pixels(40, 40, 2).double(), ["relu1_1", "relu2_1"])
     for name, weight in (("relu1_1", 7.0), ("relu2_1", 3.5)):
-        expected = weight * mse_loss(gram_matrix(found[name]), gram_matrix(style[name])).item()
+        channels = found[name].shape[1]
+        expected = weight * mse_loss(gram_matrix(found[name]) / channels, gram_matrix(style[name]) / channels).item()
         assert losses.per_layer["style"][name] == pytest.approx(expected)
     assert losses.tv == pytest.approx(0.5 * total_variation(image, "l2").item())
     assert losses.content == pytest.approx(sum(losses.per_layer["content"].values()))
