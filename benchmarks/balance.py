@@ -33,7 +33,7 @@ def style_losses(stylizer: Stylizer, content: Path, style: Path, settings: Trans
     pictures = Pictures(picture_of(content), (StylePart(picture_of(style)),), measured, TensorCache())
     stage = stages(*pictures.decoded(pictures.content).size, measured)[-1]
     objective = stylizer.objective(pictures, WHOLE, stage, measured, torch.float32)
-    network = stylizer.network(measured, torch.float32)
+    network = stylizer.passes(measured, torch.float32)
     ours = objective.style_at(network, result.image)
     return ours, objective.style_at(network, pictures.content_at(stage)), sum(objective.targets.variation.values())
 

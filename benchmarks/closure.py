@@ -24,6 +24,7 @@ from nst_batch.processes import ALLOCATOR
 from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.losses import Objective, Targets
 from nst_batch.transfer.optimise import closure
+from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.statistics import moments
 from nst_batch.transfer.vgg import VGG19
 
@@ -54,7 +55,7 @@ def measure(size: int, rounds: int) -> dict[str, float | int]:
     state, settings = embedded_state(), dataclasses.replace(PRESETS["pytorch-tutorial"], size=size)
     content, style = smooth_noise(size, 0), smooth_noise(size, 1)
     plain = PlainTransfer(state, content, style, settings.style_weight)
-    network = VGG19(state)
+    network = Passes(VGG19(state))
     with torch.no_grad():
         grams = {name: moments(f) for name, f in network(style, settings.style_layers).items()}
         objective = Objective(Targets(network(content, settings.content_layers), grams), settings)

@@ -18,7 +18,7 @@ import torch
 
 from nst_batch.records import Balance
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.losses import Objective, content_loss
+from nst_batch.transfer.losses import Objective
 
 RANGE = 5.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
 _LEAST = 1e-12  # a term that is nothing anywhere is left as it is, not divided by zero
@@ -52,8 +52,7 @@ class Balancer:
         flat = 0.0
         with torch.no_grad():
             for layer, features in objective.targets.content.items():
-                mean = features.mean((2, 3), keepdim=True).expand_as(features)
-                flat += objective.content_weights[layer] * content_loss(mean, features).item()
+                flat += objective.content_weights[layer] * features.var((2, 3), correction=0).mean().item()
         content = {layer: weight / max(flat, _LEAST) for layer, weight in objective.content_weights.items()}
         style = {layer: self.ratio * weight / max(bare, _LEAST) for layer, weight in objective.style_weights.items()}
         return objective.weighted(content, style)

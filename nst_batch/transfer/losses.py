@@ -7,34 +7,30 @@ moments of the picture and of the style.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss, pad
+from torch.nn.functional import pad
 
 from nst_batch.records import Losses
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.octaves import style_features
+from nst_batch.transfer.octaves import octave_name, octave_pictures
+from nst_batch.transfer.ops import Pull
+from nst_batch.transfer.passes import Passes, Trace
 from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments, moments
-from nst_batch.transfer.vgg import VGG19
-
-
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """mean((F - P)²) for each picture: BxCxhxw twice, B out."""
-    return torch.stack([mse_loss(f, p) for f, p in zip(features, target.expand_as(features), strict=True)])
 
 
 def gram_loss(found: Moments, target: Moments, norm: str) -> Tensor:
     """mean((G - A)²), Gram matrices divided by ``norm``: BxR."""
-    scale = found.mean.shape[-1] if norm == "cn" else 1
+    scale = found.second.shape[-1] if norm == "cn" else 1
     return _mean_square((found.second - target.second) / scale, 2)
 
 
 def mean_loss(found: Moments, target: Moments) -> Tensor:
     """mean((mu - mu_s)²) over channels: BxR. Galerne et al. 2024, "Scaling Painting Style Transfer"."""
-    return _mean_square(found.mean - target.mean, 1)
+    return _mean_square(found.means - target.means, 1)
 
 
 def deviation_loss(found: Moments, target: Moments) -> Tensor:
@@ -55,7 +51,7 @@ def wasserstein_loss(found: Moments, target: Moments) -> Tensor:
     roots = values.clamp_min(COVARIANCE_RIDGE**2 / 100).sqrt().sum(-1)  # rounding makes small ones negative
     traces = [matrix.diagonal(dim1=-2, dim2=-1).sum(-1) for matrix in (ours, style)]
     spread = (traces[0] + traces[1] - 2 * roots) / ours.shape[-1]
-    distance: Tensor = mean_loss(found, target) + spread.to(found.mean.dtype)
+    distance: Tensor = mean_loss(found, target) + spread.to(found.second.dtype)
     return distance
 
 
@@ -105,7 +101,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Terms:
-    """Weighted losses by layer, each of shape B and still attached to the graph."""
+    """Weighted losses by layer, each of shape B."""
 
     content: dict[str, Tensor]
     style: dict[str, Tensor]
@@ -129,8 +125,21 @@ class Terms:
         )
 
 
+@dataclass(frozen=True)
+class _View:
+    """The picture at one octave, what the network made of it, and the moments at each layer that has a target."""
+
+    octave: int
+    picture: Tensor
+    trace: Trace
+    moments: dict[str, Moments]
+
+
 class Objective:
-    """The weighted sum of all terms, as a function of VGG features and of the picture.
+    """The weighted sum of all terms, as a function of the picture.
+
+    Its gradient is taken apart at the taps: autograd differentiates what is small (losses of CxC matrices, total
+    variation, the octaves of a picture), and ``Passes`` what is large.
 
     Attributes:
         content_weights: by layer.
@@ -150,35 +159,99 @@ class Objective:
         other.content_weights, other.style_weights = dict(content), dict(style)
         return other
 
-    def __call__(self, network: VGG19, image: Tensor) -> Terms:
+    @torch.no_grad()
+    def __call__(self, passes: Passes, image: Tensor) -> Terms:
         """The terms at ``image`` (BxCxHxW in [0, 1])."""
-        targets, settings = self.targets, self.settings
-        features = style_features(network, image, settings, *settings.content_layers)
-        content = {
-            layer: self.content_weights[layer] * content_loss(features[layer], target)
-            for layer, target in targets.content.items()
-        }
-        style = {}
-        for layer, target in targets.style.items():  # the style may have octaves that the picture has not
-            if layer not in features:
-                continue
-            found = moments(features[layer], targets.guides.get(layer))
-            loss = style_loss(found, target, settings) @ image.new_tensor(targets.shares)
-            style[layer] = self.style_weights[layer] * loss
-        tv = settings.tv_weight * total_variation(image, settings.tv) if settings.tv_weight else None
-        return Terms(content, style, tv)
+        return self._terms(passes, image, self._views(passes, image))
 
     @torch.no_grad()
-    def style_at(self, network: VGG19, image: Tensor) -> float:
+    def style_at(self, passes: Passes, image: Tensor) -> float:
         """The style term alone, of one picture, in plain numbers."""
-        features = style_features(network, image, self.settings)
-        total = 0.0
-        for layer, target in self.targets.style.items():
-            if layer in features:
-                found = moments(features[layer], self.targets.guides.get(layer))
-                loss = style_loss(found, target, self.settings) @ image.new_tensor(self.targets.shares)
-                total += self.style_weights[layer] * float(loss.sum())
-        return total
+        terms = self._style_terms(self._views(passes, image, content=False))
+        return sum(float(value.sum()) for value in terms.values())
+
+    @torch.enable_grad()
+    def gradient(self, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The total at ``image`` (BxCxHxW in [0, 1]), of shape B, and its gradient, of the image's."""
+        image = image.detach().requires_grad_(True)
+        views = self._views(passes, image)
+        terms = self._terms(passes, image, views)
+        small = [*terms.style.values(), *([] if terms.tv is None else [terms.tv])]
+        leaves = [leaf for view in views for found in view.moments.values() for leaf in _leaves(found)]
+        slopes = iter(torch.autograd.grad(torch.stack(small).sum(), leaves, retain_graph=True) if leaves else ())
+        pulled = [passes.backward(view.trace, self._pulls(view, slopes)) for view in views]
+        if len(views) == 1 and terms.tv is None:
+            return terms.total().detach(), pulled[0]
+        ends = [view.picture for view in views]
+        if terms.tv is not None:
+            ends, pulled = [*ends, terms.tv], [*pulled, torch.ones_like(terms.tv)]
+        (gradient,) = torch.autograd.grad(ends, image, pulled)
+        return terms.total().detach(), gradient
+
+    def _views(self, passes: Passes, image: Tensor, *, content: bool = True) -> list[_View]:
+        """What the network sees of the picture, at each octave that has a target."""
+        settings, views = self.settings, list[_View]()
+        means = needs_means(settings)
+        for octave, picture in enumerate(octave_pictures(image, settings)):
+            names = {octave_name(layer, octave): layer for layer in settings.style_layers}
+            names = {name: layer for name, layer in names.items() if name in self.targets.style}
+            taps = {*names.values(), *(self.targets.content if content and octave == 0 else ())}
+            if not taps:
+                continue
+            trace = passes.forward(picture, taps)
+            measured = {
+                name: moments(trace.features[layer], self.targets.guides.get(name), means=means, gram=passes.gram)
+                for name, layer in names.items()
+            }
+            for leaf in (leaf for found in measured.values() for leaf in _leaves(found)):
+                leaf.requires_grad_(torch.is_grad_enabled())
+            views.append(_View(octave, picture, trace, measured))
+        return views
+
+    def _terms(self, passes: Passes, image: Tensor, views: Sequence[_View]) -> Terms:
+        targets, settings = self.targets, self.settings
+        content = {
+            layer: self.content_weights[layer] * passes.distance(views[0].trace.features[layer], target)
+            for layer, target in targets.content.items()
+        }
+        tv = settings.tv_weight * total_variation(image, settings.tv) if settings.tv_weight else None
+        return Terms(content, self._style_terms(views), tv)
+
+    def _style_terms(self, views: Sequence[_View]) -> dict[str, Tensor]:
+        """By layer and octave; a style may have octaves that the picture has not."""
+        terms = {}
+        for name, found in ((name, found) for view in views for name, found in view.moments.items()):
+            regions = style_loss(found, self.targets.style[name], self.settings)
+            shared = [share * loss for share, loss in zip(self.targets.shares, regions.unbind(1), strict=True)]
+            terms[name] = self.style_weights[name] * torch.stack(shared).sum(0)
+        return terms
+
+    def _pulls(self, view: _View, slopes: Iterator[Tensor]) -> dict[str, Pull]:
+        """What the losses ask of the features, by layer; ``slopes`` are the losses' derivatives by moments."""
+        pulls = {}
+        for name, found in view.moments.items():
+            layer = name.partition("/")[0]
+            features, guides = view.trace.features[layer], self.targets.guides.get(name)
+            positions = 1 if guides is not None else features.shape[2:].numel()
+            slope = next(slopes) / positions
+            offset = None if found.mean is None else next(slopes) / positions
+            pulls[layer] = Pull(slope + slope.mT, offset, guides)
+        if view.octave == 0:
+            for layer, target in self.targets.content.items():
+                features = view.trace.features[layer]
+                scale = torch.full((len(features),), 2 * self.content_weights[layer] / features[0].numel())
+                pull = pulls.get(layer, Pull())
+                pulls[layer] = dataclasses.replace(pull, target=target, scale=scale.to(features.device))
+        return pulls
+
+
+def _leaves(found: Moments) -> list[Tensor]:
+    return [found.second] if found.mean is None else [found.second, found.mean]
+
+
+def needs_means(settings: TransferSettings) -> bool:
+    """Whether ``style_loss`` looks at features' means; it always looks at their second moments."""
+    return settings.style_statistic == "w2" or settings.mean_weight > 0 or settings.std_weight > 0
 
 
 def style_loss(found: Moments, target: Moments, settings: TransferSettings) -> Tensor:

@@ -6,14 +6,16 @@ and smooth, see strokes of any width in a picture small enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import SMALLEST_SIDE
-from nst_batch.transfer.vgg import VGG19
+
+Extractor = Callable[[Tensor, Iterable[str]], dict[str, Tensor]]
+"""A picture and names of layers to features: ``Passes``, or ``VGG19``."""
 
 
 def octave_name(layer: str, octave: int) -> str:
@@ -29,33 +31,35 @@ def octaves_of(height: int, width: int, settings: TransferSettings) -> int:
     return count
 
 
-def style_features(network: VGG19, image: Tensor, settings: TransferSettings, *more: str) -> dict[str, Tensor]:
-    """Features at the style layers, by ``octave_name``, and at the layers ``more`` of the picture itself.
+def octave_pictures(image: Tensor, settings: TransferSettings) -> list[Tensor]:
+    """The picture (BxCxHxW), then each half the size of the last, by the binomial filter 1 3 3 1 in rows and columns.
+
+    Means over 2x2 pixels would let a grid of blocks through, and the optimiser would find it.
+    """
+    pictures = [image]
+    line = image.new_tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    kernel = (line[:, None] * line).expand(image.shape[1], 1, 4, 4)
+    while len(pictures) < octaves_of(image.shape[2], image.shape[3], settings):
+        framed = pad(pictures[-1], (1, 1, 1, 1), mode="replicate")
+        pictures.append(conv2d(framed, kernel, stride=2, groups=image.shape[1]))
+    return pictures
+
+
+def taps_at(octave: int, settings: TransferSettings) -> tuple[str, ...]:
+    """Layers to be seen at an octave: the style's, and at the picture itself the content's too."""
+    return (*settings.style_layers, *settings.content_layers) if octave == 0 else settings.style_layers
+
+
+def style_features(network: Extractor, image: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
+    """Features at the style layers, by ``octave_name``.
 
     Args:
         network: in the precision of ``image``.
         image: BxCxHxW in [0, 1].
         settings: style_layers and octaves are used.
-        more: names of further layers.
     """
-    count = octaves_of(image.shape[2], image.shape[3], settings)
     found: dict[str, Tensor] = {}
-    for octave, picture in enumerate(_halved(image, count)):
-        layers = {*settings.style_layers, *(more if octave == 0 else ())}
-        features = network(picture, layers)
+    for octave, picture in enumerate(octave_pictures(image, settings)):
+        features = network(picture, settings.style_layers)
         found.update((octave_name(layer, octave), value) for layer, value in features.items())
     return found
-
-
-def _halved(image: Tensor, count: int) -> Iterator[Tensor]:
-    """The picture, then each half the size of the last, by the binomial filter 1 3 3 1 in rows and columns.
-
-    Means over 2x2 pixels would let a grid of blocks through, and the optimiser would find it.
-    """
-    line = image.new_tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    kernel = (line[:, None] * line).expand(image.shape[1], 1, 4, 4)
-    for octave in range(count):
-        if octave:
-            framed = pad(image, (1, 1, 1, 1), mode="replicate")
-            image = conv2d(framed, kernel, stride=2, groups=image.shape[1])
-        yield image

@@ -14,8 +14,8 @@ from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precondition import SmoothMetric
-from nst_batch.transfer.vgg import VGG19
 
 OnStep = Callable[[int, float], None]
 """Told (evaluations made, loss) after each evaluation; what it raises ends the transfer."""
@@ -128,9 +128,7 @@ class _Average:
         return self._sum / (1 - self._decay**self._count)
 
 
-def closure(network: VGG19, objective: Objective, image: Tensor) -> tuple[float, Tensor]:
+def closure(passes: Passes, objective: Objective, image: Tensor) -> tuple[float, Tensor]:
     """The objective's value at ``image`` (1xCxHxW), and its gradient, of the same shape."""
-    image = image.detach().requires_grad_(True)
-    total = objective(network, image).total().sum()
-    (gradient,) = torch.autograd.grad(total, image)
+    total, gradient = objective.gradient(passes, image)
     return total.item(), gradient

@@ -25,6 +25,7 @@ from nst_batch.transfer.encode import to_image
 from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Wanted, lay_out
 from nst_batch.transfer.optimise import OnStep, closure, optimise, optimiser_for
+from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
 from nst_batch.transfer.targets import TargetMaker
 from nst_batch.transfer.vgg import IMAGENET_MEAN, VGG19, Network
@@ -75,7 +76,7 @@ class Stylizer:
         self.device = torch.device(device)
         self._weights = weights
         self._state = load_state(weights)
-        self._networks: dict[tuple[Network, torch.dtype], VGG19] = {}
+        self._passes: dict[tuple[Network, torch.dtype], Passes] = {}
         self._cache = TensorCache()
 
     def stylize(
@@ -144,18 +145,19 @@ class Stylizer:
             run.render(stage)
         return run.result()
 
-    def network(self, settings: TransferSettings, precision: torch.dtype) -> VGG19:
+    def passes(self, settings: TransferSettings, precision: torch.dtype) -> Passes:
         """VGG-19 as the settings wire it; made once."""
         network = network_of(settings, self._weights)
-        if (network, precision) not in self._networks:
-            self._networks[network, precision] = VGG19(self._state, network).to(self.device, precision)
-        return self._networks[network, precision]
+        if (network, precision) not in self._passes:
+            vgg = VGG19(self._state, network).to(self.device, precision)
+            self._passes[network, precision] = Passes(vgg)
+        return self._passes[network, precision]
 
     def objective(
         self, pictures: Pictures, layout: Layout, stage: Stage, settings: TransferSettings, precision: torch.dtype
     ) -> Objective:
         """What is to be minimised at one scale."""
-        maker = TargetMaker(self.network(settings, precision), settings, self._cache)
+        maker = TargetMaker(self.passes(settings, precision), settings, self._cache)
         return Objective(maker.targets(pictures, layout, stage), settings)
 
 
@@ -197,18 +199,18 @@ class _Run:
 
     def render(self, stage: Stage) -> None:
         """Optimise at one scale, from where the last one ended."""
-        network = self._stylizer.network(self._settings, self._precision)
+        passes = self._stylizer.passes(self._settings, self._precision)
         plain = self._objective(stage, self._precision)
         x = self._begin(stage)
         begun, objective = len(self._curve), plain
         if self._balancer is not None:
-            bare = plain.style_at(network, self._pictures.content_at(stage).to(x))
+            bare = plain.style_at(passes, self._pictures.content_at(stage).to(x))
         for steps in self._rounds(stage):
             optimiser = self._adam or optimiser_for(self._settings, x)
             if self._balancer is not None:
                 self._balancer.correct()
                 objective = self._balancer.weighted(plain, bare)
-            found = optimise(partial(closure, network, objective), x, steps, self._settings, optimiser, self._told)
+            found = optimise(partial(closure, passes, objective), x, steps, self._settings, optimiser, self._told)
             x = found.image
             self._curve += found.curve
             self._restarts += optimiser.restarts
@@ -216,7 +218,7 @@ class _Run:
             self._settled = found.settled
             self._adam = optimiser if isinstance(optimiser, Adam) else None
             if self._balancer is not None:
-                self._balancer.measure(plain, bare, plain.style_at(network, x))
+                self._balancer.measure(plain, bare, plain.style_at(passes, x))
         self._image, self._last = x, stage
         self._scales.append((stage.width, stage.height, len(self._curve) - begun))
 
@@ -274,12 +276,11 @@ class _Run:
         image = color.finished(image, plain, settings)
         seen = color.seen(image, settings)
         objective = self._objective(stage, torch.float32)
-        network = self._stylizer.network(settings, torch.float32)
+        passes = self._stylizer.passes(settings, torch.float32)
         if self._balancer is not None:
-            bare = objective.style_at(network, self._pictures.content_at(stage).to(image))
+            bare = objective.style_at(passes, self._pictures.content_at(stage).to(image))
             objective = self._balancer.weighted(objective, bare)
-        with torch.no_grad():
-            losses = objective(network, seen).losses()
+        losses = objective(passes, seen).losses()
         return Stylized(
             image=image,
             alpha=self._pictures.alpha_at(stage),

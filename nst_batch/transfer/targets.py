@@ -11,12 +11,12 @@ from torch.nn.functional import interpolate
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import SMALLEST_SIDE, Stage
 from nst_batch.transfer.cache import TensorCache
-from nst_batch.transfer.losses import Targets, style_loss
+from nst_batch.transfer.losses import Targets, needs_means, style_loss
 from nst_batch.transfer.masks import Layout, Mask, Part
 from nst_batch.transfer.octaves import style_features
+from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Pictures, StylePart
 from nst_batch.transfer.statistics import Moments, guides_at, mixed, moments
-from nst_batch.transfer.vgg import VGG19
 
 _SMALLER = 0.7  # of a style's size: strokes a third narrower, and still its strokes
 
@@ -25,16 +25,16 @@ class TargetMaker:
     """Measures targets with one network, and remembers them.
 
     Args:
-        network: whose features are meant; its precision and device are those of the targets.
+        passes: through the network whose features are meant; its precision and device are those of the targets.
         settings: layers are used.
         cache: shared with other transfers.
     """
 
-    def __init__(self, network: VGG19, settings: TransferSettings, cache: TensorCache) -> None:
-        self._network = network
+    def __init__(self, passes: Passes, settings: TransferSettings, cache: TensorCache) -> None:
+        self._passes = passes
         self._settings = settings
         self._cache = cache
-        self._common = (network.network, network.mean.dtype)
+        self._common = (passes.network, passes.dtype)
 
     def targets(self, pictures: Pictures, layout: Layout, stage: Stage) -> Targets:
         """The targets of one transfer at one scale."""
@@ -43,9 +43,8 @@ class TargetMaker:
         regions = [[(part, self._style(pictures, part, stage)) for part in parts] for parts in layout.parts]
         for layer in sorted(set.intersection(*(set(measured) for parts in regions for _, measured in parts))):
             found = [mixed([(part.weight, measured[layer]) for part, measured in parts]) for parts in regions]
-            style[layer] = Moments(
-                torch.cat([each.second for each in found], 1), torch.cat([each.mean for each in found], 1)
-            )
+            means = torch.cat([each.means for each in found], 1) if needs_means(self._settings) else None
+            style[layer] = Moments(torch.cat([each.second for each in found], 1), means)
         variation = self._variation(pictures, stage) if self._settings.balance == "auto" else {}
         if not layout.regions:
             return Targets(content, style, variation)
@@ -59,7 +58,7 @@ class TargetMaker:
 
         @torch.no_grad()
         def measure() -> dict[str, Tensor]:
-            found: dict[str, Tensor] = self._network(pictures.content_at(stage).to(self._network.mean), layers)
+            found: dict[str, Tensor] = self._passes(pictures.content_at(stage).to(self._passes.mean), layers)
             return found
 
         return self._cache.get(key, measure)
@@ -72,8 +71,8 @@ class TargetMaker:
 
         @torch.no_grad()
         def measure() -> dict[str, Moments]:
-            features = style_features(self._network, pictures.style_at(style, stage).to(self._network.mean), settings)
-            return {layer: moments(found, self._style_guide(mask, part, found)) for layer, found in features.items()}
+            features = style_features(self._passes, pictures.style_at(style, stage).to(self._passes.mean), settings)
+            return {name: self._moments(f, self._style_guide(mask, part, f)) for name, f in features.items()}
 
         region = (part.region, picture.mask.key) if mask and picture.mask else None
         key = (self._style_key(pictures, style, stage), region)
@@ -91,14 +90,14 @@ class TargetMaker:
     def _variation_of(self, pictures: Pictures, part: StylePart, stage: Stage) -> dict[str, float]:
         @torch.no_grad()
         def measure() -> dict[str, float]:
-            image = pictures.style_at(part, stage).to(self._network.mean)
+            image = pictures.style_at(part, stage).to(self._passes.mean)
             smaller = interpolate(image, scale_factor=_SMALLER, mode="bicubic", antialias=True)
             if min(smaller.shape[2:]) < SMALLEST_SIDE:
                 return {}
-            whole, other = (style_features(self._network, each, self._settings) for each in (image, smaller))
+            whole, other = (style_features(self._passes, each, self._settings) for each in (image, smaller))
             return {
-                layer: float(style_loss(moments(other[layer]), moments(whole[layer]), self._settings))
-                for layer in other
+                name: float(style_loss(self._moments(other[name]), self._moments(whole[name]), self._settings))
+                for name in other
             }
 
         settings = self._settings
@@ -106,11 +105,14 @@ class TargetMaker:
         key = ("variation", self._style_key(pictures, part, stage), terms, settings.std_weight)
         return self._cache.get(key, measure)
 
+    def _moments(self, features: Tensor, guides: Tensor | None = None) -> Moments:
+        return moments(features, guides, means=needs_means(self._settings), gram=self._passes.gram)
+
     def _style_key(self, pictures: Pictures, part: StylePart, stage: Stage) -> Hashable:
         """What decides a style's features at a scale."""
         settings, picture = self._settings, part.picture
         size = (settings.size, settings.fit, settings.height, settings.upscale, settings.style_scale, stage.factor)
-        layers = (settings.style_layers, settings.octaves)
+        layers = (settings.style_layers, settings.octaves, needs_means(settings))
         return ("style", picture.key, pictures.color_key(picture, stage), size, layers, self._common)
 
     def _style_guide(self, mask: Mask | None, part: Part, features: Tensor) -> Tensor | None:
@@ -124,4 +126,4 @@ class TargetMaker:
         layer, _, octave = name.partition("/")
         halved = int(layer[4]) - 1 + int(octave or 1).bit_length() - 1  # one pooling for each block before
         height, width = maps.shape[1] >> halved, maps.shape[2] >> halved
-        return guides_at(maps, height, width).to(self._network.mean)
+        return guides_at(maps, height, width).to(self._passes.mean)

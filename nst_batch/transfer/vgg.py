@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torchvision.models import vgg19
 
 from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
@@ -45,6 +46,8 @@ class Network:
 class VGG19(nn.Module):
     """Frozen VGG-19 features, tapped by layer name, computed no deeper than the last tap.
 
+    This is the network as torch writes it, for autograd and for comparison; what renders is ``passes.Passes``.
+
     Args:
         state: ``N.weight`` / ``N.bias`` for torchvision's ``features``; float32, from ``transfer.weights``.
         network: how it is wired.
@@ -72,9 +75,21 @@ class VGG19(nn.Module):
             else:
                 self.features[index] = _Pool(network.pooling, network.pooling_scale)
                 self.names.append(None)
-        if network.padding != "zeros":
-            self.features[0] = _padded(self.features[0], network.padding)
+        self.features[0] = _unpadded(self.features[0])  # the frame is put around the picture by `framed`
         self.eval().requires_grad_(False)
+
+    @property
+    def convolutions(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights (outputs x inputs x 3 x 3) and bias of each, in order."""
+        layers = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
+        return [(layer.weight.detach(), layer.bias.detach()) for layer in layers if layer.bias is not None]
+
+    def framed(self, image: Tensor) -> Tensor:
+        """What conv1_1 sees: Bx3x(H+2)x(W+2), normalised, with a frame of one pixel as ``Network.padding`` has it."""
+        if self.network.caffe:
+            image = image.flip(1) * 255
+        mode = "constant" if self.network.padding == "zeros" else self.network.padding
+        return pad((image - self.mean) / self.std, (1, 1, 1, 1), mode=mode)
 
     def forward(self, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
         """Features of ``image``.
@@ -93,9 +108,7 @@ class VGG19(nn.Module):
         if unknown := wanted.difference(VGG19_LAYERS):
             raise ValueError(f"no such layers: {sorted(unknown)}")
         found: dict[str, Tensor] = {}
-        if self.network.caffe:
-            image = image.flip(1) * 255
-        x = (image - self.mean) / self.std
+        x = self.framed(image)
         for name, layer in zip(self.names, self.features, strict=True):
             if len(found) == len(wanted):
                 break
@@ -118,9 +131,9 @@ class _Pool(nn.Module):
         return pooled if self.scale == 1 else pooled * self.scale
 
 
-def _padded(layer: nn.Module, padding: Literal["replicate", "reflect"]) -> nn.Conv2d:
-    """A convolution with the same values and another border."""
+def _unpadded(layer: nn.Module) -> nn.Conv2d:
+    """A convolution with the same values that adds no border of its own."""
     with torch.device("meta"):
-        other = nn.Conv2d(3, 64, kernel_size=3, padding=1, padding_mode=padding)
+        other = nn.Conv2d(3, 64, kernel_size=3)
     other.load_state_dict(layer.state_dict(), assign=True)
     return other

@@ -14,7 +14,6 @@ from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.losses import (
     Objective,
     Targets,
-    content_loss,
     deviation_loss,
     gram_loss,
     mean_loss,
@@ -22,6 +21,7 @@ from nst_batch.transfer.losses import (
     wasserstein_loss,
 )
 from nst_batch.transfer.octaves import style_features
+from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.statistics import gram_matrix, moments
 from nst_batch.transfer.vgg import VGG19
 from tests.transfer.conftest import pixels
@@ -38,7 +38,7 @@ def test_losses_are_means_of_squares_for_each_picture() -> None:
     one, other = features(4, 3, 5, 0), features(4, 3, 5, 1)
     both = torch.cat([one, other])
     expected = torch.stack([torch.zeros((), dtype=torch.float64), mse_loss(other, one)])
-    torch.testing.assert_close(content_loss(both, one), expected)
+    torch.testing.assert_close(Passes(VGG19(embedded_state()).double()).distance(both, one), expected)
     for norm, divisor in (("cn", 4), ("n", 1)):
         found = gram_loss(moments(both), moments(one), norm)
         assert found.shape == (2, 1)
@@ -97,8 +97,8 @@ def test_total_variation_is_the_sum_of_absolute_differences_or_the_mean_of_squar
 
 
 @pytest.fixture(scope="module")
-def network() -> VGG19:
-    return VGG19(embedded_state()).double()
+def network() -> Passes:
+    return Passes(VGG19(embedded_state()).double())
 
 
 SETTINGS = TransferSettings(
@@ -113,7 +113,7 @@ SETTINGS = TransferSettings(
 )
 
 
-def objective(network: VGG19, settings: TransferSettings) -> Objective:
+def objective(network: Passes, settings: TransferSettings) -> Objective:
     content, style = pixels(48, 32, 1).double(), pixels(40, 40, 2).double()
     with torch.no_grad():
         measured = style_features(network, style, settings)
@@ -121,7 +121,7 @@ def objective(network: VGG19, settings: TransferSettings) -> Objective:
     return Objective(targets, settings)
 
 
-def test_the_parts_add_up_to_the_total(network: VGG19) -> None:
+def test_the_parts_add_up_to_the_total(network: Passes) -> None:
     image = pixels(48, 32, 3).double()
     settings = dataclasses.replace(SETTINGS, tv_weight=0.5, tv="l2")
     goal = objective(network, settings)
@@ -141,7 +141,7 @@ def test_the_parts_add_up_to_the_total(network: VGG19) -> None:
     assert losses.total == pytest.approx(losses.content + losses.style + losses.tv)
 
 
-def test_means_and_deviations_are_part_of_each_style_layer(network: VGG19) -> None:
+def test_means_and_deviations_are_part_of_each_style_layer(network: Passes) -> None:
     image = pixels(48, 32, 3).double()
     plain, more = (
         objective(network, settings)(network, image)
@@ -154,7 +154,7 @@ def test_means_and_deviations_are_part_of_each_style_layer(network: VGG19) -> No
         torch.testing.assert_close(more.style[layer] - plain.style[layer], weight * extra[:, 0])
 
 
-def test_other_weights_change_the_weights_alone(network: VGG19) -> None:
+def test_other_weights_change_the_weights_alone(network: Passes) -> None:
     image = pixels(48, 32, 3).double()
     plain = objective(network, SETTINGS)
     other = plain.weighted({"relu2_1": 4.0, "relu3_1": 0.0}, {"relu1_1": 3.0, "relu2_1": 0.5})
@@ -164,7 +164,7 @@ def test_other_weights_change_the_weights_alone(network: VGG19) -> None:
     assert plain.style_weights["relu1_1"] == 1.0
 
 
-def test_regions_count_by_their_share(network: VGG19) -> None:
+def test_regions_count_by_their_share(network: Passes) -> None:
     """Two regions with one target each: the whole is the shares' sum."""
     image, settings = (
         pixels(48, 32, 3).double(),

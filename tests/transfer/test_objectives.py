@@ -151,7 +151,7 @@ def wasserstein(ours: Tensor, theirs: Tensor) -> Tensor:
 def ours(settings: TransferSettings, stylizer: Stylizer, pictures: Pictures, x: Tensor) -> tuple[float, Tensor]:
     stage = Stage(48, 32, 1, 1.0)
     objective = stylizer.objective(pictures, Layout((), ((Part(0, 1.0, None),),)), stage, settings, torch.float64)
-    return closure(stylizer.network(settings, torch.float64), objective, x)
+    return closure(stylizer.passes(settings, torch.float64), objective, x)
 
 
 @pytest.fixture(scope="module")

@@ -33,11 +33,9 @@ def test_no_octave_is_smaller_than_the_network_takes(height: int, width: int, co
 @torch.no_grad()
 def test_each_octave_is_the_network_on_the_picture_at_that_size(network: VGG19) -> None:
     image = pixels(80, 64, 1)
-    found = style_features(network, image, SETTINGS, "conv2_2")
-    assert sorted(found) == sorted(
-        [*(f"{layer}{part}" for layer in ("conv1_1", "conv2_1") for part in ("", "/2", "/4")), "conv2_2"]
-    )
-    torch.testing.assert_close(found["conv2_2"], network(image, ["conv2_2"])["conv2_2"])
+    found = style_features(network, image, SETTINGS)
+    assert sorted(found) == sorted(f"{layer}{part}" for layer in ("conv1_1", "conv2_1") for part in ("", "/2", "/4"))
+    torch.testing.assert_close(found["conv2_1"], network(image, ["conv2_1"])["conv2_1"])
     assert found["conv1_1/2"].shape[2:] == (32, 40) and found["conv1_1/4"].shape[2:] == (16, 20)
     flat = torch.full((1, 3, 64, 64), 0.25)
     torch.testing.assert_close(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ def test_moments_are_means_over_positions() -> None:
     f = features(4, 3, 5, 0)
     found, flat = moments(f), f[0].flatten(1)
     torch.testing.assert_close(found.second[0, 0], gram_matrix(f)[0])
-    torch.testing.assert_close(found.mean[0, 0], flat.mean(1))
+    torch.testing.assert_close(found.means[0, 0], flat.mean(1))
     torch.testing.assert_close(found.deviation()[0, 0], flat.std(1, unbiased=False))
     torch.testing.assert_close(
         found.covariance()[0, 0], torch.cov(flat, correction=0) + 1e-4 * torch.eye(4, dtype=torch.float64)
@@ -47,7 +48,7 @@ def test_a_regions_moments_are_those_of_its_positions_alone() -> None:
     found = moments(f, guides)
     for region, part in enumerate((f[..., :2], f[..., 2:])):
         torch.testing.assert_close(found.second[:, region], moments(part).second[:, 0])
-        torch.testing.assert_close(found.mean[:, region], moments(part).mean[:, 0])
+        torch.testing.assert_close(found.means[:, region], moments(part).means[:, 0])
 
 
 def test_guides_follow_the_regions_down_and_add_up_to_one() -> None:
@@ -64,7 +65,14 @@ def test_styles_mix_by_weight() -> None:
     one, other = moments(features(3, 4, 4, 0)), moments(features(3, 2, 5, 1))
     found = mixed([(1.0, one), (3.0, other)])
     torch.testing.assert_close(found.second, one.second / 4 + other.second * 3 / 4)
-    torch.testing.assert_close(found.mean, one.mean / 4 + other.mean * 3 / 4)
+    torch.testing.assert_close(found.means, one.means / 4 + other.means * 3 / 4)
+
+
+def test_means_that_nobody_asked_for_are_missed_where_they_are_needed() -> None:
+    found = moments(features(3, 4, 4, 0), means=False)
+    assert mixed([(1.0, found), (1.0, found)]).mean is None
+    with pytest.raises(ValueError, match="without means"):
+        found.covariance()
 
 
 def test_a_dead_channel_has_a_deviation_with_a_finite_gradient() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -28,7 +28,10 @@ from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.images import Decoded, from_image, to_tensor
+from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Part
+from nst_batch.transfer.ops import Pull
+from nst_batch.transfer.passes import Passes, Trace
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
 from nst_batch.transfer.statistics import gram_matrix
 from nst_batch.transfer.stylize import Stylized, Stylizer
@@ -91,7 +94,7 @@ def measured(stylizer: Stylizer, settings: TransferSettings, image: Tensor) -> L
     whole = Layout((), ((Part(0, 1.0, None),),))
     objective = stylizer.objective(pictures, whole, stage, settings, torch.float32)
     with torch.no_grad():
-        return objective(VGG19(embedded_state(), Network("avg")), image).losses()
+        return objective(Passes(VGG19(embedded_state(), Network("avg"))), image).losses()
 
 
 @pytest.mark.parametrize("clamp", ["step", "closure", "end"])
@@ -107,16 +110,16 @@ def test_losses_are_those_of_the_very_picture(stylizer: Stylizer, clamp: str) ->
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 33])
 def test_steps_are_closure_evaluations_exactly(stylizer: Stylizer, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[bool] = []
-    forward = VGG19.forward
+    calls: list[object] = []
+    backward = Passes.backward
 
-    def counted(self: VGG19, image: Tensor, taps: object) -> dict[str, Tensor]:
-        calls.append(image.requires_grad)
-        return forward(self, image, taps)  # type: ignore[arg-type]
+    def counted(self: Passes, trace: Trace, pulls: Mapping[str, Pull]) -> Tensor:
+        calls.append(trace)
+        return backward(self, trace, pulls)
 
-    monkeypatch.setattr(VGG19, "forward", counted)
+    monkeypatch.setattr(Passes, "backward", counted)
     found = result(stylizer, dataclasses.replace(SMALL, steps=steps))
-    assert sum(calls) == steps == found.evaluations
+    assert len(calls) == steps == found.evaluations
     assert len(found.curve) == min(steps, 32)
     assert found.curve[0][0] == 1 and found.curve[-1][0] == steps
 
@@ -163,15 +166,14 @@ def test_the_result_has_the_contents_shape(stylizer: Stylizer) -> None:
 
 def test_targets_are_computed_once(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
     result(stylizer, SMALL)
-    without_grad: list[object] = []
-    forward = VGG19.forward
+    calls: list[object] = []
+    forward = Passes.forward
 
-    def counted(self: VGG19, image: Tensor, taps: object) -> dict[str, Tensor]:
-        if not image.requires_grad:
-            without_grad.append(taps)
-        return forward(self, image, taps)  # type: ignore[arg-type]
+    def counted(self: Passes, image: Tensor, taps: Iterable[str]) -> Trace:
+        calls.append(taps)
+        return forward(self, image, taps)
 
-    monkeypatch.setattr(VGG19, "forward", counted)
+    monkeypatch.setattr(Passes, "forward", counted)
     decoded: list[int] = []
 
     def load() -> Decoded:
@@ -179,7 +181,7 @@ def test_targets_are_computed_once(stylizer: Stylizer, monkeypatch: pytest.Monke
         return from_image(pattern(48, 48, 1))
 
     stylizer.transfer(Picture(picture(1).key, load), Picture(picture(2).key, load), SMALL, seed=0)
-    assert len(without_grad) == 1  # the losses of the result, and no target
+    assert len(calls) == SMALL.steps + 1  # the losses of the result, and no target
     assert not decoded
 
 
@@ -236,15 +238,14 @@ def test_python_api_takes_files_and_images(stylizer: Stylizer, tmp_path: Path) -
 def evaluated() -> Iterator[list[Tensor]]:
     """The pictures that closures are evaluated at."""
     seen: list[Tensor] = []
-    forward = VGG19.forward
+    gradient = Objective.gradient
 
-    def noted(self: VGG19, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
-        if image.requires_grad:
-            seen.append(image.detach().clone())
-        return forward(self, image, taps)
+    def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
+        seen.append(image.detach().clone())
+        return gradient(self, passes, image)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(VGG19, "forward", noted)
+        patch.setattr(Objective, "gradient", noted)
         yield seen
 
 
@@ -314,9 +315,10 @@ def test_several_styles_give_the_weighted_mean_of_their_targets(stylizer: Styliz
         result_of(stylizer, [StylePart(picture(2), share), StylePart(picture(3), 1 - share)])
         for share in (0.999999, 0.5)
     ]
-    assert (blends[0].image - alone[0].image).abs().mean() < 0.002
+    whole = (alone[0].image - alone[1].image).abs().mean().item()
+    assert (blends[0].image - alone[0].image).abs().mean() < 0.05 * whole
     apart = [(blends[1].image - each.image).abs().mean().item() for each in alone]
-    assert min(apart) > 0.2 * (alone[0].image - alone[1].image).abs().mean().item()
+    assert min(apart) > 0.2 * whole
 
 
 def result_of(stylizer: Stylizer, styles: list[StylePart], settings: TransferSettings = SMALL) -> Stylized:

@@ -1,0 +1,139 @@
+"""The operators of a pass through VGG-19 by the kernels in C++: float32 on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nst_batch.transfer.native.library import Kernels
+from nst_batch.transfer.ops import Convolution, Pull, nhwc, pull_in_general
+from nst_batch.transfer.vgg import Network
+
+TILES = 36  # of 4x4 results at a time: transformed, 64 channels of them take 330 kB, which the second cache holds
+GROUP = 96  # positions summed at a time by ``distance``
+
+# F(4x4, 3x3)'s transform of a kernel's rows and columns: Lavin and Gray 2016, section 4.3.
+_TRANSFORM = torch.tensor(
+    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64
+) / torch.tensor([24.0])
+
+
+class NativeOps:
+    """As ``TorchOps``; see there."""
+
+    def __init__(self, convolutions: Sequence[Convolution], network: Network, kernels: Kernels) -> None:
+        self.dtype = torch.float32
+        self._convolutions = convolutions
+        self._network = network
+        self._kernels = kernels
+        self._transformed: dict[tuple[int, bool], Tensor] = {}
+
+    def first(self, framed: Tensor) -> Tensor:
+        """conv1_1."""
+        weight, bias = self._convolutions[0]
+        features: Tensor = torch.conv2d(nhwc(framed), nhwc(weight), bias)
+        return nhwc(features)
+
+    def first_back(self, g: Tensor) -> Tensor:
+        """The gradient of conv1_1's framed input."""
+        batch, channels, height, width = g.shape
+        kernel = self._convolutions[0][0].permute(2, 3, 1, 0).contiguous()
+        out = _empty(batch, 3, height + 2, width + 2)
+        self._kernels.run("to_picture", nhwc(g), kernel, out, batch, height, width, channels)
+        return out
+
+    def conv(self, index: int, x: Tensor, rectify_input: bool, rectify: bool) -> Tensor:
+        """A convolution other than the first."""
+        weight, bias = self._convolutions[index]
+        return self._convolve(self._kernel(index, back=False), len(weight), x, bias, None, rectify_input, rectify)
+
+    def conv_back(self, index: int, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+        """The gradient of ``conv``'s input, which was ``x``."""
+        return self._convolve(self._kernel(index, back=True), x.shape[1], g, None, x if gate else None)
+
+    def _convolve(
+        self,
+        kernel: Tensor,
+        outputs: int,
+        x: Tensor,
+        bias: Tensor | None,
+        gate: Tensor | None,
+        rectify_input: bool = False,
+        rectify: bool = False,
+    ) -> Tensor:
+        batch, inputs, height, width = x.shape
+        out = _empty(batch, outputs, height, width)
+        threads = torch.get_num_threads()
+        tiles = batch * -(-height // 4) * -(-width // 4)
+        at_once = max(1, min(TILES, -(-tiles // threads)))  # every thread gets some
+        space = self._kernels.workspace(inputs, at_once, threads)
+        self._kernels.run(
+            "convolve", nhwc(x), kernel, bias, gate, out, batch, height, width, inputs, outputs,
+            rectify_input, rectify, at_once, space,
+        )  # fmt: skip
+        return out
+
+    def _kernel(self, index: int, *, back: bool) -> Tensor:
+        """Weights transformed, and laid out as ``convolve`` reads them; backwards: mirrored, ends exchanged."""
+        if (index, back) not in self._transformed:
+            weight = self._convolutions[index][0].double()
+            if back:
+                weight = weight.flip(2, 3).transpose(0, 1)
+            points = torch.einsum("ai,bj,ocij->abco", _TRANSFORM, _TRANSFORM, weight)
+            chunks = points.reshape(36, weight.shape[1], -1, self._kernels.chunk).permute(2, 0, 1, 3)
+            self._transformed[index, back] = chunks.to(torch.float32, memory_format=torch.contiguous_format)
+        return self._transformed[index, back]
+
+    def pool(self, x: Tensor) -> Tensor:
+        """2x2 pooling of relu(x)."""
+        batch, channels, height, width = x.shape
+        out = _empty(batch, channels, height // 2, width // 2)
+        self._kernels.run("pool", nhwc(x), out, batch, height, width, channels, *self._pooling())
+        return out
+
+    def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+        """The gradient of ``pool``'s x (gate), or of relu(x)."""
+        batch, channels, height, width = x.shape
+        out = torch.empty_like(x)
+        self._kernels.run("unpool", nhwc(g), nhwc(x), out, batch, height, width, channels, *self._pooling(), gate)
+        return out
+
+    def _pooling(self) -> tuple[int, float]:
+        return self._network.pooling == "max", self._network.pooling_scale
+
+    def gram(self, x: Tensor) -> Tensor:
+        """Sums over positions of f f'."""
+        batch, channels, height, width = x.shape
+        parts = torch.empty(batch, self._kernels.parts, channels, channels)
+        self._kernels.run("gram", nhwc(x), parts, batch, height * width, channels)
+        return parts.sum(1)
+
+    def distance(self, x: Tensor, target: Tensor) -> Tensor:
+        """Sums of (x - target)², for each picture."""
+        batch, channels, height, width = x.shape
+        sums = torch.empty(batch, -(-height * width // GROUP), dtype=torch.float64)
+        shared = len(target) == 1
+        self._kernels.run("distance", nhwc(x), nhwc(target), sums, batch, height * width, channels, shared)
+        return sums.sum(1).float()
+
+    def pull(self, x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Tensor:
+        """``out`` plus the gradient of losses of the features ``x``, then gated by them."""
+        if pull.is_general:
+            return pull_in_general(x, pull, out, gate)
+        batch, channels, height, width = x.shape
+        add, out = out is not None, torch.empty_like(x) if out is None else out
+        matrix, target = pull.matrix, pull.target
+        if matrix is not None:
+            chunks = matrix[:, 0].view(batch, channels, -1, self._kernels.chunk)
+            matrix = chunks.transpose(1, 2).contiguous()
+        self._kernels.run(
+            "pull", nhwc(x), matrix, None if target is None else nhwc(target), pull.scale, out,
+            batch, height * width, channels, target is not None and len(target) == 1, gate, add,
+        )  # fmt: skip
+        return out
+
+
+def _empty(batch: int, channels: int, height: int, width: int) -> Tensor:
+    return torch.empty(batch, channels, height, width, memory_format=torch.channels_last)

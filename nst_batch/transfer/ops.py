@@ -1,0 +1,203 @@
+"""The operators of a pass through VGG-19, forward and backward, by torch: any device, any precision.
+
+``native.ops`` has the same for CPUs, faster. Features are BxCxhxw in channels_last, so that a Gram matrix and the
+gradient of what is made of it are plain matrix products of what is in memory, without copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
+
+from nst_batch.transfer.vgg import Network
+
+Convolution = tuple[Tensor, Tensor]
+"""Weights (outputs x inputs x 3 x 3) and bias."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What losses at one layer ask of its features F: their gradient, in closed form.
+
+    dL/dF = sum over regions of guide (F matrix + offset) + scale (F - target).
+
+    ``matrix`` BxRxCxC, symmetric, and ``offset`` BxRxC are a loss's derivatives by second moments and means;
+    ``guides`` (Rxhxw) say where regions are, and are None where there are none. ``target`` is BxCxhxw, or 1xCxhxw for
+    all; ``scale`` B.
+    """
+
+    matrix: Tensor | None = None
+    offset: Tensor | None = None
+    guides: Tensor | None = None
+    target: Tensor | None = None
+    scale: Tensor | None = None
+
+    @property
+    def is_general(self) -> bool:
+        """Whether there is more to it than one matrix and one target."""
+        return self.guides is not None or self.offset is not None
+
+
+class Ops(Protocol):
+    """Operators of one network on one device. ``x`` is as stored: before its ReLU, or after it."""
+
+    dtype: torch.dtype
+
+    def first(self, framed: Tensor) -> Tensor:
+        """conv1_1 of Bx3x(H+2)x(W+2): BxCxHxW."""
+
+    def first_back(self, g: Tensor) -> Tensor:
+        """The gradient of conv1_1's framed input."""
+
+    def conv(self, index: int, x: Tensor, rectify_input: bool, rectify: bool) -> Tensor:
+        """A convolution other than the first; of relu(x), or made into relu of it, if so told."""
+
+    def conv_back(self, index: int, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+        """The gradient of ``conv``'s input, which was ``x``; ``gate``: zero where x is not positive."""
+
+    def pool(self, x: Tensor) -> Tensor:
+        """2x2 pooling of relu(x)."""
+
+    def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+        """The gradient of ``pool``'s x (gate), or of relu(x)."""
+
+    def gram(self, x: Tensor) -> Tensor:
+        """Sums over positions of f f', BxCxC, in float32 at least."""
+
+    def distance(self, x: Tensor, target: Tensor) -> Tensor:
+        """Sums of (x - target)² for each picture, B, in float32 at least."""
+
+    def pull(self, x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Tensor:
+        """``out`` (may be written to) plus the gradient of losses of the features ``x``, then gated by them."""
+
+
+def nhwc(x: Tensor) -> Tensor:
+    """BxCxhxw with channels last in memory; copied only if they are not."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def rows(x: Tensor) -> Tensor:
+    """BxCxhxw as BxNxC, a view."""
+    return nhwc(x).permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def features(positions: Tensor, like: Tensor) -> Tensor:
+    """``rows`` undone: BxNxC as BxCxhxw, a view."""
+    batch, channels, height, width = like.shape
+    return positions.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def pull_in_general(x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Tensor:
+    """``Ops.pull`` with regions and means."""
+    positions = rows(x)
+    total = torch.zeros_like(x) if out is None else out
+    if pull.matrix is not None:
+        guides = None if pull.guides is None else pull.guides.flatten(1).to(x.dtype)
+        for region, matrix in enumerate(pull.matrix.to(x.dtype).unbind(1)):
+            part = positions @ matrix
+            if pull.offset is not None:
+                part = part + pull.offset[:, None, region].to(x.dtype)
+            if guides is not None:
+                part = part * guides[region, :, None]
+            total = total + features(part, x)
+    if pull.target is not None and pull.scale is not None:
+        total = total + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target)
+    return torch.where(x > 0, total, 0) if gate else total
+
+
+class TorchOps:
+    """Operators in ``dtype``; conv1_1 in float32 at least, since a picture in [0, 1] has more than 8 bits.
+
+    Args:
+        convolutions: weights and biases, in order.
+        network: how VGG-19 is wired.
+        dtype: of features and their gradients.
+    """
+
+    def __init__(self, convolutions: Sequence[Convolution], network: Network, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._network = network
+        exact = torch.promote_types(dtype, torch.float32)
+        self._first = (nhwc(convolutions[0][0].to(exact)), convolutions[0][1].to(exact))
+        self._convolutions = [(nhwc(weight.to(dtype)), bias.to(dtype)) for weight, bias in convolutions]
+        self._exact = exact
+
+    def first(self, framed: Tensor) -> Tensor:
+        """conv1_1."""
+        weight, bias = self._first
+        found: Tensor = conv2d(nhwc(framed.to(self._exact)), weight, bias)
+        return nhwc(found.to(self.dtype))
+
+    def first_back(self, g: Tensor) -> Tensor:
+        """The gradient of conv1_1's framed input."""
+        batch, _, height, width = g.shape
+        framed = g.new_empty(batch, 3, height + 2, width + 2, dtype=self._exact)
+        return _input_gradient(g.to(self._exact), framed, self._first[0], padding=0)
+
+    def conv(self, index: int, x: Tensor, rectify_input: bool, rectify: bool) -> Tensor:
+        """A convolution other than the first."""
+        weight, bias = self._convolutions[index]
+        found: Tensor = conv2d(x.relu() if rectify_input else x, weight, bias, padding=1)
+        return nhwc(found.relu_() if rectify else found)
+
+    def conv_back(self, index: int, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+        """The gradient of ``conv``'s input, which was ``x``."""
+        found = _input_gradient(g, x, self._convolutions[index][0], padding=1)
+        return _gated(found, x) if gate else found
+
+    def pool(self, x: Tensor) -> Tensor:
+        """2x2 pooling of relu(x)."""
+        return self._pooled(x.relu())
+
+    def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+        """The gradient of ``pool``'s x (gate), or of relu(x)."""
+        with torch.enable_grad():
+            leaf = x.detach().relu().requires_grad_(True)
+            (found,) = torch.autograd.grad(self._pooled(leaf), leaf, g)
+        return _gated(found, x) if gate else found
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        pooled = (max_pool2d if self._network.pooling == "max" else avg_pool2d)(x, 2)
+        return pooled if self._network.pooling_scale == 1 else pooled * self._network.pooling_scale
+
+    def gram(self, x: Tensor) -> Tensor:
+        """Sums over positions of f f'; products of low precision are added up in float32."""
+        positions = rows(x)
+        if x.dtype in (torch.float32, torch.float64):
+            return positions.mT @ positions
+        if x.is_cuda:
+            return torch.bmm(positions.mT, positions, out_dtype=torch.float32)
+        return positions.float().mT @ positions.float()
+
+    def distance(self, x: Tensor, target: Tensor) -> Tensor:
+        """Sums of (x - target)²."""
+        return (x.to(self._exact) - target.to(self._exact)).square().sum((1, 2, 3))
+
+    def pull(self, x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Tensor:
+        """``out`` plus the gradient of losses of the features ``x``, then gated by them."""
+        if pull.is_general or pull.matrix is None:
+            return pull_in_general(x, pull, out, gate)
+        matrix = pull.matrix[:, 0].to(x.dtype)
+        total = rows(x) @ matrix if out is None else rows(out).baddbmm_(rows(x), matrix)
+        found = features(total, x)
+        if pull.target is not None and pull.scale is not None:
+            found = found + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target)
+        return _gated(found, x) if gate else found
+
+
+def _gated(g: Tensor, x: Tensor) -> Tensor:
+    found: Tensor = torch.ops.aten.threshold_backward(g, x, 0)
+    return found
+
+
+def _input_gradient(g: Tensor, x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """Of a 3x3 convolution's input, which is like ``x``; weights need none, so nothing is spent on them."""
+    found: Tensor = torch.ops.aten.convolution_backward(
+        g, x, weight, None, [1, 1], [padding, padding], [1, 1], False, [0, 0], 1, [True, False, False]
+    )[0]
+    return nhwc(found)

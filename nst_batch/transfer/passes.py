@@ -1,0 +1,164 @@
+"""One pass through VGG-19 forward, and one backward, without autograd.
+
+Losses of features are few and their gradients have closed forms (``ops.Pull``), so nothing but features need be kept,
+nothing is computed past the last tap, and what torch would do in a dozen sweeps over a feature map is done in two or
+three: convolution with its ReLU, pooling with its ReLU, the losses' gradient with what arrives from above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
+from nst_batch.transfer.native.library import built
+from nst_batch.transfer.native.ops import NativeOps
+from nst_batch.transfer.ops import Ops, Pull, TorchOps
+from nst_batch.transfer.vgg import VGG19
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a forward pass leaves for the backward pass.
+
+    ``features`` by tap. ``stored`` are the convolutions' outputs, after the ReLU (``rectified``) or before it;
+    ``inputs`` what each was made of. ``picture`` and ``framed`` are what conv1_1 saw, attached to a graph of their own.
+    """
+
+    features: dict[str, Tensor]
+    stored: list[Tensor]
+    inputs: list[Tensor]
+    rectified: list[bool]
+    picture: Tensor
+    framed: Tensor
+
+
+class Passes:
+    """VGG-19's features, and gradients of pictures.
+
+    Args:
+        vgg: weights and wiring; its device is where passes are made.
+        dtype: precision of features: its own, or bfloat16.
+        native: use the kernels in C++ where they can be had: on a CPU, in float32.
+    """
+
+    def __init__(self, vgg: VGG19, dtype: torch.dtype | None = None, *, native: bool = True) -> None:
+        self._vgg = vgg
+        dtype = dtype or vgg.mean.dtype
+        kernels = built().kernels if native and vgg.mean.is_cpu and dtype == torch.float32 else None
+        self._ops: Ops = (
+            NativeOps(vgg.convolutions, vgg.network, kernels)
+            if kernels
+            else TorchOps(vgg.convolutions, vgg.network, dtype)
+        )
+        self.network = vgg.network
+        self.dtype = dtype
+        self.mean = vgg.mean
+        """What pictures are compared with for device and precision."""
+
+    def __call__(self, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+        """Features alone: as ``VGG19``, but for the precision, and never attached to a graph."""
+        return self.forward(image, taps).features
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, taps: Iterable[str]) -> Trace:
+        """Features of ``image``.
+
+        Args:
+            image: Bx3xHxW RGB in [0, 1], or Bx1xHxW grey; H and W at least 16 for taps in block 5.
+            taps: names from ``VGG19_LAYERS``.
+
+        Raises:
+            ValueError: a tap has no such name.
+        """
+        wanted = set(taps)
+        if unknown := wanted.difference(VGG19_LAYERS):
+            raise ValueError(f"no such layers: {sorted(unknown)}")
+        picture = image.detach()
+        with torch.enable_grad():
+            framed = self._vgg.framed(picture.requires_grad_(True))
+        trace = Trace({}, [], [], [], picture, framed)
+        for index in range(_depth(wanted)):
+            self._convolve(trace, index, wanted)
+        return trace
+
+    def _convolve(self, trace: Trace, index: int, wanted: set[str]) -> None:
+        """One convolution; its ReLU is applied at once if nobody wants to see what was before."""
+        name, after = CONV_LAYERS[index], _after(CONV_LAYERS[index])
+        rectify = name not in wanted
+        if index == 0:
+            x = trace.framed
+            found = self._ops.first(x)
+            found = found.relu_() if rectify else found
+        elif _begins_block(index):
+            x = self._ops.pool(trace.stored[-1])
+            found = self._ops.conv(index, x, False, rectify)
+        else:
+            x = trace.stored[-1]
+            found = self._ops.conv(index, x, not trace.rectified[-1], rectify)
+        trace.inputs.append(x)
+        trace.stored.append(found)
+        trace.rectified.append(rectify)
+        if name in wanted:
+            trace.features[name] = found
+        if after in wanted:
+            trace.features[after] = found if rectify else found.relu()
+
+    @torch.no_grad()
+    def backward(self, trace: Trace, pulls: Mapping[str, Pull]) -> Tensor:
+        """The gradient of the picture: what losses ask of the features, brought down to where the picture is.
+
+        Args:
+            trace: of the forward pass; may be used once, since its features are written to.
+            pulls: by tap, each one of the forward pass's.
+
+        Returns:
+            As the picture, Bx3xHxW or Bx1xHxW.
+        """
+        g: Tensor | None = None
+        for index in reversed(range(_depth(pulls))):
+            name, after = CONV_LAYERS[index], _after(CONV_LAYERS[index])
+            if after in pulls:
+                g = self._ops.pull(trace.features[after], pulls[after], g, gate=True)
+            if name in pulls:
+                g = self._ops.pull(trace.features[name], pulls[name], g, gate=False)
+            if g is None:
+                raise AssertionError("the deepest layer has a pull")
+            if index == 0:
+                break
+            gate = _after(CONV_LAYERS[index - 1]) not in pulls  # else it waits for what that layer's losses ask
+            if _begins_block(index):
+                g = self._ops.conv_back(index, g, trace.inputs[index], gate=False)
+                g = self._ops.pool_back(g, trace.stored[index - 1], gate)
+            else:
+                g = self._ops.conv_back(index, g, trace.stored[index - 1], gate)
+        if g is None:
+            return torch.zeros_like(trace.picture)
+        framed = self._ops.first_back(g).to(trace.framed.dtype)
+        (gradient,) = torch.autograd.grad(trace.framed, trace.picture, framed)
+        return gradient
+
+    def gram(self, features: Tensor) -> Tensor:
+        """F Fᵀ, BxCxC, in float32 at least."""
+        return self._ops.gram(features)
+
+    def distance(self, features: Tensor, target: Tensor) -> Tensor:
+        """mean((F - P)²) for each picture, in float32 at least."""
+        return self._ops.distance(features, target) / features[0].numel()
+
+
+def _after(name: str) -> str:
+    """The ReLU after a convolution."""
+    return name.replace("conv", "relu")
+
+
+def _begins_block(index: int) -> bool:
+    return CONV_LAYERS[index].endswith("_1")
+
+
+def _depth(taps: Iterable[str]) -> int:
+    """How many convolutions lead to the last of these taps."""
+    return max((1 + CONV_LAYERS.index(tap.replace("relu", "conv")) for tap in taps), default=0)

@@ -1,0 +1,125 @@
+"""Passes against autograd through the network as torch writes it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from nst_batch.settings import VGG19_LAYERS
+from nst_batch.transfer.embedded import embedded_state
+from nst_batch.transfer.native.library import built
+from nst_batch.transfer.ops import Pull
+from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.vgg import VGG19, Network
+from tests.transfer.conftest import pixels
+
+NETWORKS = [
+    Network("avg"),
+    Network("max", 1.3, "reflect"),
+    Network("avg", padding="replicate", caffe=True),
+]
+TAPS = [
+    ("conv1_1",),
+    ("relu1_1",),
+    ("conv1_2", "relu1_2", "conv2_1"),  # before and after one ReLU, and past a pooling
+    ("relu1_1", "conv2_2", "relu3_1"),
+    ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
+    ("relu1_2", "relu4_2", "conv5_1"),
+]
+
+
+@functools.cache
+def network_of(wiring: Network, dtype: torch.dtype) -> VGG19:
+    return VGG19(embedded(), wiring).to(dtype)
+
+
+embedded = functools.cache(embedded_state)
+
+
+def grained(width: int, height: int) -> Tensor:
+    """No two equal pixels: of equal maxima in a pooling, which has the gradient is a matter of rounding."""
+    noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(9))
+    return 0.9 * pixels(width, height, 1) + 0.1 * noise
+
+
+def pulled(features: Tensor, seed: int) -> tuple[Tensor, Pull]:
+    """A loss of features, and what it asks of them."""
+    channels = features.shape[1]
+    random = torch.Generator().manual_seed(seed)
+    slope = torch.randn(1, 1, channels, channels, generator=random).to(features) / features.detach().numel()
+    flat = features.flatten(2)
+    loss = (slope[0] * (flat @ flat.mT)).sum() + (features - 1).square().mean()
+    scale = torch.full((1,), 2 / features.numel(), dtype=features.dtype)
+    return loss, Pull(slope + slope.mT, target=torch.ones_like(features.detach()), scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("network", "taps"), [*itertools.product(NETWORKS[:1], TAPS), *itertools.product(NETWORKS[1:], TAPS[3:4])]
+)
+@pytest.mark.parametrize("kind", ["float64", "float32", "native"])
+def test_a_pictures_gradient_is_autograds(network: Network, taps: tuple[str, ...], kind: str) -> None:
+    if kind == "native" and built().kernels is None:
+        pytest.skip(f"no kernels in C++: {built().why_not}")
+    vgg = network_of(network, torch.float64)
+    image = grained(37, 50).double().requires_grad_(True)
+    expected = vgg(image, taps)
+    total = torch.stack([pulled(f, seed)[0] for seed, f in enumerate(expected.values())]).sum()
+    (gradient,) = torch.autograd.grad(total, image)
+    dtype = torch.float64 if kind == "float64" else torch.float32
+    passes = Passes(network_of(network, dtype), native=kind == "native")
+    trace = passes.forward(image.to(dtype), taps)
+    assert set(trace.features) == set(taps)
+    tolerance, steep = (1e-10, 1e-9) if kind == "float64" else (1e-4, 2e-2)  # rounding flips a ReLU here and there
+    for name, value in trace.features.items():
+        assert (value - expected[name]).norm() < tolerance * expected[name].norm()
+    pulls = {name: pulled(f, seed)[1] for seed, (name, f) in enumerate(trace.features.items())}
+    found = passes.backward(trace, pulls)
+    assert (found - gradient).norm() < steep * gradient.norm()
+
+
+def test_a_batch_is_its_pictures_one_by_one() -> None:
+    passes = Passes(network_of(Network("avg"), torch.float32))
+    pictures = [pixels(40, 33, seed) for seed in range(3)]
+    both = passes(torch.cat(pictures), ["conv2_1", "relu3_1"])
+    for place, picture in enumerate(pictures):
+        for name, value in passes(picture, ["conv2_1", "relu3_1"]).items():
+            torch.testing.assert_close(both[name][place : place + 1], value)
+
+
+def test_grey_pictures_have_a_gradient_of_one_channel() -> None:
+    passes = Passes(network_of(Network("avg"), torch.float64))
+    grey = pixels(20, 24, 1).double().mean(1, keepdim=True)
+    gradients = []
+    for image in (grey, grey.expand(1, 3, 24, 20)):
+        trace = passes.forward(image, ["conv1_2"])
+        gradients.append(passes.backward(trace, {"conv1_2": pulled(trace.features["conv1_2"], 0)[1]}))
+    torch.testing.assert_close(gradients[0], gradients[1].sum(1, keepdim=True))
+
+
+def test_low_precision_is_of_features_alone() -> None:
+    """The picture and its gradient stay float32; both are near the exact ones."""
+    vgg = network_of(Network("avg"), torch.float32)
+    exact, low = Passes(vgg), Passes(vgg, torch.bfloat16)
+    image, gradients = pixels(40, 33, 1), []
+    for passes in (exact, low):
+        trace = passes.forward(image, ["conv2_1", "conv3_1"])
+        assert trace.features["conv3_1"].dtype == passes.dtype
+        pulls = {name: pulled(f.float(), seed)[1] for seed, (name, f) in enumerate(trace.features.items())}
+        gradients.append(passes.backward(trace, pulls))
+        assert gradients[-1].dtype == torch.float32
+    likeness = torch.nn.functional.cosine_similarity(gradients[0].flatten(), gradients[1].flatten(), dim=0)
+    assert 0.98 < likeness < 1 - 1e-6
+
+
+def test_an_unknown_tap_is_an_error() -> None:
+    with pytest.raises(ValueError, match="relu9_9"):
+        Passes(network_of(Network(), torch.float32)).forward(torch.rand(1, 3, 16, 16), ["relu9_9"])
+
+
+def test_every_layer_can_be_a_tap() -> None:
+    passes = Passes(network_of(Network("avg"), torch.float32))
+    assert set(passes(torch.rand(1, 3, 16, 16), VGG19_LAYERS)) == set(VGG19_LAYERS)
