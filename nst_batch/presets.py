@@ -29,20 +29,26 @@ _PLAIN = TransferSettings(  # what every published method below has in common, u
     guard=False,
 )
 
+_TUTORIAL = dataclasses.replace(
+    _PLAIN,
+    fit="short",
+    steps=320,
+    content_layers=("conv2_2",),
+    style_layers=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
+    style_weight=1e6,
+    gram_norm="cn",
+    clamp="closure",
+)
+
 PRESETS: dict[str, TransferSettings] = {
     # What we think looks best for its time.
     "default": TransferSettings(),
     # "Neural Transfer Using PyTorch" (Jacq): every loss before its ReLU, up to conv3_1 only; pixels are clamped in
     # the closure. Its `while run[0] <= 300: optimizer.step(closure)` makes 16 steps of 20 evaluations: 320.
-    "pytorch-tutorial": dataclasses.replace(
-        _PLAIN,
-        fit="short",
-        steps=320,
-        content_layers=("conv2_2",),
-        style_layers=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
-        style_weight=1e6,
-        gram_norm="cn",
-        clamp="closure",
+    "pytorch-tutorial": _TUTORIAL,
+    # The same objective by our own optimiser: as low a loss in half the evaluations (docs/performance.md).
+    "pytorch-tutorial-fast": dataclasses.replace(
+        _TUTORIAL, steps=140, warmup=45, metric="adaptive", history=20, clamp="step", guard=True
     ),
     # Gatys, Ecker and Bethge (CVPR 2016), as in their own notebook: 1e3 / C^2 for each layer on Grams divided by
     # positions, which is 1e3 on Grams divided by channels x positions. `max_iter` 500 makes 520 evaluations, and the

@@ -85,6 +85,13 @@ class TransferSettings:
         "how `steps` are divided among the scales, coarse first; the last counts for all that follow; empty: equally",
         gt=0,
     )
+    warmup: int = _setting(
+        0,
+        "evaluations at the start of each scale, out of its own, in which the style weighs a tenth: the picture stays "
+        "near its content on its way, and the end is reached sooner",
+        ge=0,
+        le=1_000_000,
+    )
     stop: Stop | None = _setting(  # noqa: RUF009 - a field, as the others are
         None,
         "end a scale early once settled, as `{rel: 1.0e-4, window: 20}`: when the best loss fell by less than "
@@ -173,10 +180,11 @@ class TransferSettings:
     optimizer: Literal["lbfgs", "adam"] = _setting("lbfgs", "L-BFGS, or Adam")
     learning_rate: float = _setting(1.0, "length of L-BFGS steps, in units of its own direction", gt=0)
     history: int = _setting(100, "L-BFGS curvature pairs kept; each takes 24 bytes a pixel", ge=1, le=1000)
-    metric: Literal["pixels", "smooth"] = _setting(
+    metric: Literal["pixels", "smooth", "adaptive"] = _setting(
         "smooth",
-        "L-BFGS: what counts as near before curvature is known: pictures with near pixels, or with near broad strokes, "
-        "which come first then and fine noise last",
+        "L-BFGS: what counts as near before curvature is known: pictures with near pixels (pixels), or with near broad "
+        "strokes, which come first then and fine noise last (smooth); or what each band of frequencies has shown "
+        "itself to be (adaptive: the fewest evaluations)",
     )
     line_search: Literal["none", "strong_wolfe"] = _setting(
         "none", "L-BFGS: take each step as it is, or search along it (each trial is one of `steps`)"

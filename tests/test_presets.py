@@ -20,7 +20,7 @@ PLAIN: dict[str, Any] = {
     "color": "style", "init": "content", "init_noise": 0, "noise_std": 0,
     "pooling": "max", "pooling_scale": 1, "padding": "zeros", "clamp": "end",
     "optimizer": "lbfgs", "learning_rate": 1, "history": 100, "line_search": "none", "metric": "pixels",
-    "guard": False, "averaging": 0, "stop": None, "scales": (), "scale_shares": (),
+    "guard": False, "averaging": 0, "stop": None, "scales": (), "scale_shares": (), "warmup": 0,
 }  # fmt: skip
 
 PUBLISHED: dict[str, dict[str, Any]] = {
@@ -77,7 +77,18 @@ def test_a_preset_has_the_published_numbers(name: str) -> None:
 
 
 def test_every_preset_is_published_or_ours() -> None:
-    assert set(PRESETS) == {*PUBLISHED, "default"}
+    assert set(PRESETS) == {*PUBLISHED, "default", "pytorch-tutorial-fast"}
+
+
+def test_the_fast_preset_asks_for_the_same_picture() -> None:
+    """Nothing but how it is looked for is another."""
+    ours, plain = PRESETS["pytorch-tutorial-fast"], PRESETS["pytorch-tutorial"]
+    assert (
+        dataclasses.replace(
+            ours, steps=plain.steps, warmup=0, metric="pixels", history=plain.history, clamp=plain.clamp, guard=False
+        )
+        == plain
+    )
 
 
 def test_default_is_the_home_of_the_defaults() -> None:

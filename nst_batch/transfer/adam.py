@@ -46,6 +46,9 @@ class Adam:
         deviation = (self._square / (1 - second**self._count)).sqrt()
         return x - self._rate * mean / (deviation + _LEAST)
 
+    def reweigh(self, factor: float) -> None:
+        """Go on with another function, as ``LBFGS.reweigh``; means forget by themselves."""
+
     def resized(self, old: torch.Size, new: torch.Size) -> Adam:
         """What is remembered, carried to a picture of another size (1xCxHxW), as Crowson's style-transfer does."""
         other = Adam(self._rate, self._betas)

@@ -16,9 +16,8 @@ line search, tolerances 0), to rounding. It differs where that one is left to lu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -42,6 +41,16 @@ class _Point:
     gradient: Tensor
 
 
+class Metric(Protocol):
+    """What the inverse Hessian is taken to be before anything is known of it, but for a factor."""
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        """n values to n values: symmetric and positive."""
+
+    def learn(self, step: Tensor, change: Tensor) -> None:
+        """Take note that the gradient changed by ``change`` along ``step``."""
+
+
 class LBFGS:
     """Minimises one function of n values.
 
@@ -52,6 +61,7 @@ class LBFGS:
             or the ``move`` from the last point to this one.
         guard: take back steps that raise the loss by more than a fifth or to no number at all.
         line_search: ``none`` takes each step as it is; ``strong_wolfe`` asks for several points along it.
+        metric: None: the identity.
 
     Attributes:
         restarts: times it went back to the best point, at most ``RESTARTS``.
@@ -66,7 +76,7 @@ class LBFGS:
         secant: Literal["direction", "move"] = "direction",
         guard: bool = False,
         line_search: Literal["none", "strong_wolfe"] = "none",
-        precondition: Callable[[Tensor], Tensor] | None = None,
+        metric: Metric | None = None,
     ) -> None:
         self.restarts = 0
         self.taken_back = 0
@@ -74,7 +84,7 @@ class LBFGS:
         self._history = history
         self._secant = secant
         self._guard = guard
-        self._precondition = precondition or (lambda gradient: gradient)
+        self._metric = metric
         self._searches = line_search == "strong_wolfe"
         self._search: Search | None = None
         self._last: _Point | None = None
@@ -82,6 +92,10 @@ class LBFGS:
         self._direction = torch.empty(0)
         self._length = 0.0
         self._shortenings = 0
+        self._steps: list[Tensor]
+        self._changes: list[Tensor]
+        self._inverses: list[float]
+        self._scale: float
         self._forget()
 
     def advance(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor | None:
@@ -107,6 +121,17 @@ class LBFGS:
             self._best = here
         self._shortenings = 0
         return self._go_on(here)
+
+    def reweigh(self, factor: float) -> None:
+        """Go on with another function, whose curvature is about ``factor`` times what it was: as when a weight changes.
+
+        What was learnt is kept; the next point told is a start.
+        """
+        self._changes = [change * factor for change in self._changes]
+        self._inverses = [inverse / factor for inverse in self._inverses]
+        self._scale /= factor
+        self._last = self._best = self._search = None
+        self._shortenings = 0
 
     def _go_on(self, here: _Point) -> Tensor | None:
         """The first point to try along a new direction from ``here``."""
@@ -141,11 +166,12 @@ class LBFGS:
 
     def _choose_step(self, here: _Point) -> None:
         """Direction and length of the step from ``here``, having learnt the curvature of the last one."""
-        if self._last is None:
+        if self._last is None and not self._steps:
             self._steepest(here)
             return
-        step = here.x - self._last.x if self._secant == "move" else self._direction * self._length
-        self._learn(here.gradient - self._last.gradient, step)
+        if self._last is not None:
+            step = here.x - self._last.x if self._secant == "move" else self._direction * self._length
+            self._learn(here.gradient - self._last.gradient, step)
         self._direction = self._two_loops(here.gradient)
         self._length = self._learning_rate
         if self._guard and not float(self._direction @ here.gradient) < 0:  # curvature is stale: downhill is not
@@ -158,7 +184,7 @@ class LBFGS:
         return point.x + self._length * self._direction
 
     def _steepest(self, here: _Point) -> None:
-        gradient = self._precondition(here.gradient)
+        gradient = self._in_metric(here.gradient)
         norm = float(gradient.abs().sum())
         shorter = _RESTART_SHORTER**self.restarts
         self._direction = -gradient
@@ -174,7 +200,9 @@ class LBFGS:
         self._steps.append(step)
         self._changes.append(change)
         self._inverses.append(1.0 / curvature)
-        self._scale = curvature / float(change @ self._precondition(change))
+        if self._metric is not None:
+            self._metric.learn(step, change)
+        self._scale = curvature / float(change @ self._in_metric(change))
 
     def _two_loops(self, gradient: Tensor) -> Tensor:
         """Minus the inverse Hessian's estimate times the gradient."""
@@ -183,11 +211,15 @@ class LBFGS:
         for i in reversed(range(len(self._steps))):
             weights[i] = float(self._steps[i] @ q) * self._inverses[i]
             q.add_(self._changes[i], alpha=-weights[i])
-        q = self._precondition(q).mul_(self._scale)
+        q = self._in_metric(q).mul_(self._scale)
         for i in range(len(self._steps)):
             back = float(self._changes[i] @ q) * self._inverses[i]
             q.add_(self._steps[i], alpha=weights[i] - back)
         return q
+
+    def _in_metric(self, gradient: Tensor) -> Tensor:
+        """A new tensor, or the gradient itself where there is no metric."""
+        return gradient if self._metric is None else self._metric(gradient)
 
     def _take_back(self, last: _Point) -> Tensor | None:
         """A shorter step from the last good point, or a new beginning at the best one."""
@@ -206,7 +238,5 @@ class LBFGS:
         return self._step_from(self._best)
 
     def _forget(self) -> None:
-        self._steps: list[Tensor] = []
-        self._changes: list[Tensor] = []
-        self._inverses: list[float] = []
+        self._steps, self._changes, self._inverses = [], [], []
         self._scale = 1.0

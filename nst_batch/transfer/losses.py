@@ -159,6 +159,10 @@ class Objective:
         other.content_weights, other.style_weights = dict(content), dict(style)
         return other
 
+    def with_style(self, factor: float) -> Objective:
+        """The same with all style terms times ``factor``."""
+        return self.weighted(self.content_weights, {name: factor * w for name, w in self.style_weights.items()})
+
     @torch.no_grad()
     def __call__(self, passes: Passes, image: Tensor) -> Terms:
         """The terms at ``image`` (BxCxHxW in [0, 1])."""

@@ -15,12 +15,14 @@ from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.passes import Passes
-from nst_batch.transfer.precondition import SmoothMetric
+from nst_batch.transfer.precondition import AdaptiveMetric, SmoothMetric
 
 OnStep = Callable[[int, float], None]
 """Told (evaluations made, loss) after each evaluation; what it raises ends the transfer."""
 
 Optimiser = LBFGS | Adam
+
+_METRICS = {"smooth": SmoothMetric, "adaptive": AdaptiveMetric}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ def optimiser_for(settings: TransferSettings, image: Tensor) -> Optimiser:
         secant="move" if settings.clamp == "step" else "direction",
         guard=settings.guard,
         line_search=settings.line_search,
-        precondition=SmoothMetric(image.shape, image.device, image.dtype) if settings.metric == "smooth" else None,
+        metric=None
+        if settings.metric == "pixels"
+        else _METRICS[settings.metric](image.shape, image.device, image.dtype),
     )
 
 

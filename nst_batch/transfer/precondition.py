@@ -1,18 +1,26 @@
-"""A picture's gradient, smoothed: the metric in which L-BFGS takes its first look at each direction.
+"""Metrics: what L-BFGS takes the inverse Hessian to be where it has not looked yet, instead of a multiple of 1.
 
 In pixels, fine noise is as near as a broad stroke; L-BFGS finds fine noise first, and spends its evaluations on taking
 it away again. Pictures have 1/f spectra and little chroma (Field 1987; Olah et al. 2017, "Feature Visualization", for
-the same in Fourier space), so what L-BFGS takes for the unknown part of the inverse Hessian, instead of a multiple of
-the identity, is a multiple of that: low frequencies and luminance first. Where the minimum lies does not change.
+the same in Fourier space), so both metrics put low frequencies and luminance first. Where the minimum lies does not
+change, only the way there.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 FREQUENCY = 0.02  # cycles a pixel; below it, all count the same: strokes wider than 50 pixels
 CHROMA = 0.1  # of chroma against luminance
+FIRST_CHROMA = 0.3  # the same, for a metric that learns better
+BANDS = 6  # of frequencies; more are no better
+REMEMBERED = 0.9  # of what was learnt, from one step to the next
+LIMIT = 100.0  # how far what is learnt may be from what was assumed
+
+_OPPONENTS = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))  # luminance, and two kinds of chroma
 
 
 class SmoothMetric:
@@ -22,20 +30,65 @@ class SmoothMetric:
         shape: of the picture, 1xCxHxW; chroma is held back where C is 3.
         device: of the picture.
         dtype: of the picture.
+        chroma: of chroma against luminance.
     """
 
-    def __init__(self, shape: torch.Size, device: torch.device, dtype: torch.dtype) -> None:
-        self._shape = shape
+    def __init__(self, shape: torch.Size, device: torch.device, dtype: torch.dtype, *, chroma: float = CHROMA) -> None:
+        self._shape = shape[1:]
         down = torch.fft.fftfreq(shape[2], device=device, dtype=dtype)[:, None]
         right = torch.fft.rfftfreq(shape[3], device=device, dtype=dtype)[None]
-        self._gain = FREQUENCY / (torch.hypot(down, right) + FREQUENCY)
-        grey = torch.full((3, 3), 1 / 3, device=device, dtype=dtype)
-        self._colors = CHROMA * torch.eye(3, device=device, dtype=dtype) + (1 - CHROMA) * grey
+        self._frequency = torch.hypot(down, right)
+        turn = torch.tensor(_OPPONENTS if shape[1] == 3 else ((1.0,),), device=device, dtype=dtype)
+        self._turn = turn / turn.norm(dim=1, keepdim=True)  # orthogonal: its transpose turns back
+        weights = torch.tensor((1.0, chroma, chroma)[: shape[1]], device=device, dtype=dtype)
+        self._gain = weights[:, None, None] * FREQUENCY / (self._frequency + FREQUENCY)
 
     def __call__(self, gradient: Tensor) -> Tensor:
         """n values to n values, n = CHW."""
-        image = gradient.view(self._shape)
-        if self._shape[1] == 3:
-            image = torch.einsum("ij,bjhw->bihw", self._colors, image)
-        smooth: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * self._gain, s=self._shape[2:])
-        return smooth.flatten()
+        return self._picture(self._spectrum(gradient) * self._gain)
+
+    def learn(self, step: Tensor, change: Tensor) -> None:
+        """Take note that the gradient changed by ``change`` along ``step`` (n values each). Here, nothing."""
+
+    def _spectrum(self, values: Tensor) -> Tensor:
+        return torch.fft.rfft2(torch.einsum("ij,jhw->ihw", self._turn, values.view(self._shape)))
+
+    def _picture(self, spectrum: Tensor) -> Tensor:
+        values = torch.fft.irfft2(spectrum, s=self._shape[1:])
+        return torch.einsum("ji,jhw->ihw", self._turn, values).flatten()
+
+
+class AdaptiveMetric(SmoothMetric):
+    """Begins as a ``SmoothMetric``, and corrects it by the steps made: for each band of frequencies and each kind of
+    colour, by how long steps were against how much the gradient changed.
+
+    The scalar that L-BFGS begins with, s·y / y·y (Nocedal and Wright 2006, equation 7.20), is such a ratio for all of a
+    picture at once; here it is |s| / |y| for each of 18 parts of it, which is never negative.
+    """
+
+    def __init__(self, shape: torch.Size, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(shape, device, dtype, chroma=FIRST_CHROMA)
+        octaves = (self._frequency * 64).clamp_min(1).log2() / math.log2(64 * math.sqrt(0.5))  # 0 to 1
+        self._band = (octaves * BANDS).long().clamp(0, BANDS - 1)
+        self._first = self._gain
+        self._twice = torch.full_like(self._frequency, 2.0)  # rfft2 leaves out what mirrors another value
+        self._twice[:, 0] = 1
+        if shape[3] % 2 == 0:
+            self._twice[:, -1] = 1
+        self._steps = torch.zeros(shape[1], BANDS, device=device, dtype=dtype)
+        self._changes = torch.zeros_like(self._steps)
+
+    def learn(self, step: Tensor, change: Tensor) -> None:
+        """Take note that the gradient changed by ``change`` along ``step`` (n values each)."""
+        self._steps = REMEMBERED * self._steps + self._energy(step, 1 / self._first)
+        self._changes = REMEMBERED * self._changes + self._energy(change, self._first)
+        ratio = (self._steps / self._changes.clamp_min(torch.finfo(self._changes.dtype).tiny)).sqrt()
+        mean = (self._steps.sum() / self._changes.sum().clamp_min(torch.finfo(self._changes.dtype).tiny)).sqrt()
+        gain = (ratio / mean).nan_to_num(1.0).clamp(1 / LIMIT, LIMIT)
+        self._gain = self._first * gain[:, self._band]
+
+    def _energy(self, values: Tensor, weights: Tensor) -> Tensor:
+        """By kind of colour and band, in the metric that was assumed."""
+        power = torch.view_as_real(self._spectrum(values)).square().sum(-1) * weights * self._twice
+        found = torch.zeros_like(self._steps)
+        return found.index_add_(1, self._band.flatten(), power.flatten(1))

@@ -32,7 +32,8 @@ from nst_batch.transfer.vgg import IMAGENET_MEAN, VGG19, Network
 from nst_batch.transfer.weights import EMBEDDED, load_state
 
 CURVE_POINTS = 32
-SHORTEST_ROUND = 8  # evaluations; L-BFGS begins anew in each round
+SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
+WARMUP_SHARE = 0.1  # of the style's weight
 _PRECISIONS = {"fp32": torch.float32, "fp64": torch.float64}
 
 Input = str | Path | Image.Image
@@ -202,32 +203,42 @@ class _Run:
         passes = self._stylizer.passes(self._settings, self._precision)
         plain = self._objective(stage, self._precision)
         x = self._begin(stage)
-        begun, objective = len(self._curve), plain
+        begun, objective, weight = len(self._curve), plain, 1.0
         if self._balancer is not None:
             bare = plain.style_at(passes, self._pictures.content_at(stage).to(x))
-        for steps in self._rounds(stage):
-            optimiser = self._adam or optimiser_for(self._settings, x)
+        optimiser = self._adam or optimiser_for(self._settings, x)
+        for steps, share in self._rounds(stage):
+            before, weight = weight, share
             if self._balancer is not None:
                 self._balancer.correct()
-                objective = self._balancer.weighted(plain, bare)
-            found = optimise(partial(closure, passes, objective), x, steps, self._settings, optimiser, self._told)
+                objective, weight = self._balancer.weighted(plain, bare), share * self._balancer.ratio
+            if len(self._curve) > begun:
+                optimiser.reweigh(weight / before)
+            goal = objective if share == 1 else objective.with_style(share)
+            found = optimise(partial(closure, passes, goal), x, steps, self._settings, optimiser, self._told)
             x = found.image
             self._curve += found.curve
-            self._restarts += optimiser.restarts
-            self._taken_back += optimiser.taken_back
             self._settled = found.settled
-            self._adam = optimiser if isinstance(optimiser, Adam) else None
             if self._balancer is not None:
                 self._balancer.measure(plain, bare, plain.style_at(passes, x))
+        self._restarts += optimiser.restarts
+        self._taken_back += optimiser.taken_back
+        self._adam = optimiser if isinstance(optimiser, Adam) else None
         self._image, self._last = x, stage
         self._scales.append((stage.width, stage.height, len(self._curve) - begun))
 
-    def _rounds(self, stage: Stage) -> list[int]:
-        """Evaluations between corrections of the balance: a quarter, a quarter, and half with weights that stay."""
-        quarter = stage.steps // 4
+    def _rounds(self, stage: Stage) -> list[tuple[int, float]]:
+        """Evaluations, and the style's share of its weight in them.
+
+        First come those of the warm-up. The rest is one round; or, so that the balance can be corrected between them,
+        a quarter, a quarter, and half with weights that stay.
+        """
+        warmup = min(self._settings.warmup, stage.steps - 1)
+        rounds, rest = [(warmup, WARMUP_SHARE)] if warmup else [], stage.steps - warmup
+        quarter = rest // 4
         if self._balancer is None or quarter < SHORTEST_ROUND:
-            return [stage.steps]
-        return [quarter, quarter, stage.steps - 2 * quarter]
+            return [*rounds, (rest, 1.0)]
+        return [*rounds, (quarter, 1.0), (quarter, 1.0), (rest - 2 * quarter, 1.0)]
 
     def _told(self, step: int, loss: float) -> None:
         if self._on_step is not None:

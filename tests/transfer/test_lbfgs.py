@@ -113,9 +113,23 @@ def test_a_metric_changes_the_way_and_not_the_end() -> None:
 
     start = torch.zeros(3, dtype=torch.float64)
     plainly = ours(valley, start, 6, LBFGS())
-    fitting = ours(valley, start, 6, LBFGS(precondition=lambda gradient: gradient / scale))
+
+    class Fixed:
+        def __init__(self, gains: Tensor) -> None:
+            self.gains, self.learnt = gains, list[tuple[Tensor, Tensor]]()
+
+        def __call__(self, gradient: Tensor) -> Tensor:
+            return gradient * self.gains
+
+        def learn(self, step: Tensor, change: Tensor) -> None:
+            self.learnt.append((step, change))
+
+    metric = Fixed(1 / scale)
+    fitting = ours(valley, start, 6, LBFGS(metric=metric))
     assert fitting[-1] < 1e-3 * plainly[-1]
-    assert min(ours(valley, start, 40, LBFGS(precondition=lambda gradient: gradient * scale))) < 1e-6
+    assert min(ours(valley, start, 40, LBFGS(metric=Fixed(scale)))) < 1e-6
+    for step, change in metric.learnt:  # a quadratic's gradient changes by its Hessian times the step
+        torch.testing.assert_close(change, 2 * scale * step)
 
 
 def test_minimises_rosenbrock_with_guard() -> None:
@@ -198,3 +212,25 @@ def test_curvature_along_the_move_is_right_where_pixels_are_clamped() -> None:
         return best
 
     assert clamped(LBFGS(secant="move", guard=True)) < clamped(LBFGS(secant="direction", guard=True)) + 1e-9
+
+
+def test_a_change_of_weight_keeps_what_was_learnt() -> None:
+    """A quadratic that becomes 100 times as steep on the way: with the pairs scaled, nothing is lost."""
+    scale = torch.logspace(0, 3, 6, dtype=torch.float64)
+
+    def valley(x: Tensor) -> Tensor:
+        return (scale * (x - 1).square()).sum()
+
+    def last(told: bool) -> float:
+        optimiser, x = LBFGS(), torch.zeros(6, dtype=torch.float64)
+        for step in range(9):
+            factor = 100.0 if step >= 6 else 1.0
+            if told and step == 6:
+                optimiser.reweigh(100.0)
+            value, gradient = value_and_gradient(valley, x)
+            found = optimiser.advance(x, factor * value, factor * gradient)
+            assert found is not None
+            x = found
+        return valley(x).item()
+
+    assert last(told=True) < 0.1 * last(told=False)

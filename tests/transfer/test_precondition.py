@@ -1,11 +1,12 @@
-"""The smooth metric is a symmetric positive map that prefers low frequencies and luminance."""
+"""Metrics are symmetric positive maps that prefer low frequencies and luminance; one of them learns."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
-from nst_batch.transfer.precondition import CHROMA, SmoothMetric
+from nst_batch.transfer.precondition import BANDS, CHROMA, AdaptiveMetric, SmoothMetric
 
 SHAPE = torch.Size((1, 3, 12, 17))
 
@@ -18,10 +19,14 @@ def vector(seed: int) -> Tensor:
     return torch.randn(SHAPE.numel(), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_is_symmetric_and_positive() -> None:
-    smooth = metric()
+@pytest.mark.parametrize("kind", [SmoothMetric, AdaptiveMetric])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_is_symmetric_and_positive(kind: type[SmoothMetric], channels: int) -> None:
+    shape = torch.Size((1, channels, 12, 17))
+    smooth = kind(shape, torch.device("cpu"), torch.float64)
     for seed in range(5):
-        one, other = vector(seed), vector(seed + 100)
+        smooth.learn(*(vector(seed + more)[: shape.numel()] for more in (200, 300)))
+        one, other = (vector(seed + more)[: shape.numel()] for more in (0, 100))
         torch.testing.assert_close(one @ smooth(other), smooth(one) @ other)
         assert one @ smooth(one) > 0
 
@@ -34,3 +39,25 @@ def test_broad_grey_passes_and_the_rest_is_held_back() -> None:
     assert smooth(fine.flatten()).abs().max() < 0.05
     colored = grey * torch.tensor([1.0, -1.0, 0.0]).view(3, 1, 1)
     torch.testing.assert_close(smooth(colored.flatten()), CHROMA * colored.flatten())
+
+
+def test_what_is_learnt_is_the_inverse_curvature_of_each_band() -> None:
+    """On a quadratic whose Hessian is a function of frequency and colour, up to a factor for all."""
+    shape = torch.Size((1, 3, 32, 32))
+    adaptive = AdaptiveMetric(shape, torch.device("cpu"), torch.float64)
+    hessian = AdaptiveMetric(shape, torch.device("cpu"), torch.float64)
+    curvature = torch.rand(3, BANDS, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
+    hessian._gain = curvature[:, hessian._band] / adaptive._first  # the inverse of what is assumed, times curvatures
+    for seed in range(5):
+        step = torch.randn(shape.numel(), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        adaptive.learn(step, hessian(step))
+    both = adaptive(hessian(step))
+    factor = (both @ step) / (step @ step)
+    torch.testing.assert_close(both, factor * step, rtol=0, atol=1e-6)
+
+
+def test_steps_that_led_nowhere_teach_nothing() -> None:
+    adaptive = AdaptiveMetric(SHAPE, torch.device("cpu"), torch.float64)
+    before = adaptive(vector(0))
+    adaptive.learn(torch.zeros(SHAPE.numel(), dtype=torch.float64), torch.zeros(SHAPE.numel(), dtype=torch.float64))
+    assert torch.isfinite(adaptive(vector(0))).all() and adaptive(vector(0)).norm() <= before.norm() * 101

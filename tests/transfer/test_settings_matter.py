@@ -29,6 +29,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "scales": ({}, (20, 24)),
     "steps": ({}, 5),
     "scale_shares": ({"size": 40, "scales": (24,)}, (5.0, 1.0)),
+    "warmup": ({}, 2),
     "stop": ({"steps": 30}, Stop(0.9, 1)),
     "content_layers": ({}, ("conv1_1",)),
     "content_layer_weights": ({}, (9.0,)),

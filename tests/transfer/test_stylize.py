@@ -260,6 +260,22 @@ def test_each_scale_starts_from_the_last(stylizer: Stylizer) -> None:
     assert found.losses.total < alone.losses.total
 
 
+def test_a_warm_up_weighs_the_style_less_and_counts_as_steps(stylizer: Stylizer) -> None:
+    styles: list[float] = []
+    gradient = Objective.gradient
+
+    def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
+        styles.append(self.style_weights["conv1_1"])
+        return gradient(self, passes, image)
+
+    settings = dataclasses.replace(SMALL, size=32, scales=(24,), steps=12, warmup=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Objective, "gradient", noted)
+        assert result(stylizer, settings).evaluations == 12
+    assert styles == pytest.approx(([0.1] * 2 + [1.0] * 4) * 2)
+    assert result(stylizer, dataclasses.replace(settings, steps=3, warmup=9)).evaluations == 3
+
+
 def test_a_settled_picture_stops_early_and_says_so(stylizer: Stylizer) -> None:
     patient = result(stylizer, dataclasses.replace(SMALL, steps=300, stop=Stop(0.05, 10)))
     assert patient.settled and 10 < patient.evaluations < 300
