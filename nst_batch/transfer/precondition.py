@@ -51,11 +51,13 @@ class SmoothMetric:
         """Take note that the gradient changed by ``change`` along ``step`` (n values each). Here, nothing."""
 
     def _spectrum(self, values: Tensor) -> Tensor:
-        return torch.fft.rfft2(torch.einsum("ij,jhw->ihw", self._turn, values.view(self._shape)))
+        spectrum: Tensor = torch.fft.rfft2(torch.einsum("ij,jhw->ihw", self._turn, values.view(self._shape)))
+        return spectrum
 
     def _picture(self, spectrum: Tensor) -> Tensor:
         values = torch.fft.irfft2(spectrum, s=self._shape[1:])
-        return torch.einsum("ji,jhw->ihw", self._turn, values).flatten()
+        picture: Tensor = torch.einsum("ji,jhw->ihw", self._turn, values)
+        return picture.flatten()
 
 
 class AdaptiveMetric(SmoothMetric):
