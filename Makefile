@@ -39,8 +39,8 @@ format: $(VENV)/.installed-dev ## put style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed ## time the transfer beside the plain method
-	$(BIN)/python -m benchmarks.closure $(ARGS)
+bench: $(VENV)/.installed ## measure beside the plain method: ARGS="closure --sizes 512", or all stages (half an hour)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 samples: $(VENV)/.installed ## draw the sample pictures in data/ again
 	$(BIN)/python data/make_samples.py

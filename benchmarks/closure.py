@@ -1,103 +1,155 @@
-"""Seconds for one closure evaluation, ours beside the plain method's, in turn: ``make bench ARGS='--size 512'``.
+"""Seconds of one closure: the plain method's and ours, each in a process of its own, in turn.
 
-Prints medians and their ratio. Both have the same losses, pictures, weights, device (the CPU) and threads; only the
-allocator's settings are those of our workers for both, so that the ratio is about arithmetic.
+Each process is set up as it is in use: the plain one as a script is started, ours as a worker is, with its allocator's
+settings. One works while the others wait. Losses are compared before anything is timed.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import json
 import os
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks.plain import PlainTransfer
+from benchmarks.arithmetic import flops, matrix_rate, wait
+from benchmarks.pictures import DATA, squares, tensor
+from benchmarks.plain import GATYS, TUTORIAL, PlainTransfer
 from nst_batch.presets import PRESETS
 from nst_batch.processes import ALLOCATOR
 from nst_batch.transfer.embedded import embedded_state
-from nst_batch.transfer.losses import Objective, Targets
-from nst_batch.transfer.optimise import closure
+from nst_batch.transfer.losses import Objective, Targets, needs_means
+from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.statistics import moments
-from nst_batch.transfer.vgg import VGG19
+from nst_batch.transfer.vgg import VGG19, Network
+
+LOSSES = {"pytorch-tutorial": TUTORIAL, "gatys": GATYS}
+KINDS = ("plain", "fp32", "fp32 by torch", "bf16")
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def smooth_noise(size: int, seed: int) -> torch.Tensor:
-    """1x3xSxS in [0, 1], with structure at several scales."""
-    random = torch.Generator().manual_seed(seed)
-    layers = [
-        torch.nn.functional.interpolate(
-            torch.rand(1, 3, max(2, size // scale), max(2, size // scale), generator=random),
-            size=(size, size),
-            mode="bicubic",
+@dataclass(frozen=True)
+class Setting:
+    """What is measured."""
+
+    preset: str
+    size: int
+    device: str
+    threads: int
+    batch: int = 1
+
+
+def measure(setting: Setting, kinds: tuple[str, ...], rounds: int) -> list[dict[str, Any]]:
+    """A row for each kind: medians over ``rounds`` turns, and ratios turn by turn."""
+    children = {kind: _Child(setting, kind) for kind in kinds}
+    try:
+        losses = {kind: child.ask("loss") for kind, child in children.items()}
+        rates = children[kinds[0]].ask("rates")
+        times = [{kind: child.ask("closure")["seconds"] for kind, child in children.items()} for _ in range(rounds)]
+        memory = {kind: child.ask("memory")["bytes"] for kind, child in children.items()}
+    finally:
+        for child in children.values():
+            child.end()
+    work = flops(LOSSES[setting.preset], setting.size, setting.size) * setting.batch
+    rows = []
+    for kind in kinds:
+        seconds = statistics.median(turn[kind] for turn in times)
+        rows.append({
+            "preset": setting.preset, "size": setting.size, "batch": setting.batch, "kind": kind,
+            "seconds": seconds, "ratio": statistics.median(turn[kinds[0]] / turn[kind] for turn in times),
+            "gflops": work / seconds / 1e9, "share_of_bf16": work / seconds / rates["bf16"],
+            "share_of_fp32": work / seconds / rates["fp32"],
+            "loss": losses[kind]["loss"], "memory_bytes": memory[kind],
+            "bf16_gflops": rates["bf16"] / 1e9, "fp32_gflops": rates["fp32"] / 1e9,
+        })  # fmt: skip
+    return rows
+
+
+class _Child:
+    """A process that has everything ready and makes a closure when told to."""
+
+    def __init__(self, setting: Setting, kind: str) -> None:
+        environment = dict(os.environ) if kind == "plain" else {**os.environ, **ALLOCATOR}
+        environment["PYTHONPATH"] = str(REPOSITORY)
+        fields = [setting.preset, str(setting.size), setting.device, str(setting.threads), str(setting.batch), kind]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.closure", *fields],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
-        for scale in (4, 16, 64)
-    ]
-    return torch.stack(layers).mean(0).clamp(0, 1)
+
+    def ask(self, what: str) -> dict[str, Any]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(what + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """How long one call takes."""
-    begun = time.perf_counter()
-    function()
-    return time.perf_counter() - begun
-
-
-def measure(size: int, rounds: int) -> dict[str, float | int]:
-    """Medians over ``rounds`` alternating evaluations, after one of each to warm up."""
-    state, settings = embedded_state(), dataclasses.replace(PRESETS["pytorch-tutorial"], size=size)
-    content, style = smooth_noise(size, 0), smooth_noise(size, 1)
-    plain = PlainTransfer(state, content, style, settings.style_weight)
-    network = Passes(VGG19(state))
-    with torch.no_grad():
-        grams = {name: moments(f) for name, f in network(style, settings.style_layers).items()}
-        objective = Objective(Targets(network(content, settings.content_layers), grams), settings)
-    start = smooth_noise(size, 2)
-    plain.image = start.clone().requires_grad_(True)
-    value, gradient = closure(network, objective, start)
-    expected = plain.closure()
-    assert plain.image.grad is not None
-    torch.testing.assert_close(torch.tensor(value), torch.tensor(expected), rtol=1e-4, atol=0)
-    torch.testing.assert_close(gradient, plain.image.grad, rtol=1e-3, atol=1e-3 * gradient.abs().max().item())
-    times: dict[str, list[float]] = {"plain": [], "ours": []}
-    for _ in range(rounds):
-        times["plain"].append(seconds(plain.closure))
-        times["ours"].append(seconds(lambda: closure(network, objective, start)))
-    ours, theirs = statistics.median(times["ours"]), statistics.median(times["plain"])
-    return {
-        "size": size,
-        "threads": torch.get_num_threads(),
-        "plain_seconds": theirs,
-        "ours_seconds": ours,
-        "ratio": statistics.median(p / o for p, o in zip(times["plain"], times["ours"], strict=True)),
-    }
+def _closure(setting: Setting, kind: str) -> Callable[[], float]:
+    """What evaluates once at a fixed picture, and returns the first picture's loss."""
+    device, preset = torch.device(setting.device), PRESETS[setting.preset]
+    state = embedded_state()
+    content, other = (tensor(image).to(device) for image in squares(DATA / "content", setting.size, 2))
+    style = tensor(squares(DATA / "style", setting.size, 1)[0]).to(device)
+    start = (content + other) / 2  # neither at the content, where its loss is 0
+    if kind == "plain":
+        plain = PlainTransfer(state, content, style, LOSSES[setting.preset])
+        with torch.no_grad():
+            plain.image.copy_(start)
+        return plain.closure
+    vgg = VGG19(state, Network(pooling="max")).to(device)
+    passes = Passes(vgg, torch.bfloat16 if kind == "bf16" else None, native=kind == "fp32")
+    means = needs_means(preset)
+    styles = style_features(passes, style, preset).items()
+    targets = {name: moments(f, means=means, gram=passes.gram) for name, f in styles}
+    objective = Objective(Targets(passes(content, preset.content_layers), targets), preset)
+    starts = start.expand(setting.batch, -1, -1, -1).contiguous()
+    return lambda: objective.gradient(passes, starts)[0][0].item()
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=256, help="pixels of a side")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if not ALLOCATOR.keys() <= os.environ.keys():  # glibc reads them when a process starts
-        os.execve(
-            sys.executable, [sys.executable, "-m", "benchmarks.closure", *sys.argv[1:]], {**os.environ, **ALLOCATOR}
-        )
-    found = measure(given.size, given.rounds)
-    if given.json:
-        print(json.dumps(found))
-        return
-    print(f"{found['size']} px, {found['threads']} threads, from {Path.cwd().name}")
-    print(f"plain {found['plain_seconds']:.3f} s, ours {found['ours_seconds']:.3f} s a closure: {found['ratio']:.2f}x")
+    """A child: answers one line on standard output for each on standard input."""
+    preset, size, name, threads, batch, kind = sys.argv[1:]
+    setting = Setting(preset, int(size), name, int(threads), int(batch))
+    torch.set_num_threads(setting.threads)
+    closure, device = _closure(setting, kind), torch.device(name)
+    closure()
+    for line in sys.stdin:
+        answer: dict[str, float] = {}
+        if line.strip() == "loss":
+            answer["loss"] = closure()
+        elif line.strip() == "closure":
+            wait(device)
+            begun = time.perf_counter()
+            closure()
+            wait(device)
+            answer["seconds"] = time.perf_counter() - begun
+        elif line.strip() == "rates":
+            answer = {word: matrix_rate(device, dtype) for word, dtype in _RATES.items()}
+        elif device.type == "cuda":
+            answer["bytes"] = torch.cuda.max_memory_allocated(device)
+        else:
+            answer["bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps(answer), flush=True)
 
+
+_RATES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 if __name__ == "__main__":
     main()

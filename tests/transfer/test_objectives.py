@@ -163,6 +163,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 CASES = {
     "pytorch-tutorial": tutorial,
+    "pytorch-tutorial-fast": tutorial,
     "gatys": gatys,
     "gatys-2017": gatys,
     "neural-style": neural_style,

@@ -1,0 +1,129 @@
+"""nst_batch beside the plain method, side by side in one run: ``make bench``.
+
+    python -m benchmarks                         all stages, as docs/performance.md shows them
+    python -m benchmarks closure --sizes 512     one stage
+    python -m benchmarks batch --contents DIR --styles DIR
+
+Ratios are what counts: a machine's speed changes from hour to hour, and with what else it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import batch, closure, overhead
+from benchmarks.pictures import DATA
+from nst_batch.devices import choose_threads
+
+STAGES = ("closure", "picture", "batch", "overhead")
+PRESET = "pytorch-tutorial-fast"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)}; none: all")
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, help="of a batch; default: one for each GPU, or two on a CPU")
+    parser.add_argument("--threads", type=int, default=choose_threads(["cpu"], None))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels of a side, for closures")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1], help="pictures at once, for closures")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each closure")
+    parser.add_argument("--size", type=int, default=256, help="pixels of a side, for whole pictures")
+    parser.add_argument("--steps", type=int, default=300, help="of the plain method")
+    parser.add_argument("--contents", type=Path, default=DATA / "content")
+    parser.add_argument("--styles", type=Path, default=DATA / "style")
+    parser.add_argument("--json", type=Path, help="write all figures here too")
+    given = parser.parse_args()
+    if unknown := set(given.stages) - set(STAGES):
+        parser.error(f"no such stages: {', '.join(sorted(unknown))}; there are {', '.join(STAGES)}")
+    console = Console(width=120)
+    console.print(f"{given.device}, {given.threads} threads, torch {torch.__version__}")
+    found: dict[str, Any] = {}
+    for stage in given.stages:
+        with tempfile.TemporaryDirectory() as folder:
+            found[stage] = _STAGES[stage](given, console, Path(folder))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
+
+
+def _closure(given: argparse.Namespace, console: Console, _: Path) -> list[dict[str, Any]]:
+    rows = []
+    for preset in closure.LOSSES:
+        for size in given.sizes:
+            for many in given.batches:
+                setting = closure.Setting(preset, size, given.device, given.threads, many)
+                rows += closure.measure(setting, closure.KINDS, given.rounds)
+    table = _table("One closure", "losses", "px", "batch", "", "seconds", "against plain", "GFLOP/s", "of bf16 matmul",
+                   "of fp32 matmul", "loss", "peak MB")  # fmt: skip
+    for row in rows:
+        table.add_row(
+            row["preset"], str(row["size"]), str(row["batch"]), row["kind"], f"{row['seconds']:.3f}",
+            f"{row['ratio']:.2f}x", f"{row['gflops']:.0f}", f"{row['share_of_bf16']:.0%}",
+            f"{row['share_of_fp32']:.0%}", f"{row['loss']:.6g}", f"{row['memory_bytes'] / 1e6:.0f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"matrix products: bf16 {rows[0]['bf16_gflops']:.0f}, fp32 {rows[0]['fp32_gflops']:.0f} GFLOP/s")
+    return rows
+
+
+def _run(given: argparse.Namespace, console: Console, folder: Path, count: int) -> dict[str, Any]:
+    workers = given.workers or (2 if given.device == "cpu" and count > 1 else 1)
+    devices = [given.device] * workers
+    found = batch.measure(
+        folder, given.contents, given.styles, size=given.size, count=count, steps=given.steps, devices=devices,
+        preset=PRESET,
+    )  # fmt: skip
+    table = _table(f"{count}x{count} pairs, {given.size} px", "pair", "plain: evaluations", "loss",
+                   f"{PRESET}: evaluations", "loss", "ours / plain")  # fmt: skip
+    for pair in found["pairs"]:
+        table.add_row(
+            pair["pair"], str(pair["plain_evaluations"]), f"{pair['plain_final']:.4g}", str(pair["ours_evaluations"]),
+            f"{pair['ours_final']:.4g}", f"{pair['worse']:.3f}",
+        )  # fmt: skip
+    console.print(table)
+    seconds = " and ".join(f"{value:.1f}" for value in found["ours_seconds"])
+    console.print(
+        f"plain loop {found['plain_seconds']:.1f} s, nst-batch run on {devices} {seconds} s (before and after): "
+        f"{found['ratio']:.2f}x; worst loss {found['worst']:.3f} of the plain one"
+    )
+    return found
+
+
+def _picture(given: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
+    return _run(given, console, folder, 1)
+
+
+def _batch(given: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
+    return _run(given, console, folder, 4)
+
+
+def _overhead(given: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
+    found = overhead.measure(folder, side=10, device=given.device)
+    console.print(
+        f"{found['tasks']} tasks of {found['size']} px: {found['overhead_seconds']:.3f} s each beside closures "
+        f"({found['step_seconds']:.4f} s a step); peak memory {found['memory_first'] / 1e6:.0f} MB at first, "
+        f"{found['memory_last'] / 1e6:.0f} MB at last ({found['memory_ratio']:.3f})"
+    )
+    return found
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+_STAGES = {"closure": _closure, "picture": _picture, "batch": _batch, "overhead": _overhead}
+
+if __name__ == "__main__":
+    main()
