@@ -87,6 +87,7 @@ def _ours(folder: Path, name: str, size: int, devices: list[str], preset: str) -
         yaml.safe_dump(
             {
                 "version": 1,
+                "name": name,
                 "content": "content",
                 "style": "style",
                 "transfer": {"preset": preset, "size": size, "fit": "long"},

@@ -28,14 +28,14 @@ def measure(folder: Path, *, side: int, device: str) -> dict[str, Any]:
         for place, image in enumerate(squares(DATA / name, SIZE, side)):
             image.save(folder / name / f"{place}.png")
     long, short = (_run(folder, steps, device) for steps in (LONG, SHORT))
-    step = (statistics.median(long["gaps"]) - statistics.median(short["gaps"])) / (LONG - SHORT)
+    step = (statistics.mean(long["gaps"]) - statistics.mean(short["gaps"])) / (LONG - SHORT)
     tenth = max(1, side * side // 10)
     memory = short["memory"][1:]
     return {
         "tasks": side * side,
         "size": SIZE,
         "step_seconds": step,
-        "overhead_seconds": statistics.median(short["gaps"]) - SHORT * step,
+        "overhead_seconds": statistics.mean(short["gaps"]) - SHORT * step,
         "memory_first": statistics.median(memory[:tenth]),
         "memory_last": statistics.median(memory[-tenth:]),
         "memory_ratio": statistics.median(memory[-tenth:]) / statistics.median(memory[:tenth]),
@@ -49,8 +49,8 @@ def _run(folder: Path, steps: int, device: str) -> dict[str, list[float]]:
     pipeline.write_text(
         yaml.safe_dump(
             {
-                "version": 1, "content": "content", "style": "style", "transfer": transfer, "weights": "random",
-                "output": {"dir": f"out{steps}"}, "run": {"devices": [device]},
+                "version": 1, "name": "overhead", "content": "content", "style": "style",
+                "transfer": transfer, "weights": "random", "output": {"dir": f"out{steps}"}, "run": {"devices": [device]},
             }
         )
     )  # fmt: skip

@@ -20,9 +20,10 @@ def squares(folder: Path, size: int, count: int) -> list[Image.Image]:
     found = []
     for place in range(count):
         image = ImageOps.exif_transpose(Image.open(files[place % len(files)])).convert("RGB")
-        if place >= len(files):  # the upper left two thirds, then the lower right ones
+        if turn := place // len(files):  # two thirds of it, here and there
             width, height = round(image.width * 2 / 3), round(image.height * 2 / 3)
-            left, top = (0, 0) if place // len(files) % 2 else (image.width - width, image.height - height)
+            left = round((image.width - width) * (0.618 * turn % 1))
+            top = round((image.height - height) * (0.755 * turn % 1))
             image = image.crop((left, top, left + width, top + height))
         found.append(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))
     return found
