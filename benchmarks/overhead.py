@@ -46,14 +46,11 @@ def _run(folder: Path, steps: int, device: str) -> dict[str, list[float]]:
     """Seconds from one task's end to the next one's, and each task's peak memory, in order."""
     pipeline = folder / f"{steps}.yaml"
     transfer = {"preset": "pytorch-tutorial-fast", "size": SIZE, "fit": "long", "steps": steps, "warmup": 0}
-    pipeline.write_text(
-        yaml.safe_dump(
-            {
-                "version": 1, "name": "overhead", "content": "content", "style": "style",
-                "transfer": transfer, "weights": "random", "output": {"dir": f"out{steps}"}, "run": {"devices": [device]},
-            }
-        )
-    )  # fmt: skip
+    fields = {
+        "version": 1, "name": "overhead", "content": "content", "style": "style", "transfer": transfer,
+        "weights": "random", "output": {"dir": f"out{steps}"}, "run": {"devices": [device]},
+    }  # fmt: skip
+    pipeline.write_text(yaml.safe_dump(fields))
     subprocess.run(
         [sys.executable, "-m", "nst_batch", "run", str(pipeline)],
         check=True,

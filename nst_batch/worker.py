@@ -16,12 +16,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from importlib import metadata
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from nst_batch import __version__
 from nst_batch.atomic import write_atomic
@@ -40,7 +40,7 @@ REPORT_SECONDS = 0.2  # between two Progress messages: often enough for eyes, ra
 VERSIONS = {
     "nst_batch": __version__,
     "torch": torch.__version__,
-    "torchvision": torchvision.__version__,
+    "torchvision": metadata.version("torchvision"),
     "python": platform.python_version(),
 }
 

@@ -32,7 +32,7 @@ LAYERS = (
     ),
     "spec_values",
     *("spec", "plan", "manifest", "status"),
-    *("transfer.vgg", "transfer.embedded", "transfer.weights"),
+    *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
     *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes"),
     *("transfer.octaves", "transfer.statistics", "transfer.losses", "transfer.balance"),
     *("transfer.line_search", "transfer.lbfgs", "transfer.adam", "transfer.precondition", "transfer.optimise"),

@@ -6,10 +6,17 @@ whoever changes the values here changes the recipe's name too.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst_batch.transfer.user_cache import cache_folder, key
 from nst_batch.transfer.vgg import empty_features
 
 _NOISE_SIZE = 256  # pixels; enough for block 5 to have 256 positions to be fitted on
@@ -17,7 +24,30 @@ _LARGEST_WHITENED = 1152  # inputs of a kernel (9 x channels), up to conv3_1: th
 
 
 def embedded_state() -> dict[str, Tensor]:
-    """The embedded default: random orthogonal kernels, fitted layer by layer to 1/f noise.
+    """The embedded default's values: those that an earlier process has made on this machine, or made now.
+
+    Making them takes seconds, which each worker of each run would spend.
+    """
+    file = cache_folder() / f"embedded-{key(Path(__file__).read_bytes(), torch.__version__)}.pt"
+    try:
+        kept: dict[str, Tensor] = torch.load(file, weights_only=True)
+        return kept
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+        pass  # not there, or damaged
+    state = make_state()
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    with contextlib.suppress(OSError, RuntimeError):  # torch's own for a folder that cannot be written, or a full disk
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.save(state, part)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+    return state
+
+
+def make_state() -> dict[str, Tensor]:
+    """Random orthogonal kernels, fitted layer by layer to 1/f noise.
 
     Plain random initialisation lets activations shrink from layer to layer and makes L-BFGS diverge. Pictures have
     1/f spectra (Field 1987), so on noise with that spectrum each layer is given zero mean and unit variance, and up to

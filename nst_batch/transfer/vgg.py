@@ -12,7 +12,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torchvision.models import vgg19
 
 from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
 
@@ -21,10 +20,21 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # of BGR in [0, 255]; what the authors' own VGG was trained on
 
 
+_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))  # convolutions, and channels of each; then pooling
+
+
 def empty_features() -> nn.Sequential:
-    """torchvision's ``vgg19().features`` without values (on the meta device: no time, no memory)."""
+    """torchvision's ``vgg19().features`` without values (on the meta device: no time, no memory).
+
+    Importing torchvision would take longer than a worker's whole start.
+    """
+    features, before = nn.Sequential(), 3
     with torch.device("meta"):
-        features: nn.Sequential = vgg19(weights=None).features
+        for convolutions, channels in _BLOCKS:
+            for _ in range(convolutions):
+                features.append(nn.Conv2d(before, channels, kernel_size=3, padding=1)).append(nn.ReLU())
+                before = channels
+            features.append(nn.MaxPool2d(2))
     return features
 
 

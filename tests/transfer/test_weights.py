@@ -15,7 +15,7 @@ from nst_batch.inputs import sha256_of
 from nst_batch.records import Weights
 from nst_batch.settings import CONV_LAYERS
 from nst_batch.transfer import weights as vgg_weights
-from nst_batch.transfer.embedded import embedded_state
+from nst_batch.transfer.embedded import embedded_state, make_state
 from nst_batch.transfer.vgg import VGG19, Network
 
 
@@ -154,7 +154,7 @@ def test_embedded_weights_are_the_same_for_any_number_of_threads(state: dict[str
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1 if threads > 1 else 2)
-        again = embedded_state()
+        again = make_state()
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(state[name], again[name]) for name in state)

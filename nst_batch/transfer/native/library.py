@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +17,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from nst_batch.transfer.user_cache import cache_folder, key
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
@@ -91,11 +91,6 @@ def built() -> Built:
         return Built(None, _reason(compiler, error))
 
 
-def cache_folder() -> Path:
-    """Where built kernels are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nst_batch"
-
-
 def _built_in_passing(compiler: str, because: OSError) -> Built:
     """Built for this process alone."""
     try:
@@ -120,21 +115,8 @@ def _compile(compiler: str, file: Path) -> None:
 
 def _key(compiler: str) -> str:
     """Tells apart what would make another library: the source, the compiler, and what this CPU can do."""
-    known = hashlib.blake2b(SOURCE.read_bytes(), digest_size=10)
     status = Path(compiler).stat()
-    known.update(repr((FLAGS, os.path.realpath(compiler), status.st_size, status.st_mtime_ns)).encode())
-    known.update(_cpu().encode())
-    return known.hexdigest()
-
-
-def _cpu() -> str:
-    """Of a cluster's nodes with one home folder, each kind has a library of its own."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        flags = next(line for line in lines if line.startswith(("flags", "Features")))
-    except (OSError, StopIteration):
-        flags = platform.processor()
-    return f"{platform.machine()} {flags}"
+    return key(SOURCE.read_bytes(), FLAGS, os.path.realpath(compiler), status.st_size, status.st_mtime_ns)
 
 
 def _reason(compiler: str, error: Exception) -> str:

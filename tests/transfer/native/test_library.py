@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.transfer.native import library
+from nst_batch.transfer.user_cache import machine
 from tests.runs import REPOSITORY
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
@@ -63,11 +63,11 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("instructions", ["x86-64-v3", "x86-64"])
 def test_other_processors_get_the_same_numbers(tmp_path: Path, instructions: str) -> None:
     """With shorter vectors, as older CPUs have them, against torch's own convolution."""
-    if "x86_64" not in library._cpu():
+    if "x86_64" not in machine():
         pytest.skip("not an x86 machine")
     program = f"""
 import torch
-from nst_batch.transfer.native import library
+from nst_batch.transfer.user_cache import machine
 library.FLAGS = tuple(flag.replace("native", "{instructions}") for flag in library.FLAGS)
 from tests.transfer import test_ops
 kernels = library.built().kernels
