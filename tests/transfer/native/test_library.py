@@ -67,7 +67,7 @@ def test_other_processors_get_the_same_numbers(tmp_path: Path, instructions: str
         pytest.skip("not an x86 machine")
     program = f"""
 import torch
-from nst_batch.transfer.user_cache import machine
+from nst_batch.transfer.native import library
 library.FLAGS = tuple(flag.replace("native", "{instructions}") for flag in library.FLAGS)
 from tests.transfer import test_ops
 kernels = library.built().kernels
