@@ -19,9 +19,12 @@ from nst_batch.inputs import find_pictures
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import stages
 from nst_batch.transfer.cache import TensorCache
+from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Part
 from nst_batch.transfer.pictures import Pictures, StylePart, picture_of
+from nst_batch.transfer.precision import EXACT
 from nst_batch.transfer.stylize import Stylizer
+from nst_batch.transfer.targets import TargetMaker
 
 WHOLE = Layout((), ((Part(0, 1.0, None),),))
 
@@ -32,10 +35,10 @@ def style_losses(stylizer: Stylizer, content: Path, style: Path, settings: Trans
     measured = dataclasses.replace(settings, balance="auto", style_weight=1.0)  # with auto, the variation is measured
     pictures = Pictures(picture_of(content), (StylePart(picture_of(style)),), measured, TensorCache())
     stage = stages(*pictures.decoded(pictures.content).size, measured)[-1]
-    objective = stylizer.objective(pictures, WHOLE, stage, measured, torch.float32)
-    network = stylizer.passes(measured, torch.float32)
-    ours = objective.style_at(network, result.image)
-    return ours, objective.style_at(network, pictures.content_at(stage)), sum(objective.targets.variation.values())
+    passes = stylizer.networks.passes(measured, EXACT)
+    objective = Objective(TargetMaker(passes, measured, TensorCache()).targets(pictures, WHOLE, stage), measured)
+    ours = objective.style_at(passes, result.image)
+    return ours, objective.style_at(passes, pictures.content_at(stage)), sum(objective.targets.variation.values())
 
 
 def report(name: str, losses: list[tuple[float, ...]]) -> None:

@@ -1,7 +1,8 @@
 """What the scheduler and its workers say to each other, over one private pipe for each worker.
 
-Scheduler to worker: ``Job``, ``Stop``, or the end of the pipe. Worker to scheduler: ``Ready`` or ``Broken`` once, then
-``Progress`` and one ``TaskResult`` for each job.
+Scheduler to worker: ``Jobs``, ``Soon``, ``Stop``, or the end of the pipe. Worker to scheduler: ``Ready`` or ``Broken``
+once; then, for each ``Jobs``, ``Progress``, ``Ready`` when the device is free again, and one ``TaskResult`` for each
+job, which may come later, when its file is in place.
 """
 
 from __future__ import annotations
@@ -21,13 +22,29 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Jobs:
+    """Tasks to render: together, where that can be done."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Soon:
+    """Tasks that will probably come next: their pictures may be read now."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
 class Stop:
-    """Leave, and drop the task in hand."""
+    """Leave, and drop the tasks in hand."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has its network and waits for jobs."""
+    """The worker has its network and waits for jobs. ``memory``: free bytes of its GPU; 0: it has none."""
+
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,11 +56,18 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a worker is in its task."""
+class Note:
+    """Something about this worker that a person should know."""
 
-    task: str  # id
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a worker is in its tasks."""
+
+    tasks: tuple[str, ...]  # ids
     step: int  # evaluations made
     steps: int
-    loss: float
-    rate: float  # evaluations a second
+    loss: float  # their mean
+    rate: float  # evaluations a second, of all tasks together

@@ -12,7 +12,7 @@ from typing import Literal
 from nst_batch.errors import NstError, TaskError
 from nst_batch.settings import TransferSettings
 
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 """Part of every task id. Raise it by hand when the same settings begin to give different pixels."""
 
 

@@ -52,7 +52,7 @@ class Balancer:
         flat = 0.0
         with torch.no_grad():
             for layer, features in objective.targets.content.items():
-                flat += objective.content_weights[layer] * features.var((2, 3), correction=0).mean().item()
+                flat += float(objective.content_weights[layer]) * features.var((2, 3), correction=0).mean().item()
         content = {layer: weight / max(flat, _LEAST) for layer, weight in objective.content_weights.items()}
         style = {layer: self.ratio * weight / max(bare, _LEAST) for layer, weight in objective.style_weights.items()}
         return objective.weighted(content, style)
@@ -66,7 +66,7 @@ class Balancer:
             ours: its style term at the picture that the round ended with.
         """
         bare = max(bare, _LEAST)
-        variation = sum(objective.style_weights[layer] * value for layer, value in objective.targets.variation.items())
+        variation = sum(float(objective.style_weights[layer]) * value for layer, value in objective.targets.variation.items())
         self.remaining = ours / bare
         aim = min(self._times * variation, bare)
         self._missed_by = max(ours, _LEAST) / max(aim, _LEAST)

@@ -1,8 +1,7 @@
 """L-BFGS that is asked for points and told values, so that whoever drives it decides what an evaluation is.
 
-Liu and Nocedal, "On the limited memory BFGS method for large scale optimization" (1989); the two-loop recursion of
-Nocedal (1980). With ``guard=False`` and ``secant="direction"`` it walks the path of ``torch.optim.LBFGS`` (lr 1, no
-line search, tolerances 0), to rounding. It differs where that one is left to luck:
+With ``guard=False`` and ``secant="direction"`` it walks the path of ``torch.optim.LBFGS`` (lr 1, no line search,
+tolerances 0), to rounding. It differs where that one is left to luck:
 
 - ``secant="move"`` measures curvature along the move that was really made. When pixels are clamped, the move is
   shorter than the step; pairing the gradient's change with the step spoils the curvature and makes the plain method
@@ -10,21 +9,20 @@ line search, tolerances 0), to rounding. It differs where that one is left to lu
 - ``guard=True`` takes back a step that raises the loss by a lot, tries a shorter one, and when that does not help
   goes back to the best point with an empty history and a smaller first step.
 
-``line_search="strong_wolfe"`` looks for a good length along each direction, as torch's does.
+It works on B independent functions at once, and never waits for a GPU: whatever is decided is decided for each by
+masks, where the values are.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from nst_batch.transfer.line_search import Search, Trial, strong_wolfe
+from nst_batch.transfer.curvature import Curvature, Metric, dots, some
 
-CURVATURE_LEAST = 1e-10  # y·s at which a pair is too flat to be of use; torch.optim.LBFGS's number
 RISE_ALLOWED = 1.2  # times the last loss; small rises are part of a healthy path without line search
 SHORTENINGS = 4  # of one step, each to a quarter, before giving its direction up
 RESTARTS = 3
@@ -33,26 +31,29 @@ _RESTART_SHORTER = 0.1  # first step after a restart, against that of the restar
 
 
 @dataclass
-class _Point:
-    """A point and what is known there; flat tensors of n values."""
+class _Points:
+    """Points and what is known there: B losses, Bxn values and gradients."""
 
     x: Tensor
-    loss: float
+    loss: Tensor
     gradient: Tensor
 
-
-class Metric(Protocol):
-    """What the inverse Hessian is taken to be before anything is known of it, but for a factor."""
-
-    def __call__(self, gradient: Tensor) -> Tensor:
-        """n values to n values: symmetric and positive."""
-
-    def learn(self, step: Tensor, change: Tensor) -> None:
-        """Take note that the gradient changed by ``change`` along ``step``."""
+    def over(self, other: _Points, where: Tensor) -> _Points:
+        """These ``where`` (B) says so, else the others."""
+        if not some(where):
+            return other
+        if not some(~where):
+            return self
+        column = where[:, None]
+        return _Points(
+            torch.where(column, self.x, other.x),
+            torch.where(where, self.loss, other.loss),
+            torch.where(column, self.gradient, other.gradient),
+        )
 
 
 class LBFGS:
-    """Minimises one function of n values.
+    """Minimises B functions of n values.
 
     Args:
         learning_rate: factor on each step; the first step, along the gradient, is at most this long in the 1-norm.
@@ -60,12 +61,13 @@ class LBFGS:
         secant: which vector goes with the gradient's change: the ``direction`` times its step length (as torch does),
             or the ``move`` from the last point to this one.
         guard: take back steps that raise the loss by more than a fifth or to no number at all.
-        line_search: ``none`` takes each step as it is; ``strong_wolfe`` asks for several points along it.
         metric: None: the identity.
 
     Attributes:
-        restarts: times it went back to the best point, at most ``RESTARTS``.
-        taken_back: steps taken back, for shorter ones or for a restart.
+        going: B; false where there is nowhere to go: the gradient is zero, the loss no number, or the restarts are
+            used up.
+        restarts: B; times each went back to its best point, at most ``RESTARTS``.
+        taken_back: B; steps taken back, for shorter ones or for a restart.
     """
 
     def __init__(
@@ -75,168 +77,83 @@ class LBFGS:
         history: int = 100,
         secant: Literal["direction", "move"] = "direction",
         guard: bool = False,
-        line_search: Literal["none", "strong_wolfe"] = "none",
         metric: Metric | None = None,
     ) -> None:
-        self.restarts = 0
-        self.taken_back = 0
         self._learning_rate = learning_rate
-        self._history = history
         self._secant = secant
         self._guard = guard
-        self._metric = metric
-        self._searches = line_search == "strong_wolfe"
-        self._search: Search | None = None
-        self._last: _Point | None = None
-        self._best: _Point | None = None
+        self._curvature = Curvature(history, metric)
+        self._last: _Points | None = None
+        self._best: _Points | None = None
         self._direction = torch.empty(0)
-        self._length = 0.0
-        self._shortenings = 0
-        self._steps: list[Tensor]
-        self._changes: list[Tensor]
-        self._inverses: list[float]
-        self._scale: float
-        self._forget()
+        self._length = self._shortenings = torch.empty(0)
+        self.going = self.restarts = self.taken_back = torch.empty(0)
 
-    def advance(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor | None:
-        """The next point to evaluate, given the value at the point that was asked for before (or at a start).
+    def advance(self, x: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        """The next points to evaluate, given values at the points that were asked for before (or at a start).
 
         Args:
-            x: n values, where the function was evaluated: the point asked for, or its projection.
-            loss: the value there.
-            gradient: n values; may be anything when ``loss`` is not finite.
+            x: Bxn values, where the functions were evaluated: the points asked for, or their projections.
+            loss: B values there.
+            gradient: Bxn values; may be anything where the loss is not finite.
 
         Returns:
-            n values, a new tensor; None when there is nowhere to go: the gradient is zero or not finite, or the
-            restarts are used up.
+            Bxn values, a new tensor; the last good points where nothing is ``going``.
         """
-        if self._searches and self._last is not None:
-            return self._searched(x, loss, gradient, self._last)
-        here = _Point(x, loss, gradient)
-        if self._guard and self._last is not None and not loss <= self._last.loss * RISE_ALLOWED:
-            return self._take_back(self._last)
-        if not math.isfinite(loss):
-            return None
-        if self._best is None or loss < self._best.loss:
-            self._best = here
-        self._shortenings = 0
-        return self._go_on(here)
-
-    def reweigh(self, factor: float) -> None:
-        """Go on with another function, whose curvature is about ``factor`` times what it was: as when a weight changes.
-
-        What was learnt is kept; the next point told is a start.
-        """
-        self._changes = [change * factor for change in self._changes]
-        self._inverses = [inverse / factor for inverse in self._inverses]
-        self._scale /= factor
-        self._last = self._best = self._search = None
-        self._shortenings = 0
-
-    def _go_on(self, here: _Point) -> Tensor | None:
-        """The first point to try along a new direction from ``here``."""
-        self._choose_step(here)
-        self._last = here
-        return self._step_from(here)
-
-    def _searched(self, x: Tensor, loss: float, gradient: Tensor, last: _Point) -> Tensor | None:
-        """Tell the line search what was found; the next point along its direction, or along a new one."""
-        if self._search is None:
-            start = Trial(0.0, last.loss, float(last.gradient @ self._direction), last.x, last.gradient)
-            self._search = strong_wolfe(start, self._length, float(self._direction.abs().max()))
-            self._length = next(self._search)  # the length that the caller has just tried
-        slope = float(gradient @ self._direction) if math.isfinite(loss) else math.nan
-        try:
-            self._length = self._search.send(Trial(self._length, loss, slope, x, gradient))
-        except StopIteration as end:
-            return self._after_search(end.value)
-        return self._step_from(last)
-
-    def _after_search(self, chosen: Trial) -> Tensor | None:
-        self._search = None
-        here = _Point(chosen.x, chosen.loss, chosen.gradient)
-        if chosen.length > 0:
-            self._length = chosen.length
-            return self._go_on(here)
-        if not self._steps:
-            return None  # straight downhill leads nowhere
-        self._forget()
-        self._steepest(here)
-        return self._step_from(here)
-
-    def _choose_step(self, here: _Point) -> None:
-        """Direction and length of the step from ``here``, having learnt the curvature of the last one."""
-        if self._last is None and not self._steps:
-            self._steepest(here)
-            return
+        here, finite = _Points(x, loss, gradient), loss.isfinite()
+        if len(self._direction) == 0:
+            self._begin(here)
+        last, best, rose = self._last or here, self._best or here, torch.zeros_like(finite)
         if self._last is not None:
-            step = here.x - self._last.x if self._secant == "move" else self._direction * self._length
-            self._learn(here.gradient - self._last.gradient, step)
-        self._direction = self._two_loops(here.gradient)
-        self._length = self._learning_rate
-        if self._guard and not float(self._direction @ here.gradient) < 0:  # curvature is stale: downhill is not
-            self._forget()
-            self._steepest(here)
+            if self._guard:
+                rose = ~(loss <= last.loss * RISE_ALLOWED)
+            best = here.over(best, finite & ~rose & (loss < best.loss))
+            step = x - last.x if self._secant == "move" else self._direction * self._length[:, None]
+            self._curvature.learn(step, gradient - last.gradient, finite & ~rose)
+        self.going = self.going & (finite | rose)
+        return self._go_on(here, last, best, rose)
 
-    def _step_from(self, point: _Point) -> Tensor | None:
-        if not math.isfinite(self._length) or self._length == 0:
-            return None
-        return point.x + self._length * self._direction
+    def reweigh(self, factor: Tensor) -> None:
+        """Go on with other functions, whose curvature is about ``factor`` (B) times what it was: as when a weight
+        changes.
 
-    def _steepest(self, here: _Point) -> None:
-        gradient = self._in_metric(here.gradient)
-        norm = float(gradient.abs().sum())
-        shorter = _RESTART_SHORTER**self.restarts
-        self._direction = -gradient
-        self._length = min(1.0, 1.0 / norm) * self._learning_rate * shorter if norm > 0 else 0.0
+        What was learnt is kept; the next points told are a start.
+        """
+        self._curvature.reweigh(factor)
+        self._last = self._best = None
+        self.going = torch.ones_like(self.going)
 
-    def _learn(self, change: Tensor, step: Tensor) -> None:
-        """Keep a pair: the gradient changed by ``change`` (y) along ``step`` (s)."""
-        curvature = float(change @ step)
-        if not curvature > CURVATURE_LEAST:
-            return
-        if len(self._steps) == self._history:
-            del self._steps[0], self._changes[0], self._inverses[0]
-        self._steps.append(step)
-        self._changes.append(change)
-        self._inverses.append(1.0 / curvature)
-        if self._metric is not None:
-            self._metric.learn(step, change)
-        self._scale = curvature / float(change @ self._in_metric(change))
+    def _begin(self, here: _Points) -> None:
+        self.going = torch.ones_like(here.loss, dtype=torch.bool)
+        self.restarts = self.taken_back = self._shortenings = torch.zeros_like(here.loss, dtype=torch.long)
+        self._direction, self._length = torch.zeros_like(here.x), torch.zeros_like(here.loss)
 
-    def _two_loops(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian's estimate times the gradient."""
-        q = -gradient
-        weights = [0.0] * len(self._steps)
-        for i in reversed(range(len(self._steps))):
-            weights[i] = float(self._steps[i] @ q) * self._inverses[i]
-            q.add_(self._changes[i], alpha=-weights[i])
-        q = self._in_metric(q).mul_(self._scale)
-        for i in range(len(self._steps)):
-            back = float(self._changes[i] @ q) * self._inverses[i]
-            q.add_(self._steps[i], alpha=weights[i] - back)
-        return q
+    def _go_on(self, here: _Points, last: _Points, best: _Points, rose: Tensor) -> Tensor:
+        """One step on from ``here``; where it ``rose``, a shorter one from the last point, or one from the best."""
+        shorter = rose & (self._shortenings < SHORTENINGS)
+        anew = rose & ~shorter
+        self.going = self.going & ~(anew & (self.restarts == RESTARTS))
+        self.taken_back = self.taken_back + rose.long()
+        self.restarts = self.restarts + (anew & self.going).long()
+        self._shortenings = torch.where(shorter, self._shortenings + 1, 0)
+        self._curvature.forget(anew)
+        base = here.over(best.over(last, anew), ~rose)
+        direction, length = self._choose(base)
+        direction = torch.where(shorter[:, None], self._direction, direction)
+        length = torch.where(shorter, self._length * _SHORTER, length)
+        self._last, self._best, self._direction, self._length = base, best, direction, length
+        self.going = self.going & length.isfinite() & (length != 0)
+        return torch.where(self.going[:, None], base.x + length[:, None] * direction, base.x)
 
-    def _in_metric(self, gradient: Tensor) -> Tensor:
-        """A new tensor, or the gradient itself where there is no metric."""
-        return gradient if self._metric is None else self._metric(gradient)
-
-    def _take_back(self, last: _Point) -> Tensor | None:
-        """A shorter step from the last good point, or a new beginning at the best one."""
-        self.taken_back += 1
-        if self._shortenings < SHORTENINGS:
-            self._shortenings += 1
-            self._length *= _SHORTER
-            return self._step_from(last)
-        if self.restarts == RESTARTS or self._best is None:
-            return None
-        self.restarts += 1
-        self._shortenings = 0
-        self._forget()
-        self._last = self._best
-        self._steepest(self._best)
-        return self._step_from(self._best)
-
-    def _forget(self) -> None:
-        self._steps, self._changes, self._inverses = [], [], []
-        self._scale = 1.0
+    def _choose(self, base: _Points) -> tuple[Tensor, Tensor]:
+        """Directions from there, and how far."""
+        direction, known = self._curvature.direction(base.gradient), self._curvature.known(base.gradient)
+        if self._guard:  # where curvature is stale, downhill is not downhill
+            uphill = known & ~(dots(direction, base.gradient) < 0)
+            if some(uphill):
+                self._curvature.forget(uphill)
+                direction = torch.where(uphill[:, None], self._curvature.downhill(base.gradient), direction)
+                known = known & ~uphill
+        norm = direction.abs().sum(1)
+        first = (1 / norm).clamp(max=1) * self._learning_rate * _RESTART_SHORTER**self.restarts
+        return direction, torch.where(known, self._learning_rate, torch.where(norm > 0, first, 0))

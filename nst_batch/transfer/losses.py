@@ -17,9 +17,11 @@ from torch.nn.functional import pad
 from nst_batch.records import Losses
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.octaves import octave_name, octave_pictures
-from nst_batch.transfer.ops import Pull
+from nst_batch.transfer.ops import Pull, nhwc
 from nst_batch.transfer.passes import Passes, Trace
 from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments, moments
+
+Weight = float | Tensor
 
 
 def gram_loss(found: Moments, target: Moments, norm: str) -> Tensor:
@@ -85,7 +87,7 @@ def _root(matrices: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the picture should have, by layer, with B = 1.
+    """What the pictures should have, by layer; B is 1, or one for each picture.
 
     ``content`` are features. ``style`` are moments of R regions; ``guides`` (Rxhxw by layer) say where those are in the
     picture, and ``shares`` how much of it each takes. Without regions R is 1 and there are no guides. ``variation``
@@ -142,18 +144,18 @@ class Objective:
     variation, the octaves of a picture), and ``Passes`` what is large.
 
     Attributes:
-        content_weights: by layer.
-        style_weights: by layer and octave: factors on all of a layer's style terms.
+        content_weights: by layer; one for all pictures, or B.
+        style_weights: by layer and octave: factors on all of a layer's style terms; likewise.
     """
 
     def __init__(self, targets: Targets, settings: TransferSettings) -> None:
         self.targets = targets
         self.settings = settings
-        self.content_weights = _weights(settings, "content", settings.content_weight)
+        self.content_weights: dict[str, Weight] = _weights(settings, "content", settings.content_weight)
         by_layer = _weights(settings, "style", 1.0)
-        self.style_weights = {layer: by_layer[layer.partition("/")[0]] for layer in targets.style}
+        self.style_weights: dict[str, Weight] = {layer: by_layer[layer.partition("/")[0]] for layer in targets.style}
 
-    def weighted(self, content: Mapping[str, float], style: Mapping[str, float]) -> Objective:
+    def weighted(self, content: Mapping[str, Weight], style: Mapping[str, Weight]) -> Objective:
         """The same terms with other weights by layer."""
         other = Objective(self.targets, self.settings)
         other.content_weights, other.style_weights = dict(content), dict(style)
@@ -243,10 +245,45 @@ class Objective:
         if view.octave == 0:
             for layer, target in self.targets.content.items():
                 features = view.trace.features[layer]
-                scale = torch.full((len(features),), 2 * self.content_weights[layer] / features[0].numel())
+                exact = torch.promote_types(features.dtype, torch.float32)
+                scale = features.new_full((len(features),), 2 / features[0].numel(), dtype=exact)
                 pull = pulls.get(layer, Pull())
-                pulls[layer] = dataclasses.replace(pull, target=target, scale=scale.to(features.device))
+                pulls[layer] = dataclasses.replace(pull, target=target, scale=scale * self.content_weights[layer])
         return pulls
+
+
+def together(objectives: Sequence[Objective]) -> Objective:
+    """One objective of several pictures, from one of each.
+
+    Raises:
+        ValueError: they have not the same layers, or one has regions.
+    """
+    first = objectives[0]
+    if len(objectives) == 1:
+        return first
+    targets = [each.targets for each in objectives]
+    layers = {(tuple(each.content), tuple(each.style)) for each in targets}
+    if len(layers) > 1 or any(each.guides for each in targets):
+        raise ValueError("these pictures have different layers or regions, and cannot share passes")
+    style = {
+        name: Moments(
+            torch.cat([each.style[name].second for each in targets]),
+            None if found.mean is None else torch.cat([each.style[name].means for each in targets]),
+        )
+        for name, found in first.targets.style.items()
+    }
+    content = {layer: _one_or_all([each.content[layer] for each in targets]) for layer in first.targets.content}
+    like = next(iter(style.values())).second
+    shared = Objective(Targets(content, style), first.settings)
+    return shared.weighted(
+        {layer: like.new_tensor([each.content_weights[layer] for each in objectives]) for layer in content},
+        {name: like.new_tensor([each.style_weights[name] for each in objectives]) for name in style},
+    )
+
+
+def _one_or_all(features: Sequence[Tensor]) -> Tensor:
+    """Content targets in one tensor: a content picture that several styles share is not multiplied."""
+    return features[0] if all(each is features[0] for each in features) else nhwc(torch.cat(list(features)))
 
 
 def _leaves(found: Moments) -> list[Tensor]:
@@ -271,7 +308,7 @@ def style_loss(found: Moments, target: Moments, settings: TransferSettings) -> T
     return loss
 
 
-def _weights(settings: TransferSettings, kind: str, factor: float) -> dict[str, float]:
+def _weights(settings: TransferSettings, kind: str, factor: float) -> dict[str, Weight]:
     layers = settings.content_layers if kind == "content" else settings.style_layers
     weights = settings.layer_weights("content" if kind == "content" else "style")
     return {layer: factor * weight for layer, weight in zip(layers, weights, strict=True)}

@@ -1,4 +1,4 @@
-"""The optimisation of one picture at one scale."""
+"""The optimisation of pictures at one scale."""
 
 from __future__ import annotations
 
@@ -9,99 +9,147 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nst_batch.errors import DivergedError
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.lbfgs import LBFGS
-from nst_batch.transfer.losses import Objective
-from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precondition import AdaptiveMetric, SmoothMetric
+from nst_batch.transfer.searching import SearchingLBFGS
 
-OnStep = Callable[[int, float], None]
-"""Told (evaluations made, loss) after each evaluation; what it raises ends the transfer."""
+Closure = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Pictures (BxCxHxW) to their losses (B) and gradients (BxCxHxW)."""
 
-Optimiser = LBFGS | Adam
+OnStep = Callable[[int, list[float]], None]
+"""Told (evaluations made, each picture's loss) after each evaluation, after every tenth on a GPU; what it raises ends
+the transfer."""
+
+Optimiser = LBFGS | SearchingLBFGS | Adam
+
+READ_EVERY = 10  # evaluations; a GPU has to finish its work before anything can be read from it
 
 _METRICS = {"smooth": SmoothMetric, "adaptive": AdaptiveMetric}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the optimiser brought home: the picture it keeps (not yet clamped), and every evaluation's loss."""
+    """What the optimiser brought home: the pictures it keeps (not yet clamped), and every evaluation's losses.
+
+    ``curves`` and ``settled`` are by picture. One that has settled, or has nowhere to go, has fewer evaluations.
+    """
 
     image: Tensor
-    curve: tuple[float, ...]
-    settled: bool
+    curves: tuple[tuple[float, ...], ...]
+    settled: tuple[bool, ...]
 
 
 def optimiser_for(settings: TransferSettings, image: Tensor) -> Optimiser:
-    """A new optimiser, as the settings want it, for pictures like ``image`` (1xCxHxW)."""
+    """A new optimiser, as the settings want it, for pictures like ``image`` (BxCxHxW)."""
     if settings.optimizer == "adam":
         return Adam(settings.adam_rate, settings.adam_betas)
+    metric, history = None, min(settings.history, settings.steps)
+    if settings.metric != "pixels":
+        metric = _METRICS[settings.metric](image.shape, image.device, image.dtype)
+    if settings.line_search == "strong_wolfe":
+        return SearchingLBFGS(learning_rate=settings.learning_rate, history=history, metric=metric)
     return LBFGS(
         learning_rate=settings.learning_rate,
-        history=settings.history,
+        history=history,
         secant="move" if settings.clamp == "step" else "direction",
         guard=settings.guard,
-        line_search=settings.line_search,
-        metric=None
-        if settings.metric == "pixels"
-        else _METRICS[settings.metric](image.shape, image.device, image.dtype),
+        metric=metric,
     )
 
 
 def optimise(
-    closure: Callable[[Tensor], tuple[float, Tensor]],
+    closure: Closure,
     start: Tensor,
     steps: int,
     settings: TransferSettings,
     optimiser: Optimiser,
     on_step: OnStep | None = None,
 ) -> Found:
-    """Minimise ``closure`` over pixels in ``steps`` evaluations, or fewer when it settles or has nowhere to go.
+    """Minimise ``closure`` over pixels in ``steps`` evaluations, or fewer when all have settled or nowhere to go.
 
     Args:
-        closure: a picture to its loss and gradient.
-        start: 1xCxHxW.
+        closure: see ``Closure``.
+        start: BxCxHxW.
         steps: closure evaluations.
         settings: clamp, averaging and stop are used.
         optimiser: new, or with what it remembers of a smaller scale.
         on_step: see ``OnStep``.
 
     Returns:
-        The best picture seen; with ``averaging``, the running mean of all that the optimiser stepped to.
-
-    Raises:
-        DivergedError: no evaluation gave a finite loss.
+        The best pictures seen, the start where no loss was finite; with ``averaging``, the running means of all that
+        the optimiser stepped to.
     """
-    best, best_loss, curve = start, math.inf, list[float]()
-    average = _Average(settings.averaging)
-    x: Tensor | None = start.flatten().clone()
-    settled = False
-    while x is not None and len(curve) < steps and not settled:
-        _keep_in_range(x, settings)
-        loss, gradient = closure(x.view_as(start))
+    loop = _Loop(start, settings, optimiser)
+    every = READ_EVERY if start.is_cuda else 1
+    for made in range(1, steps + 1):
+        loop.evaluate(closure)
+        if made % every == 0 or made == steps:
+            losses = loop.read()
+            if on_step is not None:
+                on_step(made, losses)
+            if not any(loop.running):
+                break
+    return loop.found()
+
+
+class _Loop:
+    """Where the pictures are on their way; what is decided for each is decided on the device."""
+
+    def __init__(self, start: Tensor, settings: TransferSettings, optimiser: Optimiser) -> None:
+        self.running = [True] * len(start)  # as far as losses have been read
+        self._shape = start.shape
+        self._settings = settings
+        self._optimiser = optimiser
+        self._x = start.flatten(1).clone()
+        self._best = self._x
+        self._best_loss = torch.full_like(self._x[:, 0], math.inf)
+        self._going = torch.ones_like(self._best_loss, dtype=torch.bool)
+        self._average = _Average(settings.averaging)
+        self._unread: list[tuple[Tensor, Tensor]] = []
+        self._curves: list[list[float]] = [[] for _ in start]
+        self._settled = [False] * len(start)
+
+    def evaluate(self, closure: Closure) -> None:
+        """One evaluation of all, and the optimiser's answer to it."""
+        self._x = self._in_range(self._x)
+        loss, gradient = closure(self._x.view(self._shape))
+        better = self._going & (loss < self._best_loss)  # False for NaN
+        self._best = torch.where(better[:, None], self._x, self._best)
+        self._best_loss = torch.where(better, loss, self._best_loss)
+        self._unread.append((loss, self._going))
+        following = self._optimiser.advance(self._x, loss, gradient.flatten(1))
+        self._going = self._going & self._optimiser.going
+        self._x = torch.where(self._going[:, None], following, self._x)
+        if self._settings.averaging:
+            self._average.add(self._in_range(self._x), self._going)
+
+    def read(self) -> list[float]:
+        """Take note of losses since the last time, and of who has ended; the latest of each picture."""
+        losses, going = (torch.stack(values).tolist() for values in zip(*self._unread, strict=True))
+        self._unread.clear()
+        for row, counted in zip(losses, going, strict=True):
+            for place, (loss, counts) in enumerate(zip(row, counted, strict=True)):
+                if counts and self.running[place]:
+                    self._note(place, loss)
+        self.running = [a and b for a, b in zip(self.running, self._going.tolist(), strict=True)]
+        self._going = torch.tensor(self.running, device=self._going.device)
+        return [curve[-1] for curve in self._curves]
+
+    def _note(self, place: int, loss: float) -> None:
+        curve, stop = self._curves[place], self._settings.stop
         curve.append(loss)
-        if loss < best_loss:  # False for NaN
-            best, best_loss = x.view_as(start).clone(), loss
-        if on_step is not None:
-            on_step(len(curve), loss)
-        settled = settings.stop is not None and has_settled(curve, settings.stop)
-        x = optimiser.advance(x, loss, gradient.flatten())
-        if x is not None and settings.averaging:
-            _keep_in_range(x, settings)
-            average.add(x)
-    if math.isinf(best_loss):
-        raise DivergedError(
-            f"no finite loss in {len(curve)} evaluations", hint="use a smaller style_weight, or guard: true"
-        )
-    mean = average.value()
-    return Found(best if mean is None else mean.view_as(start), tuple(curve), settled)
+        if stop is not None and has_settled(curve, stop):
+            self._settled[place], self.running[place] = True, False
 
+    def found(self) -> Found:
+        """The pictures that are kept."""
+        kept = self._average.over(self._best)
+        return Found(kept.view(self._shape), tuple(map(tuple, self._curves)), tuple(self._settled))
 
-def _keep_in_range(x: Tensor, settings: TransferSettings) -> None:
-    if settings.clamp != "end":
-        x.clamp_(0, 1)
+    def _in_range(self, x: Tensor) -> Tensor:
+        return x if self._settings.clamp == "end" else x.clamp(0, 1)
 
 
 def has_settled(curve: list[float], stop: Stop) -> bool:
@@ -114,25 +162,23 @@ def has_settled(curve: list[float], stop: Stop) -> bool:
 
 
 class _Average:
-    """The exponentially decaying mean of points, corrected for its start at zero."""
+    """The exponentially decaying means of points, corrected for their start at zero."""
 
     def __init__(self, decay: float) -> None:
         self._decay = decay
-        self._count = 0
         self._sum: Tensor | None = None
+        self._count = torch.empty(0)
 
-    def add(self, x: Tensor) -> None:
-        self._count += 1
-        self._sum = (1 - self._decay) * x if self._sum is None else torch.lerp(x, self._sum, self._decay)
+    def add(self, x: Tensor, where: Tensor) -> None:
+        """Take in the points (Bxn) of these pictures (B)."""
+        if self._sum is None:
+            self._sum, self._count = torch.zeros_like(x), torch.zeros_like(x[:, 0])
+        self._sum = torch.where(where[:, None], torch.lerp(x, self._sum, self._decay), self._sum)
+        self._count = self._count + where
 
-    def value(self) -> Tensor | None:
-        """The mean; None when nothing was added, or the points had gone astray."""
-        if self._sum is None or not bool(self._sum.isfinite().all()):
-            return None
-        return self._sum / (1 - self._decay**self._count)
-
-
-def closure(passes: Passes, objective: Objective, image: Tensor) -> tuple[float, Tensor]:
-    """The objective's value at ``image`` (1xCxHxW), and its gradient, of the same shape."""
-    total, gradient = objective.gradient(passes, image)
-    return total.item(), gradient
+    def over(self, others: Tensor) -> Tensor:
+        """The means; the ``others`` where nothing was added, or the points had gone astray."""
+        if self._sum is None:
+            return others
+        means = self._sum / (1 - self._decay**self._count)[:, None]
+        return torch.where(means.isfinite().all(1, keepdim=True), means, others)

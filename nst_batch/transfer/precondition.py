@@ -27,14 +27,14 @@ class SmoothMetric:
     """A symmetric positive map of pictures: divides by frequency, and holds chroma back.
 
     Args:
-        shape: of the picture, 1xCxHxW; chroma is held back where C is 3.
-        device: of the picture.
-        dtype: of the picture.
+        shape: of the pictures, BxCxHxW; chroma is held back where C is 3.
+        device: of the pictures.
+        dtype: of the pictures.
         chroma: of chroma against luminance.
     """
 
     def __init__(self, shape: torch.Size, device: torch.device, dtype: torch.dtype, *, chroma: float = CHROMA) -> None:
-        self._shape = shape[1:]
+        self._shape = shape
         down = torch.fft.fftfreq(shape[2], device=device, dtype=dtype)[:, None]
         right = torch.fft.rfftfreq(shape[3], device=device, dtype=dtype)[None]
         self._frequency = torch.hypot(down, right)
@@ -44,20 +44,20 @@ class SmoothMetric:
         self._gain = weights[:, None, None] * FREQUENCY / (self._frequency + FREQUENCY)
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        """n values to n values, n = CHW."""
+        """Bxn values to Bxn values, n = CHW."""
         return self._picture(self._spectrum(gradient) * self._gain)
 
     def learn(self, step: Tensor, change: Tensor) -> None:
-        """Take note that the gradient changed by ``change`` along ``step`` (n values each). Here, nothing."""
+        """Take note that the gradient changed by ``change`` along ``step`` (Bxn values each). Here, nothing."""
 
     def _spectrum(self, values: Tensor) -> Tensor:
-        spectrum: Tensor = torch.fft.rfft2(torch.einsum("ij,jhw->ihw", self._turn, values.view(self._shape)))
+        spectrum: Tensor = torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", self._turn, values.view(self._shape)))
         return spectrum
 
     def _picture(self, spectrum: Tensor) -> Tensor:
-        values = torch.fft.irfft2(spectrum, s=self._shape[1:])
-        picture: Tensor = torch.einsum("ji,jhw->ihw", self._turn, values)
-        return picture.flatten()
+        values = torch.fft.irfft2(spectrum, s=self._shape[2:])
+        picture: Tensor = torch.einsum("ji,bjhw->bihw", self._turn, values)
+        return picture.flatten(1)
 
 
 class AdaptiveMetric(SmoothMetric):
@@ -77,20 +77,23 @@ class AdaptiveMetric(SmoothMetric):
         self._twice[:, 0] = 1
         if shape[3] % 2 == 0:
             self._twice[:, -1] = 1
-        self._steps = torch.zeros(shape[1], BANDS, device=device, dtype=dtype)
+        self._steps = torch.zeros(*shape[:2], BANDS, device=device, dtype=dtype)
         self._changes = torch.zeros_like(self._steps)
 
     def learn(self, step: Tensor, change: Tensor) -> None:
-        """Take note that the gradient changed by ``change`` along ``step`` (n values each)."""
-        self._steps = REMEMBERED * self._steps + self._energy(step, 1 / self._first)
-        self._changes = REMEMBERED * self._changes + self._energy(change, self._first)
-        ratio = (self._steps / self._changes.clamp_min(torch.finfo(self._changes.dtype).tiny)).sqrt()
-        mean = (self._steps.sum() / self._changes.sum().clamp_min(torch.finfo(self._changes.dtype).tiny)).sqrt()
-        gain = (ratio / mean).nan_to_num(1.0).clamp(1 / LIMIT, LIMIT)
-        self._gain = self._first * gain[:, self._band]
+        """Take note that gradients changed by ``change`` along ``step``, Bxn each; zeros where nothing was learnt."""
+        steps, changes = self._energy(step, 1 / self._first), self._energy(change, self._first)
+        learnt = (steps.sum((1, 2)) > 0)[:, None, None]
+        self._steps = torch.where(learnt, REMEMBERED * self._steps + steps, self._steps)
+        self._changes = torch.where(learnt, REMEMBERED * self._changes + changes, self._changes)
+        tiny = torch.finfo(changes.dtype).tiny
+        ratio = (self._steps / self._changes.clamp_min(tiny)).sqrt()
+        mean = (self._steps.sum((1, 2)) / self._changes.sum((1, 2)).clamp_min(tiny)).sqrt()
+        gain = (ratio / mean[:, None, None]).nan_to_num(1.0).clamp(1 / LIMIT, LIMIT)
+        self._gain = self._first * gain[:, :, self._band]
 
     def _energy(self, values: Tensor, weights: Tensor) -> Tensor:
-        """By kind of colour and band, in the metric that was assumed."""
+        """By picture, kind of colour and band, in the metric that was assumed."""
         power = torch.view_as_real(self._spectrum(values)).square().sum(-1) * weights * self._twice
         found = torch.zeros_like(self._steps)
-        return found.index_add_(1, self._band.flatten(), power.flatten(1))
+        return found.index_add_(2, self._band.flatten(), power.flatten(2))

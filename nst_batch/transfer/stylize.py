@@ -1,65 +1,27 @@
-"""From two pictures to a third: scale by scale, from a start to the picture that is kept."""
+"""From two pictures to a third: the transfer as others call it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import interpolate
 
-from nst_batch.records import Balance, Losses, Weights
+from nst_batch.errors import DivergedError
+from nst_batch.records import Losses, Weights
 from nst_batch.settings import INIT_WORDS, TransferSettings
-from nst_batch.sizes import Stage, stages
-from nst_batch.transfer import color
-from nst_batch.transfer.adam import Adam
-from nst_batch.transfer.balance import Balancer
+from nst_batch.transfer.batch import Batch
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.encode import to_image
-from nst_batch.transfer.losses import Objective
-from nst_batch.transfer.masks import Layout, Wanted, lay_out
-from nst_batch.transfer.optimise import OnStep, closure, optimise, optimiser_for
-from nst_batch.transfer.passes import Passes
-from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
-from nst_batch.transfer.targets import TargetMaker
-from nst_batch.transfer.vgg import IMAGENET_MEAN, VGG19, Network
-from nst_batch.transfer.weights import EMBEDDED, load_state
-
-CURVE_POINTS = 32
-SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
-WARMUP_SHARE = 0.1  # of the style's weight
-_PRECISIONS = {"fp32": torch.float32, "fp64": torch.float64}
+from nst_batch.transfer.graphs import Compiler
+from nst_batch.transfer.member import Member, Request, Stylized
+from nst_batch.transfer.networks import Networks
+from nst_batch.transfer.optimise import OnStep
+from nst_batch.transfer.pictures import Picture, StylePart, picture_of
+from nst_batch.transfer.weights import EMBEDDED
 
 Input = str | Path | Image.Image
-Styles = Picture | Sequence[StylePart]
-
-
-@dataclass(frozen=True)
-class Stylized:
-    """A finished transfer.
-
-    ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
-    picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
-    height, evaluations).
-    """
-
-    image: Tensor
-    alpha: Tensor | None
-    losses: Losses
-    curve: tuple[tuple[int, float], ...]
-    evaluations: int
-    restarts: int
-    taken_back: int
-    scales: tuple[tuple[int, int, int], ...]
-    settled: bool
-    balance: Balance | None
-    notes: tuple[str, ...]
 
 
 class Stylizer:
@@ -68,17 +30,16 @@ class Stylizer:
     Args:
         weights: which VGG-19; see ``transfer.weights``.
         device: where to compute: ``cpu``, ``cuda:0``, ….
+        compiled: use what has to be built first: kernels in C++ on a CPU, recorded closures on a GPU.
 
     Raises:
         WeightsError: the weights cannot be loaded.
     """
 
-    def __init__(self, weights: Weights = EMBEDDED, device: str = "cpu") -> None:
-        self.device = torch.device(device)
-        self._weights = weights
-        self._state = load_state(weights)
-        self._passes: dict[tuple[Network, torch.dtype], Passes] = {}
-        self._cache = TensorCache()
+    def __init__(self, weights: Weights = EMBEDDED, device: str = "cpu", *, compiled: bool = True) -> None:
+        self.networks = Networks(weights, torch.device(device), native=compiled)
+        self.cache = TensorCache()
+        self._compiler = Compiler(enabled=compiled)
 
     def stylize(
         self,
@@ -118,14 +79,14 @@ class Stylizer:
     def transfer(
         self,
         content: Picture,
-        styles: Styles,
+        styles: Picture | Sequence[StylePart],
         settings: TransferSettings,
         *,
         seed: int,
         start: Picture | None = None,
-        on_step: OnStep | None = None,
+        on_step: Callable[[int, float], None] | None = None,
     ) -> Stylized:
-        """One transfer, as the worker makes it.
+        """One transfer.
 
         Args:
             content: what is rendered.
@@ -133,192 +94,41 @@ class Stylizer:
             settings: all of them are used.
             seed: of noise.
             start: the picture to begin with when ``settings.init`` is a file.
-            on_step: see ``OnStep``.
+            on_step: told (evaluations made, loss) as ``OnStep`` is.
 
         Raises:
             ImageError: a file is not a usable picture.
             DivergedError: no finite loss was seen.
         """
         parts = (StylePart(styles),) if isinstance(styles, Picture) else tuple(styles)
-        pictures = Pictures(content, parts, settings, self._cache)
-        run = _Run(self, pictures, settings, seed, start, on_step)
-        for stage in stages(*pictures.decoded(content).size, settings):
-            run.render(stage)
-        return run.result()
+        request = Request(content, parts, settings, seed, start)
 
-    def passes(self, settings: TransferSettings, precision: torch.dtype) -> Passes:
-        """VGG-19 as the settings wire it; made once."""
-        network = network_of(settings, self._weights)
-        if (network, precision) not in self._passes:
-            vgg = VGG19(self._state, network).to(self.device, precision)
-            self._passes[network, precision] = Passes(vgg)
-        return self._passes[network, precision]
+        def tell(step: int, losses: list[float]) -> None:
+            if on_step is not None:
+                on_step(step, losses[0])
 
-    def objective(
-        self, pictures: Pictures, layout: Layout, stage: Stage, settings: TransferSettings, precision: torch.dtype
-    ) -> Objective:
-        """What is to be minimised at one scale."""
-        maker = TargetMaker(self.passes(settings, precision), settings, self._cache)
-        return Objective(maker.targets(pictures, layout, stage), settings)
+        (result,) = self.transfer_all([request], tell)
+        if isinstance(result, DivergedError):
+            raise result
+        return result
 
+    def transfer_all(
+        self, requests: Sequence[Request], on_step: OnStep | None = None
+    ) -> list[Stylized | DivergedError]:
+        """Several transfers at once.
 
-def network_of(settings: TransferSettings, weights: Weights) -> Network:
-    """The wiring that ``settings`` ask for with these weights."""
-    auto: Literal["max", "avg"] = "avg" if weights.path is None else "max"
-    pooling = auto if settings.pooling == "auto" else settings.pooling
-    return Network(pooling, settings.pooling_scale, settings.padding, weights.format == "caffe")
+        Args:
+            requests: pictures of one shape, with the same settings but for seeds and starts.
+            on_step: see ``OnStep``.
 
+        Returns:
+            For each its picture, or why there is none.
 
-class _Run:
-    """One transfer on its way through the scales."""
-
-    def __init__(
-        self,
-        stylizer: Stylizer,
-        pictures: Pictures,
-        settings: TransferSettings,
-        seed: int,
-        start: Picture | None,
-        on_step: OnStep | None,
-    ) -> None:
-        self._stylizer = stylizer
-        self._pictures = pictures
-        self._settings = settings
-        self._seed = seed
-        self._file = start
-        self._on_step = on_step
-        wanted = [Wanted(part.weight, part.region, pictures.mask(part.picture)) for part in pictures.styles]
-        self._layout = lay_out(pictures.mask(pictures.content), wanted, Path(pictures.content.name).name)
-        self._balancer = Balancer(settings) if settings.balance == "auto" else None
-        self._adam: Adam | None = None  # what it remembers goes on from scale to scale
-        self._precision = _PRECISIONS[settings.precision]
-        self._image: Tensor | None = None
-        self._curve: list[float] = []
-        self._restarts = self._taken_back = 0
-        self._scales: list[tuple[int, int, int]] = []
-        self._settled = False
-
-    def render(self, stage: Stage) -> None:
-        """Optimise at one scale, from where the last one ended."""
-        passes = self._stylizer.passes(self._settings, self._precision)
-        plain = self._objective(stage, self._precision)
-        x = self._begin(stage)
-        begun, objective, weight = len(self._curve), plain, 1.0
-        if self._balancer is not None:
-            bare = plain.style_at(passes, self._pictures.content_at(stage).to(x))
-        optimiser = self._adam or optimiser_for(self._settings, x)
-        for steps, share in self._rounds(stage):
-            before, weight = weight, share
-            if self._balancer is not None:
-                self._balancer.correct()
-                objective, weight = self._balancer.weighted(plain, bare), share * self._balancer.ratio
-            if len(self._curve) > begun:
-                optimiser.reweigh(weight / before)
-            goal = objective if share == 1 else objective.with_style(share)
-            found = optimise(partial(closure, passes, goal), x, steps, self._settings, optimiser, self._told)
-            x = found.image
-            self._curve += found.curve
-            self._settled = found.settled
-            if self._balancer is not None:
-                self._balancer.measure(plain, bare, plain.style_at(passes, x))
-        self._restarts += optimiser.restarts
-        self._taken_back += optimiser.taken_back
-        self._adam = optimiser if isinstance(optimiser, Adam) else None
-        self._image, self._last = x, stage
-        self._scales.append((stage.width, stage.height, len(self._curve) - begun))
-
-    def _rounds(self, stage: Stage) -> list[tuple[int, float]]:
-        """Evaluations, and the style's share of its weight in them.
-
-        First come those of the warm-up. The rest is one round; or, so that the balance can be corrected between them,
-        a quarter, a quarter, and half with weights that stay.
+        Raises:
+            ImageError: a file is not a usable picture.
+            ValueError: these cannot be rendered together.
         """
-        warmup = min(self._settings.warmup, stage.steps - 1)
-        rounds, rest = [(warmup, WARMUP_SHARE)] if warmup else [], stage.steps - warmup
-        quarter = rest // 4
-        if self._balancer is None or quarter < SHORTEST_ROUND:
-            return [*rounds, (rest, 1.0)]
-        return [*rounds, (quarter, 1.0), (quarter, 1.0), (rest - 2 * quarter, 1.0)]
-
-    def _told(self, step: int, loss: float) -> None:
-        if self._on_step is not None:
-            self._on_step(len(self._curve) + step, loss)
-
-    def _objective(self, stage: Stage, precision: torch.dtype) -> Objective:
-        return self._stylizer.objective(self._pictures, self._layout, stage, self._settings, precision)
-
-    def _begin(self, stage: Stage) -> Tensor:
-        """The picture to begin a scale with, 1xCxHxW; never a cached tensor itself."""
-        device, size = self._stylizer.device, (stage.height, stage.width)
-        if self._image is None:
-            return self._start(stage).to(device, self._precision)
-        if self._image.shape[2:] == size:
-            return self._image
-        x = interpolate(self._image, size, mode="bicubic", align_corners=False)
-        if self._adam is not None:
-            self._adam = self._adam.resized(self._image.shape, x.shape)
-        return x if self._settings.clamp == "end" else x.clamp(0, 1)
-
-    def _start(self, stage: Stage) -> Tensor:
-        settings, pictures = self._settings, self._pictures
-        content = pictures.content_at(stage)
-        noise = _noise(content, settings, self._seed)
-        if settings.init == "noise":
-            return noise
-        if settings.init == "content":
-            start = content.clone()
-        elif settings.init == "style":
-            start = pictures.stretched(pictures.styles[0].picture, stage)
-        elif settings.init == "gray":
-            start = torch.full_like(content, 0.5)
-        else:
-            if self._file is None:
-                raise ValueError("settings.init is a file, so transfer needs start")
-            start = pictures.stretched(self._file, stage)
-        return torch.lerp(start, noise, settings.init_noise) if settings.init_noise else start.clone()
-
-    def result(self) -> Stylized:
-        """The picture, in its final colours, and its losses measured in float32."""
-        if self._image is None:
-            raise AssertionError("nothing was rendered")
-        settings, stage = self._settings, self._last
-        image = self._image.clamp(0, 1).to(torch.float32)
-        plain = self._pictures.plain_content_at(stage).to(image)
-        image = color.finished(image, plain, settings)
-        seen = color.seen(image, settings)
-        objective = self._objective(stage, torch.float32)
-        passes = self._stylizer.passes(settings, torch.float32)
-        if self._balancer is not None:
-            bare = objective.style_at(passes, self._pictures.content_at(stage).to(image))
-            objective = self._balancer.weighted(objective, bare)
-        losses = objective(passes, seen).losses()
-        return Stylized(
-            image=image,
-            alpha=self._pictures.alpha_at(stage),
-            losses=losses,
-            curve=_thin(self._curve),
-            evaluations=len(self._curve),
-            restarts=self._restarts,
-            taken_back=self._taken_back,
-            scales=tuple(self._scales),
-            settled=self._settled,
-            balance=self._balancer.record() if self._balancer else None,
-            notes=(*self._pictures.notes(), *self._layout.notes),
-        )
-
-
-def _noise(like: Tensor, settings: TransferSettings, seed: int) -> Tensor:
-    """Drawn on the CPU: the same on every device."""
-    random = torch.Generator().manual_seed(seed)
-    if settings.noise_std == 0:
-        return torch.rand(like.shape, generator=random)
-    mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
-    mean = mean if like.shape[1] == 3 else color.luminance(mean)
-    return mean + settings.noise_std * torch.randn(like.shape, generator=random)
-
-
-def _thin(losses: list[float]) -> tuple[tuple[int, float], ...]:
-    """Up to 32 finite points of a curve, evenly spread, with both ends."""
-    last = len(losses) - 1
-    places = sorted({round(i * last / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)}) if last > 0 else [0]
-    return tuple((place + 1, losses[place]) for place in places if math.isfinite(losses[place]))
+        members = [Member(request, self.networks, self.cache) for request in requests]
+        if len(members) > 1 and (any(each.alone for each in members) or len({each.stages for each in members}) > 1):
+            raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
+        return Batch(members, requests[0].settings, self.networks, self._compiler, on_step).render()

@@ -21,9 +21,7 @@ def path(steps: int, adam: Adam, start: Tensor) -> list[Tensor]:
         point = x.clone().requires_grad_(True)
         value = bowl(point)
         (gradient,) = torch.autograd.grad(value, point)
-        found = adam.advance(x, value.item(), gradient)
-        assert found is not None
-        x = found
+        x = adam.advance(x[None], value.detach()[None], gradient[None])[0]
         points.append(x)
     return points
 
@@ -40,7 +38,11 @@ def test_walks_torchs_path() -> None:
 
 
 def test_ends_where_the_loss_is_no_number() -> None:
-    assert Adam().advance(torch.zeros(3), math.nan, torch.zeros(3)) is None
+    adam = Adam()
+    adam.advance(torch.zeros(2, 3), torch.tensor([1.0, math.nan]), torch.ones(2, 3))
+    assert adam.going.tolist() == [True, False]
+    adam.advance(torch.zeros(2, 3), torch.tensor([1.0, 1.0]), torch.ones(2, 3))
+    assert adam.going.tolist() == [True, False]
 
 
 def test_what_it_remembers_grows_with_the_picture() -> None:

@@ -19,10 +19,12 @@ from nst_batch.sizes import Stage
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.images import from_image
+from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Part
-from nst_batch.transfer.optimise import closure
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart
+from nst_batch.transfer.precision import precision_for
 from nst_batch.transfer.stylize import Stylizer
+from nst_batch.transfer.targets import TargetMaker
 from tests.transfer.conftest import pattern, pixels
 
 Features = Callable[[Tensor], dict[str, Tensor]]
@@ -150,8 +152,11 @@ def wasserstein(ours: Tensor, theirs: Tensor) -> Tensor:
 
 def ours(settings: TransferSettings, stylizer: Stylizer, pictures: Pictures, x: Tensor) -> tuple[float, Tensor]:
     stage = Stage(48, 32, 1, 1.0)
-    objective = stylizer.objective(pictures, Layout((), ((Part(0, 1.0, None),),)), stage, settings, torch.float64)
-    return closure(stylizer.passes(settings, torch.float64), objective, x)
+    passes = stylizer.networks.passes(settings, precision_for(settings, x.device))
+    maker = TargetMaker(passes, settings, TensorCache())
+    objective = Objective(maker.targets(pictures, Layout((), ((Part(0, 1.0, None),),)), stage), settings)
+    total, gradient = objective.gradient(passes, x)
+    return total.item(), gradient
 
 
 @pytest.fixture(scope="module")

@@ -9,23 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst_batch.errors import DivergedError
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.optimise import Found, has_settled, optimise, optimiser_for
+from nst_batch.transfer.searching import SearchingLBFGS
 
 SETTINGS = TransferSettings(metric="pixels")
 START = torch.full((1, 3, 4, 5), 0.5)
 
 
-def towards(goal: float) -> tuple[list[Tensor], object]:
+def towards(goal: float | Tensor) -> tuple[list[Tensor], object]:
     seen: list[Tensor] = []
 
-    def closure(image: Tensor) -> tuple[float, Tensor]:
+    def closure(image: Tensor) -> tuple[Tensor, Tensor]:
         seen.append(image.clone())
-        scale = torch.linspace(1, 3, image.numel()).view_as(image)
-        return (scale * (image - goal) ** 2).sum().item(), 2 * scale * (image - goal)
+        scale = torch.linspace(1, 3, image[0].numel()).view_as(image[:1])
+        return (scale * (image - goal) ** 2).sum((1, 2, 3)), 2 * scale * (image - goal)
 
     return seen, closure
 
@@ -60,15 +60,46 @@ def test_settling_is_little_progress_over_a_window() -> None:
 
 def test_a_settled_optimisation_ends() -> None:
     seen, result = found(0.3, 500, dataclasses.replace(SETTINGS, stop=Stop(1e-3, 5), optimizer="adam"))
-    assert result.settled and len(seen) == len(result.curve) < 500
-    assert not found(0.3, 5, dataclasses.replace(SETTINGS, stop=Stop(1e-3, 5)))[1].settled
+    assert result.settled == (True,) and len(seen) == len(result.curves[0]) < 500
+    assert found(0.3, 5, dataclasses.replace(SETTINGS, stop=Stop(1e-3, 5)))[1].settled == (False,)
 
 
-def test_no_number_at_all_is_an_error() -> None:
-    with pytest.raises(DivergedError, match="no finite loss in 1 evaluations"):
-        optimise(lambda image: (math.nan, image), START, 9, SETTINGS, optimiser_for(SETTINGS, START))
+def test_without_any_number_the_start_is_kept() -> None:
+    def nowhere(image: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full((len(image),), math.nan), image
+
+    result = optimise(nowhere, START, 9, SETTINGS, optimiser_for(SETTINGS, START))
+    assert len(result.curves[0]) == 1 and math.isnan(result.curves[0][0])
+    torch.testing.assert_close(result.image, START)
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "adam"}, {"averaging": 0.9}])
+def test_each_picture_goes_its_own_way_and_ends_by_itself(changes: dict[str, object]) -> None:
+    """The first begins at its goal and settles at once; the second loses its way; the third goes on."""
+    settings = dataclasses.replace(SETTINGS, guard=False, stop=Stop(1e-3, 5), **changes)  # type: ignore[arg-type]
+    goals = torch.tensor([0.5, 0.2, 0.3]).view(3, 1, 1, 1)
+    start = torch.cat([START + 1e-6, START, START])
+    _, closure = towards(goals)
+    calls = 0
+
+    def losing_one(image: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal calls
+        calls += 1
+        losses, gradient = closure(image)  # type: ignore[operator]
+        losses[1] = losses[1] if calls < 4 else math.nan
+        return losses, gradient
+
+    result = optimise(losing_one, start, 300, settings, optimiser_for(settings, start))
+    alone = found(0.3, 300, settings)[1]
+    assert result.settled[2] == alone.settled[0] and len(result.curves[2]) == len(alone.curves[0])
+    torch.testing.assert_close(result.image[2:], alone.image, atol=1e-5, rtol=0)
+    assert len(result.curves[1]) == 4 and math.isnan(result.curves[1][-1])
+    assert not result.settled[1] and result.image[1].isfinite().all()
+    assert len(result.curves[0]) < len(result.curves[2])
 
 
 def test_the_optimiser_is_the_one_asked_for() -> None:
     assert isinstance(optimiser_for(dataclasses.replace(SETTINGS, optimizer="adam"), START), Adam)
     assert isinstance(optimiser_for(SETTINGS, START), LBFGS)
+    searching = dataclasses.replace(SETTINGS, line_search="strong_wolfe")
+    assert isinstance(optimiser_for(searching, START), SearchingLBFGS)

@@ -30,11 +30,14 @@ from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.images import Decoded, from_image, to_tensor
 from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Part
+from nst_batch.transfer.member import Stylized
 from nst_batch.transfer.ops import Pull
 from nst_batch.transfer.passes import Passes, Trace
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
+from nst_batch.transfer.precision import EXACT
 from nst_batch.transfer.statistics import gram_matrix
-from nst_batch.transfer.stylize import Stylized, Stylizer
+from nst_batch.transfer.stylize import Stylizer
+from nst_batch.transfer.targets import TargetMaker
 from nst_batch.transfer.vgg import VGG19, Network
 from tests.runs import REPOSITORY
 from tests.transfer import plain
@@ -92,7 +95,8 @@ def measured(stylizer: Stylizer, settings: TransferSettings, image: Tensor) -> L
     pictures = Pictures(picture(1), (StylePart(picture(2)),), settings, TensorCache())
     stage = Stage(image.shape[3], image.shape[2], 1, 1.0)
     whole = Layout((), ((Part(0, 1.0, None),),))
-    objective = stylizer.objective(pictures, whole, stage, settings, torch.float32)
+    maker = TargetMaker(stylizer.networks.passes(settings, EXACT), settings, TensorCache())
+    objective = Objective(maker.targets(pictures, whole, stage), settings)
     with torch.no_grad():
         return objective(Passes(VGG19(embedded_state(), Network("avg"))), image).losses()
 
@@ -265,7 +269,7 @@ def test_a_warm_up_weighs_the_style_less_and_counts_as_steps(stylizer: Stylizer)
     gradient = Objective.gradient
 
     def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
-        styles.append(self.style_weights["conv1_1"])
+        styles.append(float(self.style_weights["conv1_1"]))
         return gradient(self, passes, image)
 
     settings = dataclasses.replace(SMALL, size=32, scales=(24,), steps=12, warmup=2)

@@ -1,0 +1,137 @@
+"""Several transfers at once, scale by scale: each closure is one pass for all, and each keeps to itself.
+
+Where a picture alone cannot keep a GPU busy, several can. They have one shape and the same settings; targets, weights,
+starts and ends are each one's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from nst_batch.errors import DivergedError
+from nst_batch.settings import TransferSettings
+from nst_batch.sizes import Stage
+from nst_batch.transfer.adam import Adam
+from nst_batch.transfer.graphs import Compiler
+from nst_batch.transfer.losses import together
+from nst_batch.transfer.member import Member, Stylized
+from nst_batch.transfer.networks import Networks
+from nst_batch.transfer.optimise import OnStep, optimise, optimiser_for
+from nst_batch.transfer.precision import arithmetic, precision_for
+
+SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
+WARMUP_SHARE = 0.1  # of the style's weight
+
+
+class Batch:
+    """Transfers on their way through the scales.
+
+    Args:
+        members: of one shape, with the same settings but for seeds and starts.
+        settings: of any of them.
+        networks: to compute with.
+        compiler: makes closures faster, where it can.
+        on_step: see ``OnStep``.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        settings: TransferSettings,
+        networks: Networks,
+        compiler: Compiler,
+        on_step: OnStep | None,
+    ) -> None:
+        self._members = members
+        self._settings = settings
+        self._networks = networks
+        self._compiler = compiler
+        self._on_step = on_step
+        self._precision = precision_for(settings, networks.device)
+        self._adam: Adam | None = None  # what it remembers goes on from scale to scale
+        self._image: Tensor | None = None
+        self._evaluations = 0
+
+    def render(self) -> list[Stylized | DivergedError]:
+        """Render every scale; the pictures, or why there is none.
+
+        Raises:
+            ImageError: a file is not a usable picture.
+            ValueError: they have not all the same targets, and must be rendered apart.
+        """
+        with arithmetic(self._precision):
+            for stage in self._members[0].stages:
+                self._render(stage)
+        with arithmetic(dataclasses.replace(self._precision, tf32=False)):
+            return [self._result(place) for place in range(len(self._members))]
+
+    def _render(self, stage: Stage) -> None:
+        """Optimise at one scale, from where the last one ended."""
+        members, settings = self._members, self._settings
+        passes = self._networks.passes(settings, self._precision)
+        for each in members:
+            each.begin(stage, self._precision)
+        x = self._begin(stage)
+        optimiser = self._adam or optimiser_for(settings, x)
+        before: tuple[float, ...] = ()
+        for steps, share in _rounds(stage, settings):
+            goals, weights = zip(*(each.goal(share) for each in members), strict=True)
+            if before:
+                optimiser.reweigh(torch.tensor([new / old for new, old in zip(weights, before, strict=True)]).to(x))
+            before = weights
+            with self._compiler.compiled(together(goals), passes, x) as closure:
+                found = optimise(closure, x, steps, settings, optimiser, self._told)
+            x = found.image
+            for place, each in enumerate(members):
+                each.note(found.curves[place], found.settled[place])
+                each.measure(x[place : place + 1])
+            self._evaluations += max(map(len, found.curves))
+        ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
+        for each, restarts, taken_back in ends:
+            each.end(stage, restarts, taken_back)
+        self._adam = optimiser if isinstance(optimiser, Adam) else None
+        self._image = x
+
+    def _begin(self, stage: Stage) -> Tensor:
+        """The pictures to begin a scale with, BxCxHxW."""
+        size = (stage.height, stage.width)
+        if self._image is None:
+            starts = torch.cat([each.start(stage) for each in self._members])
+            return starts.to(self._networks.device, self._precision.picture)
+        if self._image.shape[2:] == size:
+            return self._image
+        x = interpolate(self._image, size, mode="bicubic", align_corners=False)
+        if self._adam is not None:
+            self._adam = self._adam.resized(self._image.shape, x.shape)
+        return x if self._settings.clamp == "end" else x.clamp(0, 1)
+
+    def _told(self, step: int, losses: list[float]) -> None:
+        if self._on_step is not None:
+            self._on_step(self._evaluations + step, losses)
+
+    def _result(self, place: int) -> Stylized | DivergedError:
+        if self._image is None:
+            raise AssertionError("nothing was rendered")
+        try:
+            return self._members[place].result(self._image[place : place + 1])
+        except DivergedError as error:
+            return error
+
+
+def _rounds(stage: Stage, settings: TransferSettings) -> list[tuple[int, float]]:
+    """Evaluations of each round of a scale, and the style's share of its weight in it.
+
+    First come those of the warm-up. The rest is one round; or, so that the balance can be corrected between them,
+    a quarter, a quarter, and half with weights that stay.
+    """
+    warmup = min(settings.warmup, stage.steps - 1)
+    rounds, rest = [(warmup, WARMUP_SHARE)] if warmup else [], stage.steps - warmup
+    quarter = rest // 4
+    if settings.balance == "none" or quarter < SHORTEST_ROUND:
+        return [*rounds, (rest, 1.0)]
+    return [*rounds, (quarter, 1.0), (quarter, 1.0), (rest - 2 * quarter, 1.0)]

@@ -1,0 +1,159 @@
+"""What L-BFGS learns of a function's curvature, for several functions at once.
+
+Liu and Nocedal, "On the limited memory BFGS method for large scale optimization" (1989); the two-loop recursion of
+Nocedal (1980). B functions of n values have nothing to do with each other; they share their arithmetic, so that a GPU
+has enough to do, and nothing is ever asked back from it.
+
+The two loops go through m pairs of vectors one by one, 4m short sweeps over n values with a number to wait for in each.
+What they compute are the solutions of two triangular systems of m equations, whose matrix is all products of steps with
+changes: so four products of an m x n matrix do the same.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+CURVATURE_LEAST = 1e-10  # y·s at which a pair is too flat to be of use; torch.optim.LBFGS's number
+
+
+class Metric(Protocol):
+    """What the inverse Hessian is taken to be before anything is known of it, but for a factor."""
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        """Bxn to Bxn values: symmetric and positive."""
+
+    def learn(self, step: Tensor, change: Tensor) -> None:
+        """Take note that gradients changed by ``change`` along ``step``, Bxn each; zeros where nothing was learnt."""
+
+
+class Curvature:
+    """Pairs of steps (s) and changes of the gradient (y), and the direction that follows from them.
+
+    Args:
+        history: pairs kept; memory for all of them is taken with the first.
+        metric: None: the identity.
+    """
+
+    def __init__(self, history: int, metric: Metric | None) -> None:
+        self._history = history
+        self._metric = metric
+        self._kept = 0  # places in use: as many pairs as any function may have
+        self._count = torch.empty(0)  # B: of pairs ever kept; the next one's place is this modulo the history
+        self._steps = self._changes = torch.empty(0)  # BxMxn
+        self._products = torch.empty(0)  # BxMxM: s_i·y_j; right only where i is not younger than j
+        self._scale = torch.empty(0)  # B
+
+    def learn(self, step: Tensor, change: Tensor, where: Tensor) -> None:
+        """Keep pairs of the functions in ``where`` (B): gradients changed by ``change`` (y) along ``step`` (s), Bxn."""
+        curvature = dots(change, step)
+        good = where & (curvature > CURVATURE_LEAST)  # False for NaN
+        if not some(good):
+            return
+        self._make_room(step)
+        every, place = torch.arange(len(step), device=step.device), self._count % self._history
+        for rows, values in ((self._steps, step), (self._changes, change)):
+            rows[every, place] = torch.where(good[:, None], values, rows[every, place])
+        column = _each(self._steps[:, : self._kept], change).to(self._products)
+        before = self._products[every, : self._kept, place]
+        self._products[every, : self._kept, place] = torch.where(good[:, None], column, before)
+        self._count = self._count + good
+        if self._metric is not None:
+            self._metric.learn(*(torch.where(good[:, None], values, 0) for values in (step, change)))
+        scale = curvature / dots(change, self._in_metric(change))
+        self._scale = torch.where(good, scale, self._scale)
+
+    def _make_room(self, like: Tensor) -> None:
+        if self._kept == 0:
+            batch, length = like.shape
+            self._count = torch.zeros(batch, dtype=torch.long, device=like.device)
+            self._steps = like.new_empty(batch, self._history, length)  # takes memory page by page, on a CPU
+            self._changes = torch.empty_like(self._steps)
+            self._products = like.new_zeros(batch, self._history, self._history, dtype=torch.float64)
+            self._scale = like.new_ones(batch)
+        if self._kept < self._history:
+            self._steps[:, self._kept] = self._changes[:, self._kept] = 0
+            self._kept += 1
+
+    def known(self, gradient: Tensor) -> Tensor:
+        """Of which functions anything is known, B."""
+        return self._count > 0 if self._kept else torch.zeros_like(gradient[:, 0], dtype=torch.bool)
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Minus the inverse Hessians' estimates times the gradients, Bxn; a new tensor."""
+        if self._kept == 0:
+            return self.downhill(gradient)
+        steps, changes = self._steps[:, : self._kept], self._changes[:, : self._kept]
+        order, there = self._by_age()
+        matrix = self._matrix(order, there)
+        # What the loop backwards through the pairs finds: R a = S q, R the products with s not younger than y.
+        along = torch.where(there, _each(steps, -gradient).gather(1, order).double(), 0)
+        back = torch.linalg.solve_triangular(matrix, along[..., None], upper=True)[..., 0]
+        rest = -gradient - _sum(back, order, changes)
+        found = self._in_metric(rest) * self._scale[:, None]
+        # And the loop forwards: R' c = D a - Y r, D the diagonal of R.
+        across = torch.where(there, _each(changes, found).gather(1, order).double(), 0)
+        right = matrix.diagonal(dim1=1, dim2=2) * back - across
+        forth = torch.linalg.solve_triangular(matrix.mT, right[..., None], upper=False)[..., 0]
+        return found + _sum(forth, order, steps)
+
+    def downhill(self, gradient: Tensor) -> Tensor:
+        """The direction where nothing is known, Bxn: a new tensor."""
+        return self._in_metric(-gradient)
+
+    def _by_age(self) -> tuple[Tensor, Tensor]:
+        """The places of pairs, oldest first, BxM; and which of them are there at all."""
+        place = torch.arange(self._kept, device=self._count.device)
+        oldest = torch.where(self._count > self._history, self._count, 0)[:, None]
+        return (oldest + place) % self._kept, place < self._count[:, None]
+
+    def _matrix(self, order: Tensor, there: Tensor) -> Tensor:
+        """Products of the pairs, oldest first; 1 on the diagonal where there is no pair.
+
+        In float64: a triangular system of nearly parallel pairs is where float32 would be missed.
+        """
+        every = torch.arange(len(order), device=order.device)[:, None, None]
+        matrix = self._products[every, order[:, :, None], order[:, None, :]]
+        one = torch.eye(self._kept, dtype=matrix.dtype, device=matrix.device)
+        return torch.where(there[:, :, None] & there[:, None, :], matrix, one)
+
+    def forget(self, where: Tensor) -> None:
+        """Know nothing of these functions any more (B)."""
+        if self._kept:
+            self._count = torch.where(where, 0, self._count)
+            self._scale = torch.where(where, 1, self._scale)
+
+    def reweigh(self, factor: Tensor) -> None:
+        """Go on with functions whose curvature is about ``factor`` (B) times what it was."""
+        if self._kept:
+            self._changes[:, : self._kept] *= factor.to(self._changes)[:, None, None]
+            self._products *= factor.to(self._products)[:, None, None]
+            self._scale = self._scale / factor.to(self._scale)
+
+    def _in_metric(self, values: Tensor) -> Tensor:
+        return values if self._metric is None else self._metric(values)
+
+
+def dots(one: Tensor, other: Tensor) -> Tensor:
+    """Inner products of rows: Bxn twice, B out."""
+    return _each(one[:, None], other)[:, 0]
+
+
+def _each(rows: Tensor, vector: Tensor) -> Tensor:
+    """Inner products of BxMxn rows with Bxn vectors: BxM."""
+    found: Tensor = (rows @ vector[:, :, None])[..., 0]
+    return found
+
+
+def _sum(weights: Tensor, order: Tensor, rows: Tensor) -> Tensor:
+    """Of BxMxn rows, with BxM weights that are in another order: Bxn."""
+    placed = torch.zeros_like(weights).scatter_(1, order, weights)
+    found: Tensor = (placed.to(rows)[:, None] @ rows)[:, 0]
+    return found
+
+
+def some(mask: Tensor) -> bool:
+    """Whether any is true, where asking costs nothing. A GPU would have to finish its work first: it may be."""
+    return True if mask.is_cuda else bool(mask.any())

@@ -1,0 +1,211 @@
+"""One transfer, as one of those that are rendered together: its inputs, its start, its balance, its result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst_batch.errors import DivergedError
+from nst_batch.records import Balance, Losses
+from nst_batch.settings import TransferSettings
+from nst_batch.sizes import Stage, stages
+from nst_batch.transfer import color
+from nst_batch.transfer.balance import Balancer
+from nst_batch.transfer.cache import TensorCache
+from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.masks import Wanted, lay_out
+from nst_batch.transfer.networks import Networks
+from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.pictures import Picture, Pictures, StylePart
+from nst_batch.transfer.precision import EXACT, Precision
+from nst_batch.transfer.targets import TargetMaker
+from nst_batch.transfer.vgg import IMAGENET_MEAN
+
+CURVE_POINTS = 32
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be rendered: a content picture, its styles (one or more, with weights and regions), the settings,
+    the seed of noise, and the picture to start with where ``settings.init`` is a file."""
+
+    content: Picture
+    styles: tuple[StylePart, ...]
+    settings: TransferSettings
+    seed: int
+    start: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Stylized:
+    """A finished transfer.
+
+    ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
+    picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
+    height, evaluations).
+    """
+
+    image: Tensor
+    alpha: Tensor | None
+    losses: Losses
+    curve: tuple[tuple[int, float], ...]
+    evaluations: int
+    restarts: int
+    taken_back: int
+    scales: tuple[tuple[int, int, int], ...]
+    settled: bool
+    balance: Balance | None
+    notes: tuple[str, ...]
+
+
+class Member:
+    """One transfer on its way through the scales.
+
+    Args:
+        request: what is wanted.
+        networks: to measure targets with.
+        cache: shared with other transfers.
+
+    Attributes:
+        stages: the scales, coarse first.
+
+    Raises:
+        ImageError: a file is not a usable picture.
+    """
+
+    def __init__(self, request: Request, networks: Networks, cache: TensorCache) -> None:
+        self._request = request
+        self._settings = settings = request.settings
+        self._networks = networks
+        self._cache = cache
+        self._pictures = pictures = Pictures(request.content, request.styles, settings, cache)
+        wanted = [Wanted(part.weight, part.region, pictures.mask(part.picture)) for part in pictures.styles]
+        self._layout = lay_out(pictures.mask(pictures.content), wanted, Path(pictures.content.name).name)
+        self._balancer = Balancer(settings) if settings.balance == "auto" else None
+        self.stages = stages(*pictures.decoded(pictures.content).size, settings)
+        self._curve: list[float] = []
+        self._scales: list[tuple[int, int, int]] = []
+        self._restarts = self._taken_back = 0
+        self._settled = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether it cannot be rendered with others: regions are its own, and a line search waits for values."""
+        return bool(self._layout.regions) or self._settings.line_search != "none"
+
+    def begin(self, stage: Stage, precision: Precision) -> None:
+        """Measure targets for a scale."""
+        self._passes = self._networks.passes(self._settings, precision)
+        self._plain = self._objective(stage, precision)
+        self._bare = self._style_of_content(self._plain, self._passes, stage) if self._balancer else 0.0
+
+    def goal(self, share: float) -> tuple[Objective, float]:
+        """What is to be minimised now, the style at ``share`` of its weight; and that weight, to compare with others'.
+
+        The balance is corrected by what the last round came to.
+        """
+        objective, weight = self._plain, share
+        if self._balancer is not None:
+            self._balancer.correct()
+            objective, weight = self._balancer.weighted(objective, self._bare), share * self._balancer.ratio
+        return objective if share == 1 else objective.with_style(share), weight
+
+    def measure(self, image: Tensor) -> None:
+        """Take note of the picture that a round ended with, 1xCxHxW."""
+        if self._balancer is not None:
+            self._balancer.measure(self._plain, self._bare, self._plain.style_at(self._passes, image))
+
+    def note(self, curve: Sequence[float], settled: bool) -> None:
+        """Take note of a round's evaluations."""
+        self._curve += curve
+        self._settled = settled
+
+    def end(self, stage: Stage, restarts: int, taken_back: int) -> None:
+        """Take note of what a scale took."""
+        before = sum(evaluations for _, _, evaluations in self._scales)
+        self._scales.append((stage.width, stage.height, len(self._curve) - before))
+        self._restarts += restarts
+        self._taken_back += taken_back
+
+    def start(self, stage: Stage) -> Tensor:
+        """The picture to begin with, 1xCxHxW on the CPU; never a cached tensor itself."""
+        settings, pictures = self._settings, self._pictures
+        content = pictures.content_at(stage)
+        noise = _noise(content, settings, self._request.seed)
+        if settings.init == "noise":
+            return noise
+        if settings.init == "content":
+            start = content.clone()
+        elif settings.init == "style":
+            start = pictures.stretched(pictures.styles[0].picture, stage)
+        elif settings.init == "gray":
+            start = torch.full_like(content, 0.5)
+        else:
+            if self._request.start is None:
+                raise ValueError("settings.init is a file, so the request needs start")
+            start = pictures.stretched(self._request.start, stage)
+        return torch.lerp(start, noise, settings.init_noise) if settings.init_noise else start.clone()
+
+    def result(self, image: Tensor) -> Stylized:
+        """The picture (1xCxHxW) in its final colours, and its losses measured in float32.
+
+        Raises:
+            DivergedError: no evaluation gave a finite loss.
+        """
+        settings, stage = self._settings, self.stages[-1]
+        if not any(map(math.isfinite, self._curve)):
+            raise DivergedError(
+                f"no finite loss in {len(self._curve)} evaluations", hint="use a smaller style_weight, or guard: true"
+            )
+        image = image.clamp(0, 1).to(torch.float32)
+        plain = self._pictures.plain_content_at(stage).to(image)
+        image = color.finished(image, plain, settings)
+        return Stylized(
+            image=image,
+            alpha=self._pictures.alpha_at(stage),
+            losses=self._losses(color.seen(image, settings), stage),
+            curve=_thin(self._curve),
+            evaluations=len(self._curve),
+            restarts=self._restarts,
+            taken_back=self._taken_back,
+            scales=tuple(self._scales),
+            settled=self._settled,
+            balance=self._balancer.record() if self._balancer else None,
+            notes=(*self._pictures.notes(), *self._layout.notes),
+        )
+
+    def _losses(self, seen: Tensor, stage: Stage) -> Losses:
+        objective, passes = self._objective(stage, EXACT), self._networks.passes(self._settings, EXACT)
+        if self._balancer is not None:
+            objective = self._balancer.weighted(objective, self._style_of_content(objective, passes, stage))
+        return objective(passes, seen).losses()
+
+    def _objective(self, stage: Stage, precision: Precision) -> Objective:
+        """What is to be minimised at one scale, with the settings' own weights."""
+        maker = TargetMaker(self._networks.passes(self._settings, precision), self._settings, self._cache)
+        return Objective(maker.targets(self._pictures, self._layout, stage), self._settings)
+
+    def _style_of_content(self, objective: Objective, passes: Passes, stage: Stage) -> float:
+        return objective.style_at(passes, self._pictures.content_at(stage).to(passes.mean))
+
+
+def _noise(like: Tensor, settings: TransferSettings, seed: int) -> Tensor:
+    """Drawn on the CPU: the same on every device."""
+    random = torch.Generator().manual_seed(seed)
+    if settings.noise_std == 0:
+        return torch.rand(like.shape, generator=random)
+    mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
+    mean = mean if like.shape[1] == 3 else color.luminance(mean)
+    return mean + settings.noise_std * torch.randn(like.shape, generator=random)
+
+
+def _thin(losses: list[float]) -> tuple[tuple[int, float], ...]:
+    """Up to 32 finite points of a curve, evenly spread, with both ends."""
+    last = len(losses) - 1
+    places = sorted({round(i * last / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)}) if last > 0 else [0]
+    return tuple((place + 1, losses[place]) for place in places if math.isfinite(losses[place]))

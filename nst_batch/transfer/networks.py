@@ -1,0 +1,50 @@
+"""One loaded VGG-19, wired as settings ask for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from nst_batch.records import Weights
+from nst_batch.settings import TransferSettings
+from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.precision import Precision
+from nst_batch.transfer.vgg import VGG19, Network
+from nst_batch.transfer.weights import load_state
+
+
+class Networks:
+    """Passes through one set of weights on one device, made when they are first asked for.
+
+    Args:
+        weights: which VGG-19; see ``transfer.weights``.
+        device: where to compute.
+        native: use kernels in C++ on a CPU, where they can be had.
+
+    Raises:
+        WeightsError: the weights cannot be loaded.
+    """
+
+    def __init__(self, weights: Weights, device: torch.device, *, native: bool = True) -> None:
+        self.device = device
+        self._native = native
+        self._weights = weights
+        self._state = load_state(weights)
+        self._passes: dict[tuple[Network, torch.dtype, torch.dtype], Passes] = {}
+
+    def passes(self, settings: TransferSettings, precision: Precision) -> Passes:
+        """VGG-19 as the settings wire it."""
+        network = network_of(settings, self._weights)
+        key = (network, precision.picture, precision.features)
+        if key not in self._passes:
+            vgg = VGG19(self._state, network).to(self.device, precision.picture)
+            self._passes[key] = Passes(vgg, precision.features, native=self._native)
+        return self._passes[key]
+
+
+def network_of(settings: TransferSettings, weights: Weights) -> Network:
+    """The wiring that ``settings`` ask for with these weights."""
+    auto: Literal["max", "avg"] = "avg" if weights.path is None else "max"
+    pooling = auto if settings.pooling == "auto" else settings.pooling
+    return Network(pooling, settings.pooling_scale, settings.padding, weights.format == "caffe")

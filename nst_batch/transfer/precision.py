@@ -1,0 +1,59 @@
+"""In what precision to compute, and with which of a GPU's shortcuts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from nst_batch.settings import TransferSettings
+
+
+@dataclass(frozen=True)
+class Precision:
+    """``picture``: of pixels, losses and the optimiser; ``features``: of VGG-19; ``tf32``: whether a GPU may round
+    what convolutions multiply to 10 bits."""
+
+    picture: torch.dtype
+    features: torch.dtype
+    tf32: bool = False
+
+
+EXACT = Precision(torch.float32, torch.float32)
+"""What losses are reported in."""
+
+_WORDS = {
+    "fp32": EXACT,
+    "tf32": Precision(torch.float32, torch.float32, tf32=True),
+    "bf16": Precision(torch.float32, torch.bfloat16),
+    "fp64": Precision(torch.float64, torch.float64),
+}
+
+
+def precision_for(settings: TransferSettings, device: torch.device) -> Precision:
+    """What ``settings.precision`` comes to on a device.
+
+    ``auto`` is float32 on CPUs, whose kernels are as fast in it. On GPUs it is bfloat16, but for an L-BFGS without
+    guard: that one turns a difference in the last digit into another picture, and gets tf32.
+    """
+    if settings.precision != "auto":
+        return _WORDS[settings.precision]
+    if device.type != "cuda":
+        return EXACT
+    steady = settings.guard or settings.optimizer == "adam"
+    return _WORDS["bf16" if steady and torch.cuda.is_bf16_supported() else "tf32"]
+
+
+@contextlib.contextmanager
+def arithmetic(precision: Precision) -> Iterator[None]:
+    """Convolutions of GPUs in tf32 or not, inside; matrix products never, since L-BFGS is made of them."""
+    newer = getattr(torch.backends.cudnn, "conv", None)  # torch 2.9: one setting for each kind of operator
+    place, name = (newer, "fp32_precision") if newer else (torch.backends.cudnn, "allow_tf32")
+    before = getattr(place, name)
+    setattr(place, name, ("tf32" if precision.tf32 else "ieee") if newer else precision.tf32)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
