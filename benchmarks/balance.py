@@ -13,8 +13,6 @@ import dataclasses
 import math
 from pathlib import Path
 
-import torch
-
 from nst_batch.inputs import find_pictures
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import stages

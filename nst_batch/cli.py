@@ -117,11 +117,15 @@ def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSigna
 
 def _scheduler(ready: Pipeline, view: ProgressView, stop: StopSignals) -> Scheduler:
     from nst_batch.devices import choose_devices, choose_threads  # these import torch: two seconds
+    from nst_batch.messages import WorkerOptions
     from nst_batch.scheduler import Scheduler
 
     devices = choose_devices(ready.spec.run.devices)
     threads = choose_threads(devices, ready.spec.run.threads)
-    return Scheduler(ready.paths, ready.weights, devices, threads, ready.spec.run.retries, view, stop)
+    run = ready.spec.run
+    batch = None if run.batch == "auto" else run.batch
+    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile)
+    return Scheduler(ready.paths, options, devices, run.retries, view, stop)
 
 
 def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> None:

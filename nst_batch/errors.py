@@ -5,7 +5,8 @@
     │   ├── SpecError            mistakes in pipeline.yaml, all of them, each with its line
     │   ├── SettingsError        a TransferSettings value out of range (the Python API)
     │   ├── PlanError            names that collide or leave the output folder, pairs that do not add up
-    │   └── WeightsError         no such weights, a wrong checksum, tensors that are not VGG-19's
+    │   ├── WeightsError         no such weights, a wrong checksum, tensors that are not VGG-19's
+    │   └── CompileError         compile: on, and this machine cannot
     ├── TaskError             1  one task cannot be done; the batch goes on
     │   ├── ImageError           unreadable, truncated or absurd picture (never retried)
     │   ├── OutputError          the output is not ours to overwrite, or cannot be written (never retried)
@@ -68,6 +69,10 @@ class PlanError(UsageError):
 
 class WeightsError(UsageError):
     """VGG-19 weights are missing, damaged or of another network."""
+
+
+class CompileError(UsageError):
+    """What was to be compiled cannot be, on this machine."""
 
 
 class TaskError(NstError):

@@ -8,8 +8,26 @@ job, which may come later, when its file is in place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from nst_batch.records import Task
+from nst_batch.records import Task, Weights
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What every worker of a run is started with.
+
+    ``root`` is the run's folder; ``threads`` are torch's CPU threads (on the CPU, equal threads give equal bytes);
+    ``batch`` is how many tasks are rendered together, None: as many as pay; ``compile`` whether kernels are built and
+    closures recorded.
+    """
+
+    root: Path
+    weights: Weights
+    threads: int
+    batch: int | None = None
+    compile: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch.multiprocessing
 
-from nst_batch.messages import Job, Stop
-from nst_batch.records import Weights, utc_now
+from nst_batch.messages import Job, Jobs, Soon, Stop, WorkerOptions
+from nst_batch.records import Task, utc_now
 
 LEAVE_SECONDS = 10.0  # what a process has to go by itself
 
@@ -26,35 +24,29 @@ ALLOCATOR = {
 }
 
 
-@dataclass(frozen=True)
-class WorkerArguments:
-    """What every worker of a run is started with."""
-
-    root: Path
-    weights: Weights
-    threads: int
-
-
 class WorkerProcess:
     """One spawned worker and the pipe to it.
 
     Attributes:
         ready: it has its network.
-        job: what it has in hand.
-        since: when it got that, as ``utc_now``.
+        idle: its device waits for tasks.
+        memory: free bytes of its GPU; 0: it has none.
+        jobs: what it has in hand, by output name; files may be on their way while it is idle.
+        since: when it got the last of that, as ``utc_now``.
     """
 
-    def __init__(self, slot: int, device: str, arguments: WorkerArguments) -> None:
+    def __init__(self, slot: int, device: str, options: WorkerOptions) -> None:
         self.slot = slot
         self.device = device
-        self.ready = False
-        self.job: Job | None = None
+        self.ready = self.idle = False
+        self.memory = 0
+        self.jobs: dict[str, Job] = {}
         self.since = ""
         context = torch.multiprocessing.get_context("spawn")  # CUDA cannot be used in forked processes
         self.pipe, there = context.Pipe()
         self._process = context.Process(
             target=_work,
-            args=(there, arguments.root, arguments.weights, device, arguments.threads),
+            args=(there, options, device),
             name=f"nst-batch worker {slot} on {device}",
             daemon=True,
         )
@@ -66,21 +58,28 @@ class WorkerProcess:
         """What ``connection.wait`` waits for: a message, or the end of the process."""
         return self.pipe, self._process.sentinel
 
-    def give(self, job: Job) -> bool:
-        """Hand a task out; False if the worker is no longer there to take it."""
-        try:
-            self.pipe.send(job)
-        except OSError:
+    def give(self, jobs: Sequence[Job]) -> bool:
+        """Hand tasks out; False if the worker is no longer there to take them."""
+        if not self._tell(Jobs(tuple(jobs))):
             return False
-        self.job, self.since = job, utc_now()
+        self.jobs.update({job.task.output: job for job in jobs})
+        self.idle, self.since = False, utc_now()
         return True
 
+    def tell_soon(self, tasks: Sequence[Task]) -> None:
+        """What it will probably get next."""
+        self._tell(Soon(tuple(tasks)))
+
     def tell_to_stop(self) -> None:
-        """Ask it to drop its task and leave."""
+        """Ask it to drop its tasks and leave."""
+        self._tell(Stop())
+
+    def _tell(self, message: object) -> bool:
         try:
-            self.pipe.send(Stop())
+            self.pipe.send(message)
         except OSError:
-            return  # it has left already
+            return False  # it has left already
+        return True
 
     def messages(self) -> Iterator[object]:
         """Every message that is there, without waiting; those of a dead worker too."""
@@ -104,7 +103,7 @@ class WorkerProcess:
     def dismiss(self) -> None:
         """Close the pipe, which tells an idle worker to leave; one that is busy or still loading is ended."""
         self.pipe.close()
-        if self.job is not None or not self.ready:
+        if self.jobs or not self.ready:
             self._process.kill()
 
     def bury(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,10 +26,10 @@ FRAME_SECONDS = 0.25
 
 @dataclass
 class Row:
-    """What one worker is doing."""
+    """What one worker is doing; ``outputs`` are the pictures that it has in hand."""
 
     device: str
-    task: str = ""
+    outputs: list[str] = field(default_factory=list)
     progress: Progress | None = None
 
 
@@ -52,6 +53,14 @@ class Tally:
         if self._working_since is None:
             self._working_since = time.monotonic()
 
+    def drop(self, slot: int, output: str) -> None:
+        """A worker has no longer this picture in hand; it may have others already."""
+        row = self.rows.get(slot)
+        if row is not None and output in row.outputs:
+            row.outputs.remove(output)
+            if not row.outputs:
+                del self.rows[slot]
+
     def finish(self, result: TaskResult) -> None:
         """Count a task that is over."""
         self._finished_work += self._cost[result.task]
@@ -66,9 +75,10 @@ class Tally:
     def fraction(self) -> float:
         """Work done so far, 0 to 1, steps of unfinished tasks included."""
         running = sum(
-            self._cost.get(row.progress.task, 0.0) * row.progress.step / row.progress.steps
+            self._cost.get(task, 0.0) * row.progress.step / row.progress.steps
             for row in self.rows.values()
             if row.progress
+            for task in row.progress.tasks
         )
         return min(1.0, (self._finished_work + running) / self._work) if self._work else 1.0
 
@@ -110,9 +120,9 @@ class ProgressView:
             self._live.stop()
             self._live = None
 
-    def started(self, slot: int, device: str, decision: Decision) -> None:
-        """A worker got a task."""
-        self._tally.start(slot, Row(device, _short(decision.task.output)))
+    def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
+        """A worker got tasks."""
+        self._tally.start(slot, Row(device, [decision.task.output for decision in decisions]))
 
     def progressed(self, slot: int, progress: Progress) -> None:
         """A worker is so far."""
@@ -121,7 +131,7 @@ class ProgressView:
 
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """A task ended, or will be tried again."""
-        self._tally.rows.pop(slot, None)
+        self._tally.drop(slot, result.output)
         if final:
             self._tally.finish(result)
         if result.error is not None:
@@ -188,7 +198,7 @@ class ProgressView:
         for _, row in sorted(self._tally.rows.items()):
             p = row.progress
             numbers = (f"{p.step}/{p.steps}", f"loss {p.loss:.4g}", f"{p.rate:.1f} ev/s") if p else ("", "", "")
-            table.add_row(row.device, escape(row.task), *numbers)
+            table.add_row(row.device, escape(_name(row.outputs)), *numbers)
         return table
 
 
@@ -204,6 +214,12 @@ def error_console() -> Console:
     from rich.console import Console
 
     return Console(file=sys.stderr, soft_wrap=not sys.stderr.isatty())
+
+
+def _name(outputs: Sequence[str]) -> str:
+    """Of what a worker has in hand, in one line."""
+    more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
+    return _short(outputs[0]) + more
 
 
 def _short(output: str) -> str:

@@ -162,7 +162,8 @@ class TaskResult:
     height: int = 0
     bytes: int = 0
     sha256: str = ""
-    seconds: float = 0.0
+    seconds: float = 0.0  # of the device, shared out among the tasks rendered together, and of writing the file
+    together: int = 1  # tasks that were rendered together, this one among them
     peak_memory_bytes: int = 0
     device: str = ""
     host: str = ""

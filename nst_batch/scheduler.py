@@ -1,8 +1,8 @@
 """Hands tasks to workers, one process and one private pipe each, and outlives their deaths.
 
 A shared queue would be left unusable by a process that dies holding its lock; with a pipe each, a death is seen at
-once, the lost task is known, and nobody else is touched. Tasks are handed out one by one as workers become free,
-longest first, so that all finish together; only this process writes the manifest.
+once, the lost task is known, and nobody else is touched. Tasks are handed out as workers become free, longest
+first, so that all finish together: one by one, or several of a kind to a GPU. Only this process writes the manifest.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import connection
 from typing import Protocol
 
 import torch
 
 from nst_batch import __version__
+from nst_batch.batches import first_batch, limit
 from nst_batch.errors import Interrupted, UsageError, WorkerDied
 from nst_batch.manifest import DEATHS_TO_QUARANTINE, Decision, ManifestWriter
-from nst_batch.messages import Broken, Job, Progress, Ready
+from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
-from nst_batch.processes import LEAVE_SECONDS, WorkerArguments, WorkerProcess
-from nst_batch.records import Failure, TaskResult, Weights, utc_now
+from nst_batch.processes import LEAVE_SECONDS, WorkerProcess
+from nst_batch.records import Failure, TaskResult, utc_now
 from nst_batch.signals import StopSignals
 
 WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
@@ -36,8 +38,8 @@ FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which 
 class Observer(Protocol):
     """Is told what happens; see progress.py."""
 
-    def started(self, slot: int, device: str, decision: Decision) -> None:
-        """A worker got a task."""
+    def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
+        """A worker got tasks to render together."""
 
     def progressed(self, slot: int, progress: Progress) -> None:
         """A worker is so far."""
@@ -62,8 +64,15 @@ class Outcome:
 
 
 def hand_out_order(todo: Iterable[Decision]) -> list[Decision]:
-    """Longest first, so that no long task starts last; equal ones side by side by style, whose targets are cached."""
-    return sorted(todo, key=lambda d: (-d.task.cost, d.task.style.digest, d.task.content.digest, d.task.output))
+    """Longest first, so that no long task starts last; of equal ones, those of a shape side by side, since they can be
+    rendered together, and of these those of a style, whose targets are cached."""
+    return sorted(todo, key=_place)
+
+
+def _place(decision: Decision) -> tuple[object, ...]:
+    task = decision.task
+    size = (task.content.width, task.content.height)
+    return (-task.cost, size, task.style.digest, task.content.digest, task.output)
 
 
 class Scheduler:
@@ -71,9 +80,8 @@ class Scheduler:
 
     Args:
         paths: of the run.
-        weights: for every worker.
+        options: for every worker.
         devices: one worker for each.
-        threads: CPU threads of each worker.
         retries: further tries after a passing failure.
         observer: is told what happens.
         stop: entered by the caller, so that a signal counts from the program's first moment.
@@ -82,15 +90,14 @@ class Scheduler:
     def __init__(
         self,
         paths: RunPaths,
-        weights: Weights,
+        options: WorkerOptions,
         devices: Sequence[str],
-        threads: int,
         retries: int,
         observer: Observer,
         stop: StopSignals,
     ) -> None:
         self._paths = paths
-        self._arguments = WorkerArguments(paths.root, weights, threads)
+        self._options = options
         self._devices = devices
         self._retries = retries
         self._observer = observer
@@ -117,7 +124,7 @@ class Scheduler:
         workers: list[WorkerProcess] = []
         try:
             for slot in range(min(len(self._devices), len(self._waiting))):
-                workers.append(WorkerProcess(slot, self._devices[slot], self._arguments))
+                workers.append(WorkerProcess(slot, self._devices[slot], self._options))
             while self._unfinished(workers) and not self._signals.seen:
                 self._hand_out(workers)
                 self._listen(workers)
@@ -137,8 +144,10 @@ class Scheduler:
         from nst_batch.worker import Renderer
 
         self._enqueue(todo, owned)
-        device, given = self._devices[0], self._arguments
-        renderer = Renderer(self._paths, given.weights, device, given.threads)
+        device = self._devices[0]
+        renderer = Renderer(self._options, device)
+        if renderer.note:
+            self._observer.note(renderer.note)
 
         def on_progress(progress: Progress) -> None:
             self._observer.progressed(0, progress)
@@ -152,9 +161,13 @@ class Scheduler:
                 if not self._waiting:
                     time.sleep(WAKE_SECONDS)
                     continue
-                job = self._waiting.popleft()
-                self._observer.started(0, device, self._decisions[job.task.output])
-                self._record(0, job, renderer.render(job, on_progress))
+                batch, results = self._next_batch(renderer.memory, workers=1), list[TaskResult]()
+                self._take(batch, 0, device)
+                renderer.render(batch, on_progress, results.append)
+                renderer.wait()
+                jobs = {job.task.output: job for job in batch}
+                for result in results:
+                    self._record(0, jobs[result.output], result)
         except Interrupted:
             self._observer.note("stopped in the middle of a picture")
         finally:
@@ -168,7 +181,7 @@ class Scheduler:
             self._waiting.append(Job(task, attempt=decision.attempts + 1, owned=task.output in owned))
 
     def _unfinished(self, workers: list[WorkerProcess]) -> bool:
-        return bool(self._waiting or self._resting or any(each.job for each in workers))
+        return bool(self._waiting or self._resting or any(each.jobs for each in workers))
 
     def _wake(self) -> None:
         """Tasks whose rest is over wait again, before all others."""
@@ -178,9 +191,26 @@ class Scheduler:
     def _hand_out(self, workers: list[WorkerProcess]) -> None:
         self._wake()
         for each in workers:
-            if self._waiting and each.ready and each.job is None and each.give(self._waiting[0]):
-                job = self._waiting.popleft()
-                self._observer.started(each.slot, each.device, self._decisions[job.task.output])
+            if not (self._waiting and each.idle):
+                continue
+            batch = self._next_batch(each.memory, len(workers))
+            # What has failed before goes alone: nothing else is lost if it takes the worker down.
+            in_hand = (*each.jobs.values(), *batch)
+            if not (each.jobs and any(job.attempt > 1 for job in in_hand)) and each.give(batch):
+                self._take(batch, each.slot, each.device)
+                ahead = (len(workers) - 1) * len(batch)
+                each.tell_soon([job.task for job in islice(self._waiting, ahead, ahead + len(batch))])
+
+    def _next_batch(self, memory: int, workers: int) -> list[Job]:
+        """What a worker gets next: no more than its share of what waits, so that all have something to do."""
+        most = limit(self._waiting[0].task, self._options.batch, memory)
+        return first_batch(self._waiting, min(most, -(-len(self._waiting) // workers)))
+
+    def _take(self, batch: Sequence[Job], slot: int, device: str) -> None:
+        """These wait no more."""
+        for _ in batch:
+            self._waiting.popleft()
+        self._observer.started(slot, device, [self._decisions[job.task.output] for job in batch])
 
     def _listen(self, workers: list[WorkerProcess]) -> None:
         """Read what has come, within ``WAKE_SECONDS``; replace workers that have died."""
@@ -196,12 +226,14 @@ class Scheduler:
         for message in each.messages():
             if isinstance(message, Progress):
                 self._observer.progressed(each.slot, message)
-            elif isinstance(message, TaskResult) and each.job is not None:
-                job, each.job = each.job, None
-                self._record(each.slot, job, message)
+            elif isinstance(message, TaskResult) and message.output in each.jobs:
+                self._record(each.slot, each.jobs.pop(message.output), message)
             elif isinstance(message, Ready):
-                each.ready = True
+                each.ready = each.idle = True
+                each.memory = message.memory
                 self._false_starts[each.slot] = 0
+            elif isinstance(message, Note):
+                self._observer.note(message.text)
             elif isinstance(message, Broken):
                 raise UsageError(message.message, message.hint)
 
@@ -222,19 +254,19 @@ class Scheduler:
         self._observer.finished(slot, result, final=not again)
 
     def _replace(self, each: WorkerProcess, workers: list[WorkerProcess]) -> None:
-        """A worker has died: its task is known and tried again, and another takes its place if there is work."""
+        """A worker has died: its tasks are known and tried again, and another takes its place if there is work."""
         each.bury()
         how = each.manner_of_death()
         workers.remove(each)
         each.pipe.close()
         self._observer.note(f"worker {each.slot} on {each.device} {how}")
-        if each.job is not None:
-            self._record(each.slot, each.job, _lost(each.job, each, how))
-        elif not each.ready:
+        for job in each.jobs.values():
+            self._record(each.slot, job, _lost(job, each, how))
+        if not each.ready:
             self._false_starts[each.slot] += 1
         if self._false_starts[each.slot] < FALSE_STARTS:
             if self._unfinished(workers):
-                workers.append(WorkerProcess(each.slot, each.device, self._arguments))
+                workers.append(WorkerProcess(each.slot, each.device, self._options))
         elif not workers:
             raise WorkerDied(
                 f"no worker comes up: the last one, on {each.device}, {how}",
@@ -242,7 +274,7 @@ class Scheduler:
             )
 
     def _stop(self, workers: list[WorkerProcess]) -> None:
-        """After a first signal: every worker drops its task and leaves; results already on their way are kept."""
+        """After a first signal: every worker drops its tasks and leaves; results already on their way are kept."""
         self._observer.note("stopping: workers finish their step; a second signal ends them at once")
         for each in workers:
             each.tell_to_stop()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -102,12 +103,33 @@ class Output(_Section):
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
 
 
+Batch = Annotated[
+    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=256), Tag("<number>")],
+    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
+]
+
+
+OnOff = Annotated[
+    Literal["auto", "on", "off"],
+    BeforeValidator(lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value),
+]
+"""YAML reads ``on`` and ``off`` as booleans."""
+
+
 class Run(_Section):
     """How tasks are run; nothing here changes a picture's id."""
 
     devices: Devices = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
     retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or a passing error")
     threads: int | None = Field(default=None, ge=1, le=1024, description="per CPU worker; default: cores / workers")
+    batch: Batch = Field(
+        default="auto",
+        description="tasks of one shape that share passes; auto: on a GPU as many as pay, on a CPU one by one",
+    )
+    compile: OnOff = Field(
+        default="auto",
+        description="build kernels in C++ for the CPU, and record closures for GPUs; auto: where that can be done",
+    )
 
 
 def _kind_of(value: Any) -> str:

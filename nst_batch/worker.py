@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import platform
 import resource
@@ -15,25 +14,24 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from nst_batch import __version__
-from nst_batch.atomic import write_atomic
-from nst_batch.errors import Interrupted, NstError, OutputError
-from nst_batch.messages import Broken, Job, Progress, Ready
+from nst_batch.errors import CompileError, DivergedError, Interrupted, NstError
+from nst_batch.finishing import Finisher, OnResult
+from nst_batch.messages import Broken, Job, Jobs, Note, Progress, Ready, Soon, WorkerOptions
 from nst_batch.paths import RunPaths
-from nst_batch.records import Failure, Source, Task, TaskResult, Weights, utc_now
-from nst_batch.transfer.encode import encode
+from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
 from nst_batch.transfer.images import load_picture
-from nst_batch.transfer.metadata import made_by_us
-from nst_batch.transfer.pictures import Picture, StylePart
-from nst_batch.transfer.stylize import Stylized, Stylizer
+from nst_batch.transfer.member import Request
+from nst_batch.transfer.pictures import Picture, StylePart, decode
+from nst_batch.transfer.stylize import Stylizer
 
 REPORT_SECONDS = 0.2  # between two Progress messages: often enough for eyes, rare enough to cost nothing
 
@@ -44,80 +42,105 @@ VERSIONS = {
     "python": platform.python_version(),
 }
 
+OnProgress = Callable[[Progress], None]
+
 
 class Renderer:
     """Renders tasks on one device.
 
     Args:
-        paths: of the run; pictures are written below its root.
-        weights: loaded once, here.
+        options: of the run; pictures are written below its root.
         device: as torch names it.
-        threads: torch's CPU threads. On the CPU, equal threads give equal bytes.
 
     Raises:
         WeightsError: the weights cannot be loaded.
+        CompileError: ``compile: on``, and there is nothing to compile with.
     """
 
-    def __init__(self, paths: RunPaths, weights: Weights, device: str, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._paths = paths
+    def __init__(self, options: WorkerOptions, device: str) -> None:
+        torch.set_num_threads(options.threads)
+        self._options = options
         self._device = device
-        self._stylizer = Stylizer(weights, device)
+        self._stylizer = Stylizer(options.weights, device, compiled=options.compile != "off")
+        if options.compile == "on" and self.note:
+            raise CompileError(self.note, hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto")
+        self._finisher = Finisher(RunPaths(options.root))
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 
-    def render(self, job: Job, on_progress: Callable[[Progress], None]) -> TaskResult:
-        """Render one task and put its picture in place. Errors become a failed result.
+    @property
+    def note(self) -> str:
+        """What a person should know of this device; empty where all is well."""
+        return self._stylizer.note
+
+    @property
+    def memory(self) -> int:
+        """Free bytes of the GPU; 0 on a CPU."""
+        return torch.cuda.mem_get_info(self._device)[0] if self._device.startswith("cuda") else 0
+
+    def render(self, jobs: Sequence[Job], on_progress: OnProgress, on_result: OnResult) -> None:
+        """Render tasks, together as far as it pays. Results are told when their files are in place; see ``wait``.
+
+        Args:
+            jobs: of one shape, with the same settings but for seeds and starts; see ``batches``.
+            on_progress: told now and then.
+            on_result: told of each task, in another thread. Errors become failed results.
 
         Raises:
             Interrupted: by ``on_progress``; nothing was written.
         """
-        task, begun = job.task, time.perf_counter()
-        common = TaskResult(
-            task.id, "failed", task.output, attempt=job.attempt, started=utc_now(), device=self._device_name(),
-            host=socket.gethostname(), versions=VERSIONS,
-        )  # fmt: skip
+        at_once = len(jobs)
+        if at_once > 1 and self._options.batch is None:
+            with contextlib.suppress(Exception):  # a picture that cannot be read is each task's own affair
+                at_once = self._stylizer.at_once(_request(jobs[0].task), at_once)
+        for first in range(0, len(jobs), at_once):
+            self._render(jobs[first : first + at_once], on_progress, on_result)
+
+    def wait(self) -> None:
+        """Until the files of all tasks rendered so far are in place."""
+        self._finisher.wait()
+
+    def read_ahead(self, tasks: Sequence[Task]) -> None:
+        """Read these tasks' pictures in another thread, so that they are there when they are wanted."""
+        for task in tasks:
+            for source in (task.content, *(style.source for style in task.styles)):
+                self._reader.submit(decode, _picture(source), self._stylizer.cache)  # errors come up again in time
+
+    def _render(self, jobs: Sequence[Job], on_progress: OnProgress, on_result: OnResult) -> None:
+        """All at once; where that fails, for whatever reason, in two halves, until each is by itself."""
+        begun, started = time.perf_counter(), utc_now()
         _reset_peak_memory(self._device)
+
+        def common(job: Job) -> TaskResult:
+            return TaskResult(
+                job.task.id, "failed", job.task.output, attempt=job.attempt, started=started, finished=utc_now(),
+                seconds=(time.perf_counter() - begun) / len(jobs), together=len(jobs), device=self._device_name(),
+                host=socket.gethostname(), versions=VERSIONS, peak_memory_bytes=_peak_memory(self._device),
+            )  # fmt: skip
+
         try:
-            done = self._render(job, _reporter(task, on_progress))
+            for job in jobs:
+                self._finisher.check(job)
+            stylized = self._stylizer.transfer_all(
+                [_request(job.task) for job in jobs], _reporter([job.task for job in jobs], on_progress)
+            )
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - one bad task never stops a batch, whatever went wrong
-            return dataclasses.replace(
-                common, error=Failure.of(error), finished=utc_now(), seconds=time.perf_counter() - begun
-            )
-        return dataclasses.replace(
-            common, status="done", **done, finished=utc_now(), seconds=time.perf_counter() - begun,
-            peak_memory_bytes=_peak_memory(self._device),
-        )  # fmt: skip
-
-    def _render(self, job: Job, on_step: Callable[[int, float], None]) -> dict[str, Any]:
-        """The fields of a done result that are about its picture."""
-        task, target = job.task, self._paths.output(job.task.output)
-        _refuse_foreign(target, job.owned)
-        stylized = self._stylizer.transfer(
-            _picture(task.content),
-            [StylePart(_picture(style.source), style.weight, style.region) for style in task.styles],
-            task.settings,
-            seed=task.seed,
-            start=_picture(task.start) if task.start else None,
-            on_step=on_step,
-        )
-        data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha)
-        write_atomic(target, data)
-        return {
-            "losses": stylized.losses,
-            "curve": stylized.curve,
-            "evaluations": stylized.evaluations,
-            "restarts": stylized.restarts,
-            "taken_back": stylized.taken_back,
-            "scales": stylized.scales,
-            "settled": stylized.settled,
-            "balance": stylized.balance,
-            "notes": stylized.notes,
-            "width": stylized.image.shape[3],
-            "height": stylized.image.shape[2],
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
+            failure = Failure.of(error)  # and no more of it: its frames hold on to the memory of what went wrong
+        else:
+            self.wait()  # for the files of those before: no more pictures than these are ever kept
+            for job, each in zip(jobs, stylized, strict=True):
+                if isinstance(each, DivergedError):
+                    on_result(dataclasses.replace(common(job), error=Failure.of(each), peak_memory_bytes=0))
+                else:
+                    self._finisher.finish(job, each, common(job), on_result)
+            return
+        if len(jobs) == 1:
+            on_result(dataclasses.replace(common(jobs[0]), error=failure, peak_memory_bytes=0))
+            return
+        half = len(jobs) // 2
+        self._render(jobs[:half], on_progress, on_result)
+        self._render(jobs[half:], on_progress, on_result)
 
     def _device_name(self) -> str:
         if self._device.startswith("cuda"):
@@ -125,43 +148,32 @@ class Renderer:
         return self._device
 
 
+def _request(task: Task) -> Request:
+    return Request(
+        _picture(task.content),
+        tuple(StylePart(_picture(style.source), style.weight, style.region) for style in task.styles),
+        task.settings,
+        seed=task.seed,
+        start=_picture(task.start) if task.start else None,
+    )
+
+
 def _picture(source: Source) -> Picture:
     mask = _picture(source.mask) if source.mask else None
     return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest), source.path, mask)
 
 
-def _metadata(task: Task, stylized: Stylized) -> dict[str, object]:
-    return {
-        "task": task.id,
-        "content": Path(task.content.path).name,
-        "style": "+".join(Path(style.source.path).name for style in task.styles),
-        "settings": dataclasses.asdict(task.settings),
-        "weights": task.weights.name,
-        "loss": stylized.losses.total,
-        "version": __version__,
-    }
-
-
-def _refuse_foreign(target: Path, owned: bool) -> None:
-    """Never overwrite what this run did not make. A picture whose line was lost with its run carries our mark."""
-    if target.exists() and not owned and not made_by_us(target):
-        raise OutputError(
-            f"{target} is there, and nst_batch did not make it",
-            hint="move it away, or change output.dir or output.name; then run --retry-failed",
-        )
-
-
-def _reporter(task: Task, on_progress: Callable[[Progress], None]) -> Callable[[int, float], None]:
+def _reporter(tasks: Sequence[Task], on_progress: OnProgress) -> Callable[[int, list[float]], None]:
     """Turns every evaluation into a Progress now and then."""
     begun = time.perf_counter()
-    last = 0.0
+    ids, steps, last = tuple(task.id for task in tasks), tasks[0].settings.steps, 0.0
 
-    def on_step(step: int, loss: float) -> None:
+    def on_step(step: int, losses: list[float]) -> None:
         nonlocal last
         passed = time.perf_counter() - begun
-        if step in (1, task.settings.steps) or passed - last >= REPORT_SECONDS:
+        if step in (1, steps) or passed - last >= REPORT_SECONDS:
             last = passed
-            on_progress(Progress(task.id, step, task.settings.steps, loss, step / passed))
+            on_progress(Progress(ids, step, steps, sum(losses) / len(losses), step * len(ids) / passed))
 
     return on_step
 
@@ -189,8 +201,8 @@ def _peak_memory(device: str) -> int:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
-def main(pipe: connection.Connection[object, object], root: Path, weights: Weights, device: str, threads: int) -> None:
-    """A worker process: until its pipe closes, or says ``Stop``, take a Job and send back a TaskResult.
+def main(pipe: connection.Connection[object, object], options: WorkerOptions, device: str) -> None:
+    """A worker process: until its pipe closes, or says ``Stop``, take Jobs and send back a TaskResult for each.
 
     Between, send Progress. Signals are the scheduler's business: a terminal's Ctrl-C and a cluster's SIGTERM reach
     every process of a run, and workers must not die of them before they have been told to stop.
@@ -198,23 +210,38 @@ def main(pipe: connection.Connection[object, object], root: Path, weights: Weigh
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _leave_with_parent()
+    one_at_a_time = threading.Lock()  # results come from another thread
+
+    def send(message: object) -> None:
+        with one_at_a_time:
+            pipe.send(message)
+
     try:
-        renderer = Renderer(RunPaths(root), weights, device, threads)
+        renderer = Renderer(options, device)
     except NstError as error:
-        pipe.send(Broken(str(error), error.hint))
+        send(Broken(str(error), error.hint))
         return
 
     def on_progress(progress: Progress) -> None:
-        pipe.send(progress)
-        if pipe.poll():  # while a task is in hand, the only thing that can come is Stop
-            raise Interrupted("told to stop")
+        send(progress)
+        while pipe.poll():
+            message = pipe.recv()
+            if not isinstance(message, Soon):
+                raise Interrupted("told to stop")
+            renderer.read_ahead(message.tasks)
 
-    try:
-        pipe.send(Ready())
-        while isinstance(job := pipe.recv(), Job):
-            pipe.send(renderer.render(job, on_progress))
-    except (EOFError, BrokenPipeError, ConnectionResetError, Interrupted):
-        return
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        if renderer.note:
+            send(Note(f"worker on {device}: {renderer.note}"))
+        with contextlib.suppress(Interrupted):
+            send(Ready(renderer.memory))
+            while isinstance(message := pipe.recv(), Jobs | Soon):
+                if isinstance(message, Soon):
+                    renderer.read_ahead(message.tasks)
+                    continue
+                renderer.render(message.jobs, on_progress, send)
+                send(Ready(renderer.memory))
+        renderer.wait()
 
 
 def _leave_with_parent() -> None:

@@ -25,6 +25,7 @@ LAYERS = (
         "paths",
         "atomic",
         "sizes",
+        "batches",
         "presets",
         "yaml_lines",
         "mistakes",
@@ -35,10 +36,12 @@ LAYERS = (
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
     *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes"),
     *("transfer.octaves", "transfer.statistics", "transfer.losses", "transfer.balance"),
-    *("transfer.line_search", "transfer.lbfgs", "transfer.adam", "transfer.precondition", "transfer.optimise"),
+    *("transfer.curvature", "transfer.line_search", "transfer.lbfgs", "transfer.searching", "transfer.adam"),
+    *("transfer.precondition", "transfer.optimise", "transfer.precision", "transfer.networks", "transfer.graphs"),
     *("transfer.images", "transfer.metadata", "transfer.encode", "transfer.color", "transfer.masks"),
-    *("transfer.cache", "transfer.pictures", "transfer.targets", "transfer.stylize"),
-    *("pipeline", "progress", "signals", "lock", "devices", "worker", "processes", "scheduler"),
+    *("transfer.cache", "transfer.pictures", "transfer.targets", "transfer.member", "transfer.batch"),
+    *("transfer.throughput", "transfer.stylize"),
+    *("pipeline", "progress", "signals", "lock", "devices", "finishing", "worker", "processes", "scheduler"),
     *("console", "cli_weights", "cli"),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes"}

@@ -42,7 +42,7 @@ def test_time_left_goes_by_the_cost_of_tasks(monkeypatch: pytest.MonkeyPatch) ->
     tally = Tally([decision("a", 30), decision("b", 10)], skipped=0)
     now[0] += 60  # loading
     assert tally.fraction() == 0 and tally.seconds_left() is None
-    tally.start(0, Row("cpu", "a"))
+    tally.start(0, Row("cpu", ["a.png"]))
     now[0] += 30
     tally.finish(done("a"))
     assert tally.fraction() == pytest.approx(0.75)
@@ -53,9 +53,33 @@ def test_time_left_goes_by_the_cost_of_tasks(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_steps_of_tasks_in_hand_count() -> None:
     shown, _ = view(terminal=False)
-    shown.started(0, "cpu", decision("a", 30))
-    shown.progressed(0, Progress("a", step=50, steps=100, loss=1.5, rate=4.0))
+    shown.started(0, "cpu", [decision("a", 30)])
+    shown.progressed(0, Progress(("a",), step=50, steps=100, loss=1.5, rate=4.0))
     assert "0 of 2 tasks | 38% |" in shown.line() and "1 working, 4.0 evaluations/s" in shown.line()
+
+
+def test_a_worker_with_several_tasks_keeps_its_row_until_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.progress.FRAME_SECONDS", 0.0)
+    shown, output = view(terminal=True)
+    with shown:
+        shown.started(0, "cuda:0", [decision("a", 30), decision("b", 10)])
+        shown.progressed(0, Progress(("a", "b"), step=50, steps=100, loss=1.5, rate=4.0))
+        shown.tick()
+        assert "a and 1 more" in output.getvalue()
+        assert "| 50% |" in shown.line()
+        shown.finished(0, done("a"), final=True)
+        assert "1 working" in shown.line()
+        shown.finished(0, done("b"), final=True)
+        assert "2 of 2 tasks | 100% |" in shown.line() and "0 working" in shown.line()
+
+
+def test_a_late_result_leaves_what_the_worker_does_now() -> None:
+    """Files are written while the next task is rendered."""
+    shown, _ = view(terminal=False)
+    shown.started(0, "cpu", [decision("a", 30)])
+    shown.started(0, "cpu", [decision("b", 10)])
+    shown.finished(0, done("a"), final=True)
+    assert "1 of 2 tasks | 75% |" in shown.line() and "1 working" in shown.line()
 
 
 def test_tasks_of_unknown_cost_do_not_divide_by_zero() -> None:
@@ -91,9 +115,9 @@ def test_on_a_terminal_each_worker_has_a_row(width: int, monkeypatch: pytest.Mon
     monkeypatch.setattr("nst_batch.progress.FRAME_SECONDS", 0.0)
     shown, output = view(terminal=True, width=width)
     with shown:
-        shown.started(0, "cuda:0", decision("a", 30))
-        shown.started(1, "cuda:1", decision("b", 10))
-        shown.progressed(1, Progress("b", step=7, steps=100, loss=12.3456, rate=4.25))
+        shown.started(0, "cuda:0", [decision("a", 30)])
+        shown.started(1, "cuda:1", [decision("b", 10)])
+        shown.progressed(1, Progress(("b",), step=7, steps=100, loss=12.3456, rate=4.25))
         shown.tick()
     text = output.getvalue()
     for expected in ("cuda:0", "cuda:1", "7/100", "loss 12.35", "4.2 ev/s", "of 2", "passed"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from nst_batch.errors import UsageError
 from nst_batch.manifest import Decision
-from nst_batch.messages import Progress
+from nst_batch.messages import Progress, WorkerOptions
 from nst_batch.pipeline import Choices, Pipeline, prepare
 from nst_batch.records import TaskResult
 from nst_batch.scheduler import Outcome, Scheduler, hand_out_order
@@ -23,15 +24,18 @@ class Watcher:
     def __init__(self, *hated: str, times: int = 99) -> None:
         self.hated = dict.fromkeys(hated, times)
         self.starts: list[tuple[int, str]] = []
+        self.batches: list[list[str]] = []
         self.results: list[tuple[TaskResult, bool]] = []
         self.steps: list[Progress] = []
         self.notes: list[str] = []
 
-    def started(self, slot: int, device: str, decision: Decision) -> None:
-        output = decision.task.output
-        self.starts.append((slot, output))
-        if self.hated.get(output, 0) > 0:
-            self.hated[output] -= 1
+    def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
+        outputs = [decision.task.output for decision in decisions]
+        self.batches.append(outputs)
+        self.starts += [(slot, output) for output in outputs]
+        hated = [output for output in outputs if self.hated.get(output, 0) > 0]
+        self.hated.update({output: self.hated[output] - 1 for output in hated})
+        if hated:
             (worker,) = (p for p in multiprocessing.active_children() if p.name == f"nst-batch worker {slot} on cpu")
             worker.kill()
 
@@ -57,12 +61,18 @@ def ready(file: Path, **choices: bool) -> Pipeline:
     return prepare(file, {}, Choices(**choices), say=print)
 
 
-def scheduler(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = ("cpu", "cpu")) -> Scheduler:
-    return Scheduler(pipeline.paths, pipeline.weights, devices, 1, pipeline.spec.run.retries, watcher, StopSignals())
+CPUS = ("cpu", "cpu")
 
 
-def run(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = ("cpu", "cpu")) -> Outcome:
-    return scheduler(pipeline, watcher, devices).run(pipeline.todo(), pipeline.owned())
+def scheduler(
+    pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = CPUS, batch: int | None = None
+) -> Scheduler:
+    options = WorkerOptions(pipeline.paths.root, pipeline.weights, threads=1, batch=batch)
+    return Scheduler(pipeline.paths, options, devices, pipeline.spec.run.retries, watcher, StopSignals())
+
+
+def run(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = CPUS, batch: int | None = None) -> Outcome:
+    return scheduler(pipeline, watcher, devices, batch).run(pipeline.todo(), pipeline.owned())
 
 
 def test_tasks_are_dealt_to_all_workers_as_they_become_free(tmp_path: Path, weights: Path) -> None:
@@ -139,3 +149,27 @@ def test_the_longest_come_first_and_equal_ones_by_style(tmp_path: Path, weights:
     assert [task.cost for task in order] == sorted((task.cost for task in order), reverse=True)
     styles = [task.style.path for task in order[2:]]
     assert styles[0] == styles[1] != styles[2] == styles[3]
+
+
+def test_a_worker_takes_several_of_a_kind_and_no_more_than_its_share(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=5)
+    runs.save_picture(tmp_path / "content" / "small.png", seed=9, size=24)
+    pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher()
+    assert run(pipeline, watcher, batch=4) == Outcome(rendered=15, failed=0, interrupted=False)
+    assert [len(batch) for batch in watcher.batches[:2]] == [4, 4]
+    assert all(len({"small" in output for output in batch}) == 1 for batch in watcher.batches)
+    together = {result.output: result.together for result, _ in watcher.results}
+    assert together == {output: len(batch) for batch in watcher.batches for output in batch}
+    assert max(together.values()) == 4
+    small = [batch for batch in watcher.batches if "small" in batch[0]]
+    assert len(small[0]) == 3  # of 5 that are left, for two workers
+
+
+def test_what_shared_a_workers_death_is_tried_again_alone(tmp_path: Path, weights: Path) -> None:
+    """The guilty one is quarantined, and takes nobody with it."""
+    runs.make_pictures(tmp_path, contents=1, styles=6)
+    pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher("c0__s3.png")
+    assert run(pipeline, watcher, ("cpu",), batch=6) == Outcome(rendered=5, failed=1, interrupted=False)
+    assert len(watcher.batches[0]) == 6 and all(len(batch) == 1 for batch in watcher.batches[1:])
+    attempts = {result.output: result.attempt for result, _ in watcher.results if result.status == "done"}
+    assert attempts == {f"c0__s{number}.png": 2 for number in (0, 1, 2, 4, 5)}

@@ -287,7 +287,7 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
     text = BASE + (
         "version: 1\npairs: product\ntransfer: {preset: gatys, size: 64}\nsweep: {steps: [1, 2]}\nweights: random\n"
         "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90}\n"
-        "run: {devices: auto, retries: 1, threads: 2}\n"
+        "run: {devices: auto, retries: 1, threads: 2, batch: 4, compile: off}\n"
     )
     spec, schema = load(folder, text), PipelineSpec.model_json_schema()
     assert schema["additionalProperties"] is False and schema["required"] == ["name"]
@@ -391,3 +391,31 @@ def test_16_bits_need_a_format_that_has_them(folder: Path) -> None:
         "pipeline.yaml:4: output.bits: 16 bits are for PNG and TIFF; end output.name in .png or .tif"
     ]
     assert "should not be 12" in mistakes(folder, BASE + "output: {bits: 12}\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "batch", "compile_"),
+    [
+        ("{}", "auto", "auto"),
+        ("{batch: 4, compile: on}", 4, "on"),
+        ("{batch: auto, compile: off}", "auto", "off"),
+        ("{compile: 'off'}", "auto", "off"),
+        ("{compile: auto}", "auto", "auto"),
+    ],
+)
+def test_how_tasks_are_run_together(folder: Path, written: str, batch: object, compile_: str) -> None:
+    spec = load(folder, BASE + f"run: {written}\n")
+    assert (spec.run.batch, spec.run.compile) == (batch, compile_)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{batch: 0}", "run.batch: should be greater than or equal to 1"),
+        ("{batch: many}", "run.batch: .*auto"),
+        ("{compile: fast}", "run.compile: .*auto.*on.*off"),
+    ],
+)
+def test_mistakes_about_that_are_named(folder: Path, written: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        load(folder, BASE + f"run: {written}\n")

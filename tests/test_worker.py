@@ -5,20 +5,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from nst_batch import __version__, manifest
-from nst_batch.errors import Interrupted
+from nst_batch import __version__, finishing, manifest
+from nst_batch.atomic import write_atomic
+from nst_batch.errors import CompileError, Interrupted
 from nst_batch.inputs import InputCache
-from nst_batch.messages import Job, Progress
-from nst_batch.paths import RunPaths
-from nst_batch.records import Style, Task
+from nst_batch.messages import Job, Progress, WorkerOptions
+from nst_batch.records import Style, Task, TaskResult
 from nst_batch.settings import TransferSettings
+from nst_batch.transfer.member import Request
+from nst_batch.transfer.native.library import Built
+from nst_batch.transfer.optimise import OnStep
+from nst_batch.transfer.stylize import Stylizer
 from nst_batch.transfer.weights import EMBEDDED
-from nst_batch.worker import Renderer
+from nst_batch.worker import OnProgress, Renderer
 from tests import runs
 
 
@@ -32,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def renderer(folder: Path) -> Renderer:
-    return Renderer(RunPaths(folder / "out"), EMBEDDED, "cpu", threads=1)
+    return Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, batch=8), "cpu")
 
 
 def task(folder: Path, output: str, content: str = "c0.png", steps: int = 4) -> Task:
@@ -43,14 +49,22 @@ def task(folder: Path, output: str, content: str = "c0.png", steps: int = 4) -> 
     return Task(identity, source(folder / "content" / content), styles, settings, EMBEDDED, output)
 
 
-def silent(_: Progress) -> None:
-    pass
+def render(renderer: Renderer, job: Job, on_progress: OnProgress = lambda _: None) -> TaskResult:
+    (result,) = render_all(renderer, [job], on_progress)
+    return result
+
+
+def render_all(renderer: Renderer, jobs: list[Job], on_progress: OnProgress = lambda _: None) -> list[TaskResult]:
+    results: list[TaskResult] = []
+    renderer.render(jobs, on_progress, results.append)
+    renderer.wait()
+    return results
 
 
 def test_a_done_result_tells_what_is_in_the_file(folder: Path, renderer: Renderer) -> None:
     seen: list[Progress] = []
     each = task(folder, "sub/a.png")
-    result = renderer.render(Job(each, attempt=3), seen.append)
+    result = render(renderer, Job(each, attempt=3), seen.append)
     data = (folder / "out" / "sub" / "a.png").read_bytes()
     assert (result.status, result.error, result.attempt) == ("done", None, 3)
     assert (result.bytes, result.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -58,14 +72,14 @@ def test_a_done_result_tells_what_is_in_the_file(folder: Path, renderer: Rendere
     assert result.losses is not None and result.losses.total > 0
     assert result.started < result.finished and result.seconds > 0
     assert result.versions["nst_batch"] == __version__ and {"torch", "torchvision", "python"} <= set(result.versions)
-    assert [(p.task, p.step, p.steps) for p in (seen[0], seen[-1])] == [(each.id, 1, 4), (each.id, 4, 4)]
+    assert [(p.tasks, p.step, p.steps) for p in (seen[0], seen[-1])] == [((each.id,), 1, 4), ((each.id,), 4, 4)]
     with Image.open(folder / "out" / "sub" / "a.png") as image:
         note = json.loads(image.info["nst_batch"])
     assert note["task"] == each.id and note["settings"]["steps"] == 4 and note["content"] == "c0.png"
 
 
 def test_a_bad_picture_is_a_failed_result(folder: Path, renderer: Renderer) -> None:
-    result = renderer.render(Job(task(folder, "b.png", content="letter.png")), silent)
+    result = render(renderer, Job(task(folder, "b.png", content="letter.png")))
     assert result.status == "failed" and result.error is not None
     assert result.error.type == "ImageError" and "letter.png" in result.error.message and not result.error.transient
     assert not (folder / "out" / "b.png").exists()
@@ -74,7 +88,7 @@ def test_a_bad_picture_is_a_failed_result(folder: Path, renderer: Renderer) -> N
 def test_an_input_that_changed_since_planning_is_a_failed_result(folder: Path, renderer: Renderer) -> None:
     planned = task(folder, "c.png", content="c1.png")
     runs.save_picture(folder / "content" / "c1.png", seed=55)
-    result = renderer.render(Job(planned), silent)
+    result = render(renderer, Job(planned))
     assert result.error is not None and "changed while" in result.error.message
 
 
@@ -82,9 +96,9 @@ def test_a_file_of_somebody_elses_stays_as_it_is(folder: Path, renderer: Rendere
     theirs = folder / "out" / "d.png"
     runs.save_picture(theirs, seed=1)
     before = theirs.read_bytes()
-    result = renderer.render(Job(task(folder, "d.png")), silent)
+    result = render(renderer, Job(task(folder, "d.png")))
     assert result.error is not None and result.error.type == "OutputError" and theirs.read_bytes() == before
-    owned = renderer.render(Job(task(folder, "d.png"), owned=True), silent)
+    owned = render(renderer, Job(task(folder, "d.png"), owned=True))
     assert owned.status == "done" and theirs.read_bytes() != before
 
 
@@ -93,7 +107,7 @@ def test_being_told_to_stop_writes_nothing(folder: Path, renderer: Renderer) -> 
         raise Interrupted("told to stop")
 
     with pytest.raises(Interrupted):
-        renderer.render(Job(task(folder, "e.png")), stop)
+        render(renderer, Job(task(folder, "e.png")), stop)
     assert not (folder / "out" / "e.png").exists() and not runs.temporaries(folder / "out")
 
 
@@ -103,8 +117,8 @@ def test_an_unforeseen_error_is_a_failed_result_that_may_pass(
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("cuDNN is in a bad mood")
 
-    monkeypatch.setattr("nst_batch.transfer.stylize.optimise", explode)
-    result = renderer.render(Job(task(folder, "f.png")), silent)
+    monkeypatch.setattr("nst_batch.transfer.batch.optimise", explode)
+    result = render(renderer, Job(task(folder, "f.png")))
     assert result.error is not None and result.error.transient
     assert (result.error.type, result.error.message) == ("RuntimeError", "cuDNN is in a bad mood")
 
@@ -114,16 +128,109 @@ def test_settings_that_diverge_fail_and_the_next_task_is_fine(folder: Path, rend
     settings = dataclasses.replace(
         bad.settings, balance="none", style_weight=3e38, style_layer_weights=(1e10,) * len(bad.settings.style_layers)
     )
-    result = renderer.render(Job(dataclasses.replace(bad, settings=settings)), silent)
+    result = render(renderer, Job(dataclasses.replace(bad, settings=settings)))
     assert result.error is not None and result.error.type == "DivergedError" and not result.error.transient
-    assert renderer.render(Job(task(folder, "h.png")), silent).status == "done"
+    assert render(renderer, Job(task(folder, "h.png"))).status == "done"
 
 
 def test_the_manifest_tells_what_the_guard_did(folder: Path, renderer: Renderer) -> None:
     calm = task(folder, "h.png", steps=15)
     wild = dataclasses.replace(calm, settings=dataclasses.replace(calm.settings, learning_rate=50.0))
     for each, taken_back in ((calm, False), (wild, True)):
-        result = renderer.render(Job(each), silent)
+        result = render(renderer, Job(each))
         record = json.loads(manifest.line(each, result))
         assert (record["taken_back"] + record["restarts"] > 0) == taken_back
         assert record["balance"]["remaining"] > 0 and record["scales"] == [[32, 32, 15]]
+
+
+def test_tasks_given_together_are_rendered_together(folder: Path, renderer: Renderer) -> None:
+    """The same pictures as alone, but for rounding; and progress that speaks of all of them."""
+    seen: list[Progress] = []
+    tasks = [task(folder, f"{name}.png", steps=6) for name in ("i", "j", "k")]
+    results = render_all(renderer, [Job(each) for each in tasks], seen.append)
+    assert [(each.status, each.output, each.together) for each in results] == [
+        ("done", "i.png", 3), ("done", "j.png", 3), ("done", "k.png", 3)
+    ]  # fmt: skip
+    assert seen[-1].tasks == tuple(each.id for each in tasks) and seen[-1].step == 6
+    alone = render(renderer, Job(task(folder, "l.png", steps=6)))
+    assert alone.together == 1 and alone.losses is not None
+    for each in results:
+        assert each.losses is not None and each.losses.total == pytest.approx(alone.losses.total, rel=1e-3)
+        assert hashlib.sha256((folder / "out" / each.output).read_bytes()).hexdigest() == each.sha256
+
+
+def test_one_bad_picture_among_several_fails_by_itself(folder: Path, renderer: Renderer) -> None:
+    jobs = [
+        Job(task(folder, "m.png")), Job(task(folder, "n.png", content="letter.png")), Job(task(folder, "o.png")),
+        Job(task(folder, "theirs.png")), Job(task(folder, "p.png")),
+    ]  # fmt: skip
+    runs.save_picture(folder / "out" / "theirs.png", seed=1)
+    found = {each.output: each for each in render_all(renderer, jobs)}
+    assert {output: each.error and each.error.type for output, each in found.items()} == {
+        "m.png": None, "n.png": "ImageError", "o.png": None, "theirs.png": "OutputError", "p.png": None
+    }  # fmt: skip
+
+
+def test_where_memory_runs_out_fewer_are_rendered_at_once(
+    folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer_all, sizes = Stylizer.transfer_all, list[int]()
+
+    def small(self: Stylizer, requests: list[Request], on_step: OnStep | None = None) -> object:
+        sizes.append(len(requests))
+        if len(requests) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return transfer_all(self, requests, on_step)
+
+    monkeypatch.setattr(Stylizer, "transfer_all", small)
+    results = render_all(renderer, [Job(task(folder, f"q{number}.png")) for number in range(5)])
+    assert sizes == [5, 2, 3, 1, 2]
+    assert [(each.status, each.together) for each in results] == [
+        ("done", 2), ("done", 2), ("done", 1), ("done", 2), ("done", 2)
+    ]  # fmt: skip
+
+
+def test_a_result_waits_for_its_file_and_the_device_does_not(
+    folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one picture is being written, the next is rendered."""
+    written, rendered = threading.Event(), list[str]()
+    write = write_atomic
+
+    def slow(path: Path, data: bytes) -> None:
+        if path.name == "r.png":
+            assert written.wait(runs.PATIENCE_SECONDS)
+        write(path, data)
+
+    def on_progress(progress: Progress) -> None:
+        rendered.append(progress.tasks[0])
+        if progress.step == 4:
+            written.set()
+
+    monkeypatch.setattr(finishing, "write_atomic", slow)
+    first, second = task(folder, "r.png"), task(folder, "s.png")
+    results: list[TaskResult] = []
+    renderer.render([Job(first)], lambda _: None, results.append)
+    assert results == []
+    renderer.render([Job(second)], on_progress, results.append)
+    renderer.wait()
+    assert set(rendered) == {second.id} and [each.output for each in results] == ["r.png", "s.png"]
+
+
+def test_pictures_are_read_ahead(folder: Path, renderer: Renderer) -> None:
+    runs.save_picture(folder / "content" / "c7.png", seed=77)
+    each, bad = task(folder, "t.png", content="c7.png"), task(folder, "u.png", content="letter.png")
+    renderer.read_ahead([bad, each])
+    renderer._reader.submit(lambda: None).result()
+    (folder / "content" / "c7.png").unlink()
+    assert render(renderer, Job(each)).status == "done"
+    assert render(renderer, Job(bad)).status == "failed"
+
+
+def test_compile_on_is_an_error_where_nothing_can_be_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.transfer.networks.built", lambda: Built(None, "no C++ compiler"))
+    with pytest.raises(CompileError, match=r"no C\+\+ compiler") as error:
+        Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, compile="on"), "cpu")
+    assert "run.compile" in error.value.hint
+    assert "no C++ compiler" in Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1), "cpu").note
+    assert Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, compile="off"), "cpu").note == ""

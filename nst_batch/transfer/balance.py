@@ -66,7 +66,9 @@ class Balancer:
             ours: its style term at the picture that the round ended with.
         """
         bare = max(bare, _LEAST)
-        variation = sum(float(objective.style_weights[layer]) * value for layer, value in objective.targets.variation.items())
+        variation = sum(
+            float(objective.style_weights[layer]) * value for layer, value in objective.targets.variation.items()
+        )
         self.remaining = ours / bare
         aim = min(self._times * variation, bare)
         self._missed_by = max(ours, _LEAST) / max(aim, _LEAST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
@@ -13,26 +14,31 @@ LIMIT_BYTES = 512 << 20  # Gram targets of 100 styles take 260 MB, a 1024 px con
 
 
 class TensorCache:
-    """The most recently used values, up to ``limit`` bytes of tensors and arrays in all."""
+    """The most recently used values, up to ``limit`` bytes of tensors and arrays in all. Threads may share it."""
 
     def __init__(self, limit: int = LIMIT_BYTES) -> None:
         self._limit = limit
         self._bytes = 0
         self._items: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The value kept under ``key``, made now if there is none. Callers must not write into it."""
-        if key in self._items:
-            self._items.move_to_end(key)
-            return self._items[key][1]  # type: ignore[no-any-return]
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key][1]  # type: ignore[no-any-return]
         value = make()
         size = _bytes(value)
-        if size <= self._limit:
-            self._items[key] = (size, value)
-            self._bytes += size
-        while self._bytes > self._limit:
-            _, (freed, _) = self._items.popitem(last=False)
-            self._bytes -= freed
+        with self._lock:
+            if key in self._items:  # another thread was faster: all use the same one
+                return self._items[key][1]  # type: ignore[no-any-return]
+            if size <= self._limit:
+                self._items[key] = (size, value)
+                self._bytes += size
+            while self._bytes > self._limit:
+                _, (freed, _) = self._items.popitem(last=False)
+                self._bytes -= freed
         return value
 
 

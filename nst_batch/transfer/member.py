@@ -98,6 +98,12 @@ class Member:
         """Whether it cannot be rendered with others: regions are its own, and a line search waits for values."""
         return bool(self._layout.regions) or self._settings.line_search != "none"
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """CxHxW of the finished picture, as it is optimised."""
+        channels, height, width = self._pictures.content_at(self.stages[-1]).shape[1:]
+        return channels, height, width
+
     def begin(self, stage: Stage, precision: Precision) -> None:
         """Measure targets for a scale."""
         self._passes = self._networks.passes(self._settings, precision)

@@ -8,6 +8,7 @@ import torch
 
 from nst_batch.records import Weights
 from nst_batch.settings import TransferSettings
+from nst_batch.transfer.native.library import built
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precision import Precision
 from nst_batch.transfer.vgg import VGG19, Network
@@ -32,6 +33,13 @@ class Networks:
         self._weights = weights
         self._state = load_state(weights)
         self._passes: dict[tuple[Network, torch.dtype, torch.dtype], Passes] = {}
+
+    @property
+    def note(self) -> str:
+        """Why kernels in C++ are wanted and not used; empty where they are, or could not be."""
+        if self.device.type != "cpu" or not self._native or built().kernels:
+            return ""
+        return f"no kernels in C++, pictures take about twice as long: {built().why_not}"
 
     def passes(self, settings: TransferSettings, precision: Precision) -> Passes:
         """VGG-19 as the settings wire it."""

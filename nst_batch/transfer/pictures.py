@@ -56,6 +56,15 @@ def picture_of(source: str | Path | Image.Image, mask: str | Path | Image.Image 
     return Picture(key, lambda: load_picture(path), str(path), beside)
 
 
+def decode(picture: Picture, cache: TensorCache) -> Decoded:
+    """A file's pixels, read if they are not in the cache yet.
+
+    Raises:
+        ImageError: it is not a usable picture.
+    """
+    return cache.get(("decoded", picture.key), picture.load)
+
+
 class Pictures:
     """The pictures of one transfer, as tensors at whatever scale is asked for.
 
@@ -80,7 +89,7 @@ class Pictures:
         Raises:
             ImageError: it is not a usable picture.
         """
-        return self._cache.get(("decoded", picture.key), picture.load)
+        return decode(picture, self._cache)
 
     def mask(self, picture: Picture) -> Mask | None:
         """The regions of a picture; None when it has no mask."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +19,8 @@ from nst_batch.transfer.member import Member, Request, Stylized
 from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.optimise import OnStep
 from nst_batch.transfer.pictures import Picture, StylePart, picture_of
+from nst_batch.transfer.precision import arithmetic, precision_for
+from nst_batch.transfer.throughput import best_batch
 from nst_batch.transfer.weights import EMBEDDED
 
 Input = str | Path | Image.Image
@@ -40,6 +42,12 @@ class Stylizer:
         self.networks = Networks(weights, torch.device(device), native=compiled)
         self.cache = TensorCache()
         self._compiler = Compiler(enabled=compiled)
+        self._at_once: dict[Hashable, int] = {}
+
+    @property
+    def note(self) -> str:
+        """Why pictures take longer here than they could; empty where they do not."""
+        return self._compiler.note or self.networks.note
 
     def stylize(
         self,
@@ -132,3 +140,19 @@ class Stylizer:
         if len(members) > 1 and (any(each.alone for each in members) or len({each.stages for each in members}) > 1):
             raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
         return Batch(members, requests[0].settings, self.networks, self._compiler, on_step).render()
+
+    def at_once(self, request: Request, most: int) -> int:
+        """How many transfers like this one should share passes on this device, up to ``most``: measured once.
+
+        Raises:
+            ImageError: a file is not a usable picture.
+        """
+        settings, shape = request.settings, Member(request, self.networks, self.cache).shape
+        precision = precision_for(settings, self.networks.device)
+        taps = frozenset((*settings.content_layers, *settings.style_layers))
+        passes = self.networks.passes(settings, precision)
+        key = (passes.network, precision, shape, taps, most)
+        if key not in self._at_once:
+            with arithmetic(precision):
+                self._at_once[key] = best_batch(passes, taps, shape, most)
+        return self._at_once[key]
