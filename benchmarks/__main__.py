@@ -61,7 +61,7 @@ def _closure(given: argparse.Namespace, console: Console, _: Path) -> list[dict[
         for size in given.sizes:
             for many in given.batches:
                 setting = closure.Setting(preset, size, given.device, given.threads, many)
-                rows += closure.measure(setting, closure.KINDS, given.rounds)
+                rows += closure.measure(setting, closure.kinds(given.device), given.rounds)
     table = _table("One closure", "losses", "px", "batch", "", "seconds", "against plain", "GFLOP/s", "of bf16 matmul",
                    "of fp32 matmul", "loss", "peak MB")  # fmt: skip
     for row in rows:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,17 @@ from benchmarks.plain import GATYS, TUTORIAL, PlainTransfer
 from nst_batch.presets import PRESETS
 from nst_batch.processes import ALLOCATOR
 from nst_batch.transfer.embedded import embedded_state
+from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import Objective, Targets, needs_means
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.precision import EXACT, POLISH, arithmetic
 from nst_batch.transfer.statistics import moments
 from nst_batch.transfer.vgg import VGG19, Network
 
 LOSSES = {"pytorch-tutorial": TUTORIAL, "gatys": GATYS}
-KINDS = ("plain", "fp32", "fp32 by torch", "bf16")
+KINDS = ("plain", "fp32", "fp32 by torch", "bf16")  # on a CPU
+GPU_KINDS = ("plain", "tf32", "bf16", "bf16 recorded")  # as CUDA graphs
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -46,6 +50,11 @@ class Setting:
     device: str
     threads: int
     batch: int = 1
+
+
+def kinds(device: str) -> tuple[str, ...]:
+    """What is compared on a device, the plain method first."""
+    return GPU_KINDS if device.startswith("cuda") else KINDS
 
 
 def measure(setting: Setting, kinds: tuple[str, ...], rounds: int) -> list[dict[str, Any]]:
@@ -101,7 +110,7 @@ class _Child:
         self._process.wait()
 
 
-def _closure(setting: Setting, kind: str) -> Callable[[], float]:
+def _closure(setting: Setting, kind: str, contexts: ExitStack) -> Callable[[], float]:
     """What evaluates once at a fixed picture, and returns the first picture's loss."""
     device, preset = torch.device(setting.device), PRESETS[setting.preset]
     state = embedded_state()
@@ -114,13 +123,15 @@ def _closure(setting: Setting, kind: str) -> Callable[[], float]:
             plain.image.copy_(start)
         return plain.closure
     vgg = VGG19(state, Network(pooling="max")).to(device)
-    passes = Passes(vgg, torch.bfloat16 if kind == "bf16" else None, native=kind == "fp32")
+    passes = Passes(vgg, torch.bfloat16 if kind.startswith("bf16") else None, native=kind == "fp32")
     means = needs_means(preset)
     styles = style_features(passes, style, preset).items()
     targets = {name: moments(f, means=means, gram=passes.gram) for name, f in styles}
     objective = Objective(Targets(passes(content, preset.content_layers), targets), preset)
     starts = start.expand(setting.batch, -1, -1, -1).contiguous()
-    return lambda: objective.gradient(passes, starts)[0][0].item()
+    contexts.enter_context(arithmetic(POLISH if kind == "tf32" else EXACT))
+    closure = Compiler(enabled="recorded" in kind).compiled(objective, passes, starts)
+    return lambda: closure(starts)[0][0].item()
 
 
 def main() -> None:
@@ -128,7 +139,12 @@ def main() -> None:
     preset, size, name, threads, batch, kind = sys.argv[1:]
     setting = Setting(preset, int(size), name, int(threads), int(batch))
     torch.set_num_threads(setting.threads)
-    closure, device = _closure(setting, kind), torch.device(name)
+    device = torch.device(name)
+    with ExitStack() as contexts:
+        _answer(_closure(setting, kind, contexts), device)
+
+
+def _answer(closure: Callable[[], float], device: torch.device) -> None:
     closure()
     for line in sys.stdin:
         answer: dict[str, float] = {}

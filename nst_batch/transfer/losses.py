@@ -7,7 +7,7 @@ moments of the picture and of the style.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,6 +164,36 @@ class Objective:
     def with_style(self, factor: float) -> Objective:
         """The same with all style terms times ``factor``."""
         return self.weighted(self.content_weights, {name: factor * w for name, w in self.style_weights.items()})
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether ``values`` are all that tells this objective from others like it: regions are more than that."""
+        return not self.targets.guides
+
+    def signature(self) -> Hashable:
+        """What is the same in all objectives that can stand in each other's place by ``moved``."""
+        settings = dataclasses.replace(self.settings, seed=0, init="content")
+        shapes = tuple(tuple(target.shape) for target in self.targets.content.values())
+        return settings, tuple(self.targets.content), tuple(self.targets.style), shapes
+
+    def values(self, like: Tensor) -> list[Tensor]:
+        """Targets and weights, in an order of their own; weights as tensors, for pictures like ``like`` (BxCxHxW)."""
+        targets = [*self.targets.content.values()]
+        for found in self.targets.style.values():
+            targets += _leaves(found)
+        weights = [*self.content_weights.values(), *self.style_weights.values()]
+        return [*targets, *(torch.as_tensor(each, device=like.device, dtype=like.dtype) for each in weights)]
+
+    def moved(self, values: Sequence[Tensor]) -> Objective:
+        """The same with other ``values``, which are used where they lie."""
+        rest = iter(values)
+        content = {layer: next(rest) for layer in self.targets.content}
+        style = {
+            name: Moments(next(rest), None if found.mean is None else next(rest))
+            for name, found in self.targets.style.items()
+        }
+        other = Objective(Targets(content, style), self.settings)
+        return other.weighted({layer: next(rest) for layer in content}, {name: next(rest) for name in style})
 
     @torch.no_grad()
     def __call__(self, passes: Passes, image: Tensor) -> Terms:

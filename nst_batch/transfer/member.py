@@ -110,14 +110,15 @@ class Member:
         self._plain = self._objective(stage, precision)
         self._bare = self._style_of_content(self._plain, self._passes, stage) if self._balancer else 0.0
 
-    def goal(self, share: float) -> tuple[Objective, float]:
+    def goal(self, share: float, corrected: bool) -> tuple[Objective, float]:
         """What is to be minimised now, the style at ``share`` of its weight; and that weight, to compare with others'.
 
-        The balance is corrected by what the last round came to.
+        Where it is to be ``corrected``, the balance is, by what the last round came to.
         """
         objective, weight = self._plain, share
         if self._balancer is not None:
-            self._balancer.correct()
+            if corrected:
+                self._balancer.correct()
             objective, weight = self._balancer.weighted(objective, self._bare), share * self._balancer.ratio
         return objective if share == 1 else objective.with_style(share), weight
 

@@ -24,9 +24,12 @@ class Precision:
 EXACT = Precision(torch.float32, torch.float32)
 """What losses are reported in."""
 
+POLISH = Precision(torch.float32, torch.float32, tf32=True)
+"""What a transfer in bfloat16 ends in: its last steps are finer than what bfloat16 can tell apart."""
+
 _WORDS = {
     "fp32": EXACT,
-    "tf32": Precision(torch.float32, torch.float32, tf32=True),
+    "tf32": POLISH,
     "bf16": Precision(torch.float32, torch.bfloat16),
     "fp64": Precision(torch.float64, torch.float64),
 }

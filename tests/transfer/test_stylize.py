@@ -498,7 +498,6 @@ def test_the_guard_recovers_where_the_plain_method_diverges(tmp_path: Path) -> N
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu_at_the_start(stylizer: Stylizer) -> None:
     settings = dataclasses.replace(SMALL, steps=1)
     assert traced(Stylizer(device="cuda:0"), settings) == pytest.approx(traced(stylizer, settings), rel=1e-3)
