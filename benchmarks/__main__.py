@@ -19,11 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, overhead
+from benchmarks import batch, closure, overhead, precision
 from benchmarks.pictures import DATA
 from nst_batch.devices import choose_threads
 
-STAGES = ("closure", "picture", "batch", "overhead")
+STAGES = ("closure", "precision", "picture", "batch", "overhead")
 PRESET = "pytorch-tutorial-fast"
 
 
@@ -75,6 +75,20 @@ def _closure(given: argparse.Namespace, console: Console, _: Path) -> list[dict[
     return rows
 
 
+def _precision(given: argparse.Namespace, console: Console, _: Path) -> list[dict[str, Any]]:
+    size = given.size // 2  # what others have no kernels for takes long on a CPU
+    rows = precision.measure(given.contents, given.styles, size=size, count=4, device=given.device, preset=PRESET)
+    table = _table(
+        f"Precision, {PRESET}, {size} px", "pair", "precision", "final loss in float32", "of fp32's", "seconds"
+    )
+    for row in rows:
+        table.add_row(
+            row["pair"], row["precision"], f"{row['loss']:.4g}", f"{row['worse']:.3f}", f"{row['seconds']:.1f}"
+        )
+    console.print(table)
+    return rows
+
+
 def _run(given: argparse.Namespace, console: Console, folder: Path, count: int) -> dict[str, Any]:
     workers = given.workers or (2 if given.device == "cpu" and count > 1 else 1)
     devices = [given.device] * workers
@@ -110,7 +124,7 @@ def _overhead(given: argparse.Namespace, console: Console, folder: Path) -> dict
     found = overhead.measure(folder, side=10, device=given.device)
     console.print(
         f"{found['tasks']} tasks of {found['size']} px: {found['overhead_seconds']:.3f} s each beside closures "
-        f"({found['step_seconds']:.4f} s a step); peak memory {found['memory_first'] / 1e6:.0f} MB at first, "
+        f"({found['step_seconds']:.4f} s a step), the device idle for {found['idle_share']:.1%} of a task; peak memory {found['memory_first'] / 1e6:.0f} MB at first, "
         f"{found['memory_last'] / 1e6:.0f} MB at last ({found['memory_ratio']:.3f})"
     )
     return found
@@ -123,7 +137,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-_STAGES = {"closure": _closure, "picture": _picture, "batch": _batch, "overhead": _overhead}
+_STAGES = {"closure": _closure, "precision": _precision, "picture": _picture, "batch": _batch, "overhead": _overhead}
 
 if __name__ == "__main__":
     main()

@@ -31,13 +31,13 @@ from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import Objective, Targets, needs_means
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
-from nst_batch.transfer.precision import EXACT, POLISH, arithmetic
+from nst_batch.transfer.precision import EXACT, ROUNDED, arithmetic
 from nst_batch.transfer.statistics import moments
 from nst_batch.transfer.vgg import VGG19, Network
 
 LOSSES = {"pytorch-tutorial": TUTORIAL, "gatys": GATYS}
-KINDS = ("plain", "fp32", "fp32 by torch", "bf16")  # on a CPU
-GPU_KINDS = ("plain", "tf32", "bf16", "bf16 recorded")  # as CUDA graphs
+KINDS = ("plain", "fp32", "fp32 by torch", "fp16")  # on a CPU
+GPU_KINDS = ("plain", "tf32", "fp16", "fp16 recorded")  # as CUDA graphs
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -123,13 +123,13 @@ def _closure(setting: Setting, kind: str, contexts: ExitStack) -> Callable[[], f
             plain.image.copy_(start)
         return plain.closure
     vgg = VGG19(state, Network(pooling="max")).to(device)
-    passes = Passes(vgg, torch.bfloat16 if kind.startswith("bf16") else None, native=kind == "fp32")
+    passes = Passes(vgg, torch.float16 if kind.startswith("fp16") else None, native=kind == "fp32")
     means = needs_means(preset)
     styles = style_features(passes, style, preset).items()
     targets = {name: moments(f, means=means, gram=passes.gram) for name, f in styles}
     objective = Objective(Targets(passes(content, preset.content_layers), targets), preset)
     starts = start.expand(setting.batch, -1, -1, -1).contiguous()
-    contexts.enter_context(arithmetic(POLISH if kind == "tf32" else EXACT))
+    contexts.enter_context(arithmetic(ROUNDED if kind == "tf32" else EXACT))
     closure = Compiler(enabled="recorded" in kind).compiled(objective, passes, starts)
     return lambda: closure(starts)[0][0].item()
 

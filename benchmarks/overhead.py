@@ -16,7 +16,9 @@ import yaml
 
 from benchmarks.closure import REPOSITORY
 from benchmarks.pictures import DATA, squares
+from nst_batch.presets import PRESETS
 
+PRESET = "pytorch-tutorial-fast"
 SIZE, LONG, SHORT = 96, 41, 1
 """Two runs of the same tasks, of so many steps each: the difference is what steps cost, the rest is overhead."""
 
@@ -29,13 +31,15 @@ def measure(folder: Path, *, side: int, device: str) -> dict[str, Any]:
             image.save(folder / name / f"{place}.png")
     long, short = (_run(folder, steps, device) for steps in (LONG, SHORT))
     step = (statistics.mean(long["gaps"]) - statistics.mean(short["gaps"])) / (LONG - SHORT)
+    overhead = statistics.mean(short["gaps"]) - SHORT * step
     tenth = max(1, side * side // 10)
     memory = short["memory"][1:]
     return {
         "tasks": side * side,
         "size": SIZE,
         "step_seconds": step,
-        "overhead_seconds": statistics.mean(short["gaps"]) - SHORT * step,
+        "overhead_seconds": overhead,
+        "idle_share": overhead / (overhead + PRESETS[PRESET].steps * step),
         "memory_first": statistics.median(memory[:tenth]),
         "memory_last": statistics.median(memory[-tenth:]),
         "memory_ratio": statistics.median(memory[-tenth:]) / statistics.median(memory[:tenth]),
@@ -45,7 +49,7 @@ def measure(folder: Path, *, side: int, device: str) -> dict[str, Any]:
 def _run(folder: Path, steps: int, device: str) -> dict[str, list[float]]:
     """Seconds from one task's end to the next one's, and each task's peak memory, in order."""
     pipeline = folder / f"{steps}.yaml"
-    transfer = {"preset": "pytorch-tutorial-fast", "size": SIZE, "fit": "long", "steps": steps, "warmup": 0}
+    transfer = {"preset": PRESET, "size": SIZE, "fit": "long", "steps": steps, "warmup": 0}
     fields = {
         "version": 1, "name": "overhead", "content": "content", "style": "style", "transfer": transfer,
         "weights": "random", "output": {"dir": f"out{steps}"}, "run": {"devices": [device]},

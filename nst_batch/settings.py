@@ -202,10 +202,10 @@ class TransferSettings:
         "how pixels are kept in [0, 1]: after each step, with curvature measured along the clamped step (step); "
         "in the closure, unknown to the optimiser, as the PyTorch tutorial does (closure); only at the end (end)",
     )
-    precision: Literal["auto", "fp32", "tf32", "bf16", "fp64"] = _setting(
+    precision: Literal["auto", "fp32", "tf32", "fp16", "bf16", "fp64"] = _setting(
         "auto",
-        "arithmetic of the network (fp32; tf32 and bf16: faster on GPUs), the rest is in fp32; fp64: all of it, for "
-        "reference runs on a CPU; auto: fp32 on CPUs, on GPUs bf16, or tf32 where L-BFGS has no guard",
+        "arithmetic of the network (fp32; tf32, fp16 and bf16: faster on GPUs), the rest is in fp32; fp64: all of it, "
+        "for reference runs on a CPU; auto: fp32 on CPUs, on GPUs fp16, or tf32 where L-BFGS has no guard",
     )
 
     def __post_init__(self) -> None:

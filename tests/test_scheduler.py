@@ -173,3 +173,13 @@ def test_what_shared_a_workers_death_is_tried_again_alone(tmp_path: Path, weight
     assert len(watcher.batches[0]) == 6 and all(len(batch) == 1 for batch in watcher.batches[1:])
     attempts = {result.output: result.attempt for result, _ in watcher.results if result.status == "done"}
     assert attempts == {f"c0__s{number}.png": 2 for number in (0, 1, 2, 4, 5)}
+
+
+@pytest.mark.gpu
+def test_two_workers_share_a_gpu(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=2, styles=6)
+    pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher()
+    assert run(pipeline, watcher, ("cuda:0", "cuda:0")) == Outcome(rendered=12, failed=0, interrupted=False)
+    assert {slot for slot, _ in watcher.starts} == {0, 1}
+    assert all(result.device.startswith("cuda:0") for result, _ in watcher.results) and not watcher.notes
+    assert max(len(batch) for batch in watcher.batches) == 6

@@ -7,7 +7,6 @@ starts and ends are each one's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,11 +21,10 @@ from nst_batch.transfer.losses import together
 from nst_batch.transfer.member import Member, Stylized
 from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.optimise import OnStep, optimise, optimiser_for
-from nst_batch.transfer.precision import EXACT, POLISH, Precision, arithmetic, precision_for
+from nst_batch.transfer.precision import EXACT, arithmetic
 
 SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
 WARMUP_SHARE = 0.1  # of the style's weight
-POLISH_SHARE = 0.2  # of the last scale's evaluations
 
 
 class Batch:
@@ -53,7 +51,7 @@ class Batch:
         self._networks = networks
         self._compiler = compiler
         self._on_step = on_step
-        self._precision = precision_for(settings, networks.device)
+        self._precision = networks.precision(settings)
         self._adam: Adam | None = None  # what it remembers goes on from scale to scale
         self._image: Tensor | None = None
         self._evaluations = 0
@@ -65,31 +63,28 @@ class Batch:
             ImageError: a file is not a usable picture.
             ValueError: they have not all the same targets, and must be rendered apart.
         """
-        for stage in self._members[0].stages:
-            self._render(stage)
+        with arithmetic(self._precision):
+            for stage in self._members[0].stages:
+                self._render(stage)
         with arithmetic(EXACT):
             return [self._result(place) for place in range(len(self._members))]
 
     def _render(self, stage: Stage) -> None:
         """Optimise at one scale, from where the last one ended."""
         members, settings = self._members, self._settings
+        passes = self._networks.passes(settings, self._precision)
+        for each in members:
+            each.begin(stage, passes)
         x = self._begin(stage)
         optimiser = self._adam or optimiser_for(settings, x)
         before: tuple[float, ...] = ()
-        measured: Precision | None = None
-        for each_round in _rounds(stage, settings, self._precision, last=stage == members[0].stages[-1]):
-            if each_round.precision != measured:
-                measured = each_round.precision
-                for each in members:
-                    each.begin(stage, measured)
-            goals, weights = zip(*(each.goal(each_round.share, each_round.corrected) for each in members), strict=True)
+        for steps, share in _rounds(stage, settings):
+            goals, weights = zip(*(each.goal(share) for each in members), strict=True)
             if before:
                 optimiser.reweigh(torch.tensor([new / old for new, old in zip(weights, before, strict=True)]).to(x))
             before = weights
-            passes = self._networks.passes(settings, measured)
-            with arithmetic(measured):
-                closure = self._compiler.compiled(together(goals), passes, x)
-                found = optimise(closure, x, each_round.steps, settings, optimiser, self._told)
+            closure = self._compiler.compiled(together(goals), passes, x)
+            found = optimise(closure, x, steps, settings, optimiser, self._told)
             x = found.image
             for place, each in enumerate(members):
                 each.note(found.curves[place], found.settled[place])
@@ -127,30 +122,15 @@ class Batch:
             return error
 
 
-class _Round(NamedTuple):
-    """Evaluations with one objective: how many, the style's share of its weight in it, in what precision, and whether
-    the balance is corrected first."""
-
-    steps: int
-    share: float
-    precision: Precision
-    corrected: bool = True
-
-
-def _rounds(stage: Stage, settings: TransferSettings, precision: Precision, *, last: bool) -> list[_Round]:
-    """The rounds of a scale.
+def _rounds(stage: Stage, settings: TransferSettings) -> list[tuple[int, float]]:
+    """Evaluations of each round of a scale, and the style's share of its weight in it.
 
     First come those of the warm-up. The rest is one round; or, so that the balance can be corrected between them,
-    a quarter, a quarter, and half with weights that stay. In low precision, the end of the last scale is polished.
+    a quarter, a quarter, and half with weights that stay.
     """
     warmup = min(settings.warmup, stage.steps - 1)
-    rest = stage.steps - warmup
-    polish = round(POLISH_SHARE * rest) if last and precision.features == torch.bfloat16 else 0
+    rounds, rest = [(warmup, WARMUP_SHARE)] if warmup else [], stage.steps - warmup
     quarter = rest // 4
-    rounds = [_Round(warmup, WARMUP_SHARE, precision)] if warmup else []
     if settings.balance == "none" or quarter < SHORTEST_ROUND:
-        rounds.append(_Round(rest - polish, 1.0, precision))
-    else:
-        halves = rest - 2 * quarter - polish
-        rounds += [_Round(steps, 1.0, precision) for steps in (quarter, quarter, halves)]
-    return [*rounds, _Round(polish, 1.0, POLISH, corrected=False)] if polish else rounds
+        return [*rounds, (rest, 1.0)]
+    return [*rounds, (quarter, 1.0), (quarter, 1.0), (rest - 2 * quarter, 1.0)]

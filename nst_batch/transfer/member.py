@@ -22,7 +22,7 @@ from nst_batch.transfer.masks import Wanted, lay_out
 from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart
-from nst_batch.transfer.precision import EXACT, Precision
+from nst_batch.transfer.precision import EXACT
 from nst_batch.transfer.targets import TargetMaker
 from nst_batch.transfer.vgg import IMAGENET_MEAN
 
@@ -104,21 +104,20 @@ class Member:
         channels, height, width = self._pictures.content_at(self.stages[-1]).shape[1:]
         return channels, height, width
 
-    def begin(self, stage: Stage, precision: Precision) -> None:
+    def begin(self, stage: Stage, passes: Passes) -> None:
         """Measure targets for a scale."""
-        self._passes = self._networks.passes(self._settings, precision)
-        self._plain = self._objective(stage, precision)
-        self._bare = self._style_of_content(self._plain, self._passes, stage) if self._balancer else 0.0
+        self._passes = passes
+        self._plain = self._objective(stage, passes)
+        self._bare = self._style_of_content(self._plain, passes, stage) if self._balancer else 0.0
 
-    def goal(self, share: float, corrected: bool) -> tuple[Objective, float]:
+    def goal(self, share: float) -> tuple[Objective, float]:
         """What is to be minimised now, the style at ``share`` of its weight; and that weight, to compare with others'.
 
-        Where it is to be ``corrected``, the balance is, by what the last round came to.
+        The balance is corrected by what the last round came to.
         """
         objective, weight = self._plain, share
         if self._balancer is not None:
-            if corrected:
-                self._balancer.correct()
+            self._balancer.correct()
             objective, weight = self._balancer.weighted(objective, self._bare), share * self._balancer.ratio
         return objective if share == 1 else objective.with_style(share), weight
 
@@ -187,14 +186,15 @@ class Member:
         )
 
     def _losses(self, seen: Tensor, stage: Stage) -> Losses:
-        objective, passes = self._objective(stage, EXACT), self._networks.passes(self._settings, EXACT)
+        passes = self._networks.passes(self._settings, EXACT)
+        objective = self._objective(stage, passes)
         if self._balancer is not None:
             objective = self._balancer.weighted(objective, self._style_of_content(objective, passes, stage))
         return objective(passes, seen).losses()
 
-    def _objective(self, stage: Stage, precision: Precision) -> Objective:
+    def _objective(self, stage: Stage, passes: Passes) -> Objective:
         """What is to be minimised at one scale, with the settings' own weights."""
-        maker = TargetMaker(self._networks.passes(self._settings, precision), self._settings, self._cache)
+        maker = TargetMaker(passes, self._settings, self._cache)
         return Objective(maker.targets(self._pictures, self._layout, stage), self._settings)
 
     def _style_of_content(self, objective: Objective, passes: Passes, stage: Stage) -> float:

@@ -10,7 +10,7 @@ from nst_batch.records import Weights
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.passes import Passes
-from nst_batch.transfer.precision import Precision
+from nst_batch.transfer.precision import Precision, precision_for
 from nst_batch.transfer.vgg import VGG19, Network
 from nst_batch.transfer.weights import load_state
 
@@ -40,6 +40,10 @@ class Networks:
         if self.device.type != "cpu" or not self._native or built().kernels:
             return ""
         return f"no kernels in C++, pictures take about twice as long: {built().why_not}"
+
+    def precision(self, settings: TransferSettings) -> Precision:
+        """What ``settings.precision`` comes to with these weights, here."""
+        return precision_for(settings, self.device, caffe=self._weights.format == "caffe")
 
     def passes(self, settings: TransferSettings, precision: Precision) -> Passes:
         """VGG-19 as the settings wire it."""

@@ -6,6 +6,7 @@ gradient of what is made of it are plain matrix products of what is in memory, w
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,6 +37,18 @@ class Pull:
     guides: Tensor | None = None
     target: Tensor | None = None
     scale: Tensor | None = None
+
+    def factors(self) -> list[Tensor]:
+        """What decides how strong it is, each with B first."""
+        return [each for each in (self.matrix, self.offset, self.scale) if each is not None]
+
+    def times(self, factor: Tensor) -> Pull:
+        """The same, ``factor`` (B) times as strong."""
+        matrix, offset, scale = (
+            None if each is None else each * factor.view(-1, *(1,) * (each.ndim - 1))
+            for each in (self.matrix, self.offset, self.scale)
+        )
+        return dataclasses.replace(self, matrix=matrix, offset=offset, scale=scale)
 
     @property
     def is_general(self) -> bool:

@@ -115,11 +115,13 @@ class _Loop:
         """One evaluation of all, and the optimiser's answer to it."""
         self._x = self._in_range(self._x)
         loss, gradient = closure(self._x.view(self._shape))
+        gradient = gradient.flatten(1)
+        loss = torch.where(gradient.isfinite().all(1), loss, math.nan)  # no way on from there
         better = self._going & (loss < self._best_loss)  # False for NaN
         self._best = torch.where(better[:, None], self._x, self._best)
         self._best_loss = torch.where(better, loss, self._best_loss)
         self._unread.append((loss, self._going))
-        following = self._optimiser.advance(self._x, loss, gradient.flatten(1))
+        following = self._optimiser.advance(self._x, loss, gradient)
         self._going = self._going & self._optimiser.going
         self._x = torch.where(self._going[:, None], following, self._x)
         if self._settings.averaging:

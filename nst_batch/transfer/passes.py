@@ -41,7 +41,7 @@ class Passes:
 
     Args:
         vgg: weights and wiring; its device is where passes are made.
-        dtype: precision of features: its own, or bfloat16.
+        dtype: precision of features: its own, bfloat16 or float16.
         native: use the kernels in C++ where they can be had: on a CPU, in float32.
     """
 
@@ -118,6 +118,9 @@ class Passes:
         Returns:
             As the picture, Bx3xHxW or Bx1xHxW.
         """
+        boost = _boost(pulls) if self.dtype == torch.float16 else None
+        if boost is not None:
+            pulls = {tap: pull.times(boost) for tap, pull in pulls.items()}
         g: Tensor | None = None
         for index in reversed(range(_depth(pulls))):
             name, after = CONV_LAYERS[index], _after(CONV_LAYERS[index])
@@ -138,6 +141,8 @@ class Passes:
         if g is None:
             return torch.zeros_like(trace.picture)
         framed = self._ops.first_back(g).to(trace.framed.dtype)
+        if boost is not None:
+            framed = framed / boost.view(-1, 1, 1, 1)
         (gradient,) = torch.autograd.grad(trace.framed, trace.picture, framed)
         return gradient
 
@@ -148,6 +153,18 @@ class Passes:
     def distance(self, features: Tensor, target: Tensor) -> Tensor:
         """mean((F - P)²) for each picture, in float32 at least."""
         return self._ops.distance(features, target) / features[0].numel()
+
+
+def _boost(pulls: Mapping[str, Pull]) -> Tensor | None:
+    """What brings the pulls on each picture near 1, B: gradients of pixels would be lost at float16's lower end.
+
+    Gradients grow or shrink by a few powers of two from layer to layer; float16 has thirty.
+    """
+    sizes = [each.reshape(len(each), -1).abs().amax(1) for pull in pulls.values() for each in pull.factors()]
+    if not sizes:
+        return None
+    largest = torch.stack(sizes).amax(0)
+    return torch.where(largest > 0, 1 / largest, 1)
 
 
 def _after(name: str) -> str:

@@ -19,7 +19,7 @@ from nst_batch.transfer.member import Member, Request, Stylized
 from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.optimise import OnStep
 from nst_batch.transfer.pictures import Picture, StylePart, picture_of
-from nst_batch.transfer.precision import arithmetic, precision_for
+from nst_batch.transfer.precision import arithmetic
 from nst_batch.transfer.throughput import best_batch
 from nst_batch.transfer.weights import EMBEDDED
 
@@ -148,7 +148,7 @@ class Stylizer:
             ImageError: a file is not a usable picture.
         """
         settings, shape = request.settings, Member(request, self.networks, self.cache).shape
-        precision = precision_for(settings, self.networks.device)
+        precision = self.networks.precision(settings)
         taps = frozenset((*settings.content_layers, *settings.style_layers))
         passes = self.networks.passes(settings, precision)
         key = (passes.network, precision, shape, taps, most)

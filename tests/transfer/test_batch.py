@@ -118,3 +118,33 @@ def test_pictures_of_different_sizes_are_refused(stylizer: Stylizer) -> None:
     other = dataclasses.replace(request(1, 7, SMALL), content=picture(4, 40, 48))
     with pytest.raises(ValueError, match="different sizes"):
         stylizer.transfer_all([request(1, 7, SMALL), other])
+
+
+@pytest.mark.parametrize(("precision", "within"), [("fp16", 0.03), ("bf16", 0.1)])
+def test_low_precision_ends_near_float32(stylizer: Stylizer, precision: str, within: float) -> None:
+    settings = dataclasses.replace(PRESETS["pytorch-tutorial-fast"], size=64, steps=60, warmup=20, precision="fp32")
+    low = dataclasses.replace(settings, precision=precision)  # type: ignore[arg-type]
+    exact, found = (alone(stylizer, request(1, 7, each)) for each in (settings, low))
+    assert found.losses.total == pytest.approx(exact.losses.total, rel=within)
+    assert found.losses.total != exact.losses.total and found.evaluations == exact.evaluations == 60
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", ["default", "pytorch-tutorial", "pytorch-tutorial-fast", "gatys-2017", "crowson-w2"])
+def test_a_gpu_ends_where_a_cpu_does(stylizer: Stylizer, preset: str) -> None:
+    gpu = Stylizer(device="cuda:0")
+    settings = dataclasses.replace(PRESETS[preset], size=64, steps=20, scales=(), precision="fp32")
+    for each, result in zip(pairs(settings), gpu.transfer_all(pairs(settings)), strict=True):
+        assert isinstance(result, Stylized)
+        assert result.losses.total == pytest.approx(alone(stylizer, each).losses.total, rel=0.03)
+    assert gpu.note == ""
+
+
+@pytest.mark.gpu
+def test_memory_of_a_gpu_stays_flat() -> None:
+    gpu, used = Stylizer(device="cuda:0"), []
+    for number in range(30):
+        gpu.transfer_all([request(number, 7, dataclasses.replace(SMALL, precision="auto"))])
+        torch.cuda.synchronize()
+        used.append(torch.cuda.memory_reserved())
+    assert used[-1] <= 1.05 * used[5]

@@ -17,7 +17,7 @@ from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import Objective, Targets, needs_means, together
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
-from nst_batch.transfer.precision import EXACT, POLISH, Precision, arithmetic
+from nst_batch.transfer.precision import EXACT, ROUNDED, Precision, arithmetic
 from nst_batch.transfer.statistics import moments
 from nst_batch.transfer.vgg import VGG19, Network
 from tests.transfer.conftest import pixels
@@ -129,7 +129,7 @@ def test_other_shapes_settings_and_precisions_are_recorded_anew(monkeypatch: pyt
             )
         return len(recordings)
 
-    assert [compiled(), compiled(seed=9), compiled(tv_weight=1.0), compiled(POLISH), compiled(size=56)] == [
+    assert [compiled(), compiled(seed=9), compiled(tv_weight=1.0), compiled(ROUNDED), compiled(size=56)] == [
         1,
         1,
         2,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nst_batch.transfer.lbfgs import LBFGS, RESTARTS
+from nst_batch.transfer.precondition import AdaptiveMetric
 from nst_batch.transfer.searching import SearchingLBFGS
 
 Function = Callable[[Tensor], Tensor]
@@ -293,3 +296,66 @@ def test_a_function_without_curvature_takes_nothing_from_another() -> None:
     found = together([slope, rosenbrock], starts, 12, LBFGS())
     assert found[0] == pytest.approx(ours(slope, starts[0], 12, LBFGS()), rel=1e-9)
     assert found[1] == pytest.approx(ours(rosenbrock, starts[1], 12, LBFGS()), rel=1e-9)
+
+
+class Waiting(Exception):
+    """Something asked for a value, which a GPU would have to finish its work for."""
+
+
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            raise Waiting(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("guard", [False, True])
+@pytest.mark.parametrize("secant", ["direction", "move"])
+@pytest.mark.parametrize("metric", [False, True])
+def test_nothing_waits_for_a_gpu(guard: bool, secant: str, metric: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The border to CUDA: ``some``, which asks only on CPUs."""
+    monkeypatch.setattr("nst_batch.transfer.curvature.some", lambda _: True)
+    monkeypatch.setattr("nst_batch.transfer.lbfgs.some", lambda _: True)
+    shape = torch.Size((3, 3, 4, 5))
+    adaptive = AdaptiveMetric(shape, torch.device("cpu"), torch.float32) if metric else None
+    optimiser = LBFGS(guard=guard, secant=secant, history=4, metric=adaptive)  # type: ignore[arg-type]
+    random = torch.Generator().manual_seed(3)
+    x = torch.rand(3, 60, generator=random)
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        for _ in range(9):
+            gradient = 2 * x + 0.3 * torch.rand(3, 60, generator=random)
+            x = optimiser.advance(x, x.square().sum(1) * torch.rand(3, generator=random), gradient)
+        optimiser.reweigh(torch.tensor([1.0, 2.0, 3.0]))
+    with NoWaiting(), pytest.raises(Waiting):  # type: ignore[no-untyped-call]
+        bool(optimiser.going.any())  # the mode does see it
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_what_is_decided_without_asking_is_decided_alike(guard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    functions: list[Function] = [rosenbrock, cliff, slope, quartic]
+    starts = torch.randn(4, 10, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 0.3
+    expected = together(functions, starts, 40, LBFGS(guard=guard, history=5))
+    monkeypatch.setattr("nst_batch.transfer.curvature.some", lambda _: True)
+    monkeypatch.setattr("nst_batch.transfer.lbfgs.some", lambda _: True)
+    found = together(functions, starts, 40, LBFGS(guard=guard, history=5))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-9, nan_ok=True)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_walks_the_same_path_without_waiting() -> None:
+    start = torch.randn(2, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.3
+    expected = together([rosenbrock, quartic], start, 40, LBFGS(guard=True, secant="move"))
+    optimiser, x, losses = LBFGS(guard=True, secant="move"), start.cuda(), []
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(40):
+            point = x.clone().requires_grad_(True)
+            values = torch.stack([rosenbrock(point[0]), quartic(point[1])])
+            (gradient,) = torch.autograd.grad(values.sum(), point)
+            losses.append(values.detach())
+            x = optimiser.advance(x, values.detach(), gradient)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for place, curve in enumerate(expected):
+        assert [float(values[place]) for values in losses][: len(curve)] == pytest.approx(curve, rel=1e-6)

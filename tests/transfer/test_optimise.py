@@ -103,3 +103,19 @@ def test_the_optimiser_is_the_one_asked_for() -> None:
     assert isinstance(optimiser_for(SETTINGS, START), LBFGS)
     searching = dataclasses.replace(SETTINGS, line_search="strong_wolfe")
     assert isinstance(optimiser_for(searching, START), SearchingLBFGS)
+
+
+def test_a_loss_without_a_gradient_is_none() -> None:
+    """As when low precision overflows on the way back: the guard takes it for what it is."""
+    _, closure = towards(0.3)
+    calls = 0
+
+    def overflowing(image: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal calls
+        calls += 1
+        losses, gradient = closure(image)  # type: ignore[operator]
+        return losses, gradient if calls != 3 else gradient * math.inf
+
+    result = optimise(overflowing, START, 40, SETTINGS, optimiser_for(SETTINGS, START))
+    assert math.isnan(result.curves[0][2]) and len(result.curves[0]) > 10
+    torch.testing.assert_close(result.image, torch.full_like(START, 0.3), atol=0.01, rtol=0)

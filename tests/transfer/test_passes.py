@@ -100,10 +100,11 @@ def test_grey_pictures_have_a_gradient_of_one_channel() -> None:
     torch.testing.assert_close(gradients[0], gradients[1].sum(1, keepdim=True))
 
 
-def test_low_precision_is_of_features_alone() -> None:
+@pytest.mark.parametrize(("dtype", "alike"), [(torch.bfloat16, 0.98), (torch.float16, 0.998)])
+def test_low_precision_is_of_features_alone(dtype: torch.dtype, alike: float) -> None:
     """The picture and its gradient stay float32; both are near the exact ones."""
     vgg = network_of(Network("avg"), torch.float32)
-    exact, low = Passes(vgg), Passes(vgg, torch.bfloat16)
+    exact, low = Passes(vgg), Passes(vgg, dtype)
     image, gradients = pixels(40, 33, 1), []
     for passes in (exact, low):
         trace = passes.forward(image, ["conv2_1", "conv3_1"])
@@ -112,7 +113,30 @@ def test_low_precision_is_of_features_alone() -> None:
         gradients.append(passes.backward(trace, pulls))
         assert gradients[-1].dtype == torch.float32
     likeness = torch.nn.functional.cosine_similarity(gradients[0].flatten(), gradients[1].flatten(), dim=0)
-    assert 0.98 < likeness < 1 - 1e-6
+    assert alike < likeness < 1 - 1e-7
+
+
+@pytest.mark.parametrize("strength", [1e-12, 1.0, 1e9])
+def test_gradients_stay_within_float16(strength: float) -> None:
+    """Two pictures, one of them with a pull a thousand times weaker: nothing is lost, nothing overflows."""
+    vgg = network_of(Network("avg"), torch.float32)
+    exact, low = Passes(vgg), Passes(vgg, torch.float16)
+    images, gradients = torch.cat([pixels(40, 33, 1), pixels(40, 33, 2)]), []
+    strengths = torch.tensor([strength, 1e-3 * strength])
+    for passes in (exact, low):
+        trace = passes.forward(images, ["conv2_1", "conv3_1"])
+        found = enumerate(trace.features.items())
+        pulls = {name: pulled(f.float(), seed)[1].times(strengths) for seed, (name, f) in found}
+        gradients.append(passes.backward(trace, pulls))
+    for ours, theirs in zip(gradients[1], gradients[0], strict=True):
+        assert (ours - theirs).norm() < 0.05 * theirs.norm()
+
+
+def test_pulls_of_nothing_are_no_division_by_zero() -> None:
+    passes = Passes(network_of(Network("avg"), torch.float32), torch.float16)
+    trace = passes.forward(pixels(40, 33, 1), ["conv2_1"])
+    nothing = pulled(trace.features["conv2_1"].float(), 0)[1].times(torch.zeros(1))
+    assert passes.backward(trace, {"conv2_1": nothing}).abs().max() == 0
 
 
 def test_an_unknown_tap_is_an_error() -> None:

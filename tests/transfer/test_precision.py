@@ -9,7 +9,7 @@ import torch
 
 from nst_batch.presets import PRESETS
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.precision import EXACT, Precision, arithmetic, precision_for
+from nst_batch.transfer.precision import EXACT, ROUNDED, Precision, arithmetic, precision_for
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -24,23 +24,22 @@ def test_auto_is_float32_on_a_cpu(preset: str) -> None:
     assert precision_for(PRESETS[preset], CPU) == EXACT
 
 
-def test_auto_is_low_on_a_gpu_where_steps_are_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    assert precision_for(TransferSettings(), GPU).features == torch.bfloat16
-    assert precision_for(PRESETS["pytorch-tutorial-fast"], GPU).features == torch.bfloat16
-    assert precision_for(PRESETS["pytorch-tutorial"], GPU) == Precision(torch.float32, torch.float32, tf32=True)
+def test_auto_is_low_on_a_gpu_where_steps_are_guarded() -> None:
+    assert precision_for(TransferSettings(), GPU).features == torch.float16
+    assert precision_for(PRESETS["pytorch-tutorial-fast"], GPU).features == torch.float16
+    assert precision_for(PRESETS["pytorch-tutorial"], GPU) == ROUNDED
     adam = dataclasses.replace(PRESETS["pytorch-tutorial"], optimizer="adam")
-    assert precision_for(adam, GPU).features == torch.bfloat16
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-    assert precision_for(TransferSettings(), GPU).features == torch.float32
+    assert precision_for(adam, GPU).features == torch.float16
+    assert precision_for(TransferSettings(), GPU, caffe=True) == ROUNDED  # features of thousands
 
 
-@pytest.mark.parametrize("word", ["fp32", "tf32", "bf16", "fp64"])
+@pytest.mark.parametrize("word", ["fp32", "tf32", "fp16", "bf16", "fp64"])
 def test_a_word_is_taken_at_its_word(word: str) -> None:
     settings = TransferSettings(precision=word)  # type: ignore[arg-type]
     found = precision_for(settings, GPU)
     assert found == precision_for(settings, CPU)
-    assert (found.features == torch.bfloat16) == (word == "bf16") and found.tf32 == (word == "tf32")
+    features = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
+    assert found.features == features.get(word, torch.float32) and found.tf32 == (word == "tf32")
     assert (found.picture == torch.float64) == (word == "fp64")
 
 
