@@ -124,7 +124,8 @@ def _overhead(given: argparse.Namespace, console: Console, folder: Path) -> dict
     found = overhead.measure(folder, side=10, device=given.device)
     console.print(
         f"{found['tasks']} tasks of {found['size']} px: {found['overhead_seconds']:.3f} s each beside closures "
-        f"({found['step_seconds']:.4f} s a step), the device idle for {found['idle_share']:.1%} of a task; peak memory {found['memory_first'] / 1e6:.0f} MB at first, "
+        f"({found['step_seconds']:.4f} s a step), the device idle for "
+        f"{found['idle_share']:.1%} of a task; peak memory {found['memory_first'] / 1e6:.0f} MB at first, "
         f"{found['memory_last'] / 1e6:.0f} MB at last ({found['memory_ratio']:.3f})"
     )
     return found

@@ -20,7 +20,7 @@ def measure(contents: Path, styles: Path, *, size: int, count: int, device: str,
     """A row for each of count x 2 pairs and each precision that differs on the device."""
     stylizer = Stylizer(device=device)
     words = [word for word in WORDS if word != "tf32" or device.startswith("cuda")]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for content in squares(contents, size, count):
         for style in squares(styles, size, STYLES):
             exact = 0.0

@@ -230,9 +230,14 @@ def main(pipe: connection.Connection[object, object], options: WorkerOptions, de
                 raise Interrupted("told to stop")
             renderer.read_ahead(message.tasks)
 
+    def tell_note(said: str) -> str:
+        note = renderer.note
+        if note != said:
+            send(Note(f"worker on {device}: {note}"))
+        return note
+
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        if renderer.note:
-            send(Note(f"worker on {device}: {renderer.note}"))
+        said = tell_note("")
         with contextlib.suppress(Interrupted):
             send(Ready(renderer.memory))
             while isinstance(message := pipe.recv(), Jobs | Soon):
@@ -240,6 +245,7 @@ def main(pipe: connection.Connection[object, object], options: WorkerOptions, de
                     renderer.read_ahead(message.tasks)
                     continue
                 renderer.render(message.jobs, on_progress, send)
+                said = tell_note(said)
                 send(Ready(renderer.memory))
         renderer.wait()
 

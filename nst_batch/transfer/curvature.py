@@ -138,6 +138,8 @@ class Curvature:
 
 def dots(one: Tensor, other: Tensor) -> Tensor:
     """Inner products of rows: Bxn twice, B out."""
+    if one.is_cuda:  # a product of two vectors is no work for cuBLAS: one of a hundred processors would do it
+        return (one * other).sum(1)
     return _each(one[:, None], other)[:, 0]
 
 

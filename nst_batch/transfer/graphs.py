@@ -40,6 +40,7 @@ class Compiler:
         self.note = ""
         self._enabled = enabled
         self._kept: OrderedDict[Hashable, _Recorded] = OrderedDict()
+        self._cannot: set[Hashable] = set()
 
     def compiled(self, objective: Objective, passes: Passes, like: Tensor) -> Closure:
         """The objective's values and gradients as a function of pictures like ``like`` (BxCxHxW).
@@ -50,6 +51,8 @@ class Compiler:
         if not (self._enabled and like.is_cuda and like[:, 0].numel() <= PIXELS and objective.is_movable):
             return plain
         key = (passes, like.shape, like.dtype, objective.signature(), _flags())
+        if key in self._cannot:
+            return plain
         if key in self._kept:
             self._kept.move_to_end(key)
             self._kept[key].load(objective)
@@ -60,7 +63,8 @@ class Compiler:
             self._kept.clear()
             raise
         except RuntimeError as error:  # an operator that waits for the GPU cannot be recorded
-            self._enabled, self.note = False, f"closures are not recorded: {str(error).splitlines()[0]}"
+            self._cannot.add(key)
+            self.note = f"some closures are not recorded: {str(error).splitlines()[0]}"
             return plain
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

@@ -29,6 +29,9 @@ class Networks:
 
     def __init__(self, weights: Weights, device: torch.device, *, native: bool = True) -> None:
         self.device = device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # recordings are made on the current one
+            torch.backends.cudnn.benchmark = True  # shapes repeat, and so does the choice of an algorithm
         self._native = native
         self._weights = weights
         self._state = load_state(weights)
