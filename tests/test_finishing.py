@@ -1,0 +1,87 @@
+"""Files and results of finished transfers, made in a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from nst_batch.errors import OutputError
+from nst_batch.finishing import Finisher
+from nst_batch.messages import Job
+from nst_batch.paths import RunPaths
+from nst_batch.records import Losses, Source, Style, Task, TaskResult
+from nst_batch.settings import TransferSettings
+from nst_batch.transfer.member import Stylized
+from nst_batch.transfer.weights import EMBEDDED
+from tests import runs
+
+SOURCE = Source("a.png", "0" * 64, 1, 20, 10)
+
+
+def job(output: str, *, owned: bool = False) -> Job:
+    return Job(Task("0" * 32, SOURCE, (Style(SOURCE),), TransferSettings(), EMBEDDED, output), owned=owned)
+
+
+def stylized(grey: float) -> Stylized:
+    losses = Losses(1.5, 1.0, 0.5, {})
+    return Stylized(
+        torch.full((1, 3, 10, 20), grey), None, losses, ((1, 2.0),), 7, 0, 0, ((20, 10, 7),), False, None, ()
+    )
+
+
+def common(output: str) -> TaskResult:
+    return TaskResult("0" * 32, "failed", output, seconds=3.0, together=2)
+
+
+def test_a_picture_becomes_a_file_and_then_a_result(tmp_path: Path) -> None:
+    finisher, found = Finisher(RunPaths(tmp_path)), list[tuple[TaskResult, bool, str]]()
+
+    def on_result(result: TaskResult) -> None:
+        found.append((result, (tmp_path / result.output).is_file(), threading.current_thread().name))
+
+    for place in range(3):
+        finisher.finish(job(f"sub/{place}.png"), stylized(place / 4), common(f"sub/{place}.png"), on_result)
+    finisher.wait()
+    assert [(result.output, result.status, there) for result, there, _ in found] == [
+        (f"sub/{place}.png", "done", True) for place in range(3)
+    ]
+    first, _, thread = found[0]
+    assert thread != threading.current_thread().name
+    assert (first.evaluations, first.width, first.height, first.together) == (7, 20, 10, 2) and first.seconds > 3
+    with Image.open(tmp_path / "sub" / "2.png") as image:
+        assert image.getpixel((3, 3)) == (128, 128, 128)
+
+
+def test_a_file_that_cannot_be_written_is_a_failed_result_that_may_pass(tmp_path: Path) -> None:
+    (tmp_path / "sub").write_text("a file where a folder should be")
+    finisher, found = Finisher(RunPaths(tmp_path)), list[TaskResult]()
+    finisher.finish(job("sub/a.png"), stylized(0.5), common("sub/a.png"), found.append)
+    finisher.finish(job("b.png"), stylized(0.5), common("b.png"), found.append)
+    finisher.wait()
+    assert [result.status for result in found] == ["failed", "done"]
+    assert found[0].error is not None and found[0].error.transient and found[0].error.hint
+
+
+def test_somebody_elses_file_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    finisher = Finisher(RunPaths(tmp_path))
+    runs.save_picture(tmp_path / "theirs.png", seed=1)
+    finisher.check(job("free.png"))
+    finisher.check(job("theirs.png", owned=True))
+    with pytest.raises(OutputError, match=r"theirs\.png is there"):
+        finisher.check(job("theirs.png"))
+
+
+def test_what_cannot_be_told_is_no_secret(tmp_path: Path) -> None:
+    """The pipe to the scheduler has gone: the worker has to know."""
+
+    def broken(_: TaskResult) -> None:
+        raise BrokenPipeError
+
+    finisher = Finisher(RunPaths(tmp_path))
+    finisher.finish(job("a.png"), stylized(0.5), common("a.png"), broken)
+    with pytest.raises(BrokenPipeError):
+        finisher.wait()
