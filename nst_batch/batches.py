@@ -32,7 +32,7 @@ def limit(task: Task, wanted: int | None, memory: int) -> int:
     """
     if wanted is not None:
         return wanted
-    pixels = _size(task)[0] * _size(task)[1]
+    pixels = size_of(task)[0] * size_of(task)[1]
     if memory == 0 or pixels == 0:
         return 1
     settings = task.settings
@@ -55,7 +55,7 @@ def first_batch(waiting: Iterable[Job], most: int) -> list[Job]:
 
 def alike(one: Task, other: Task) -> bool:
     """Whether two tasks can share passes: one shape, no regions, and settings that are the same where it matters."""
-    if not (_shareable(one) and _shareable(other) and _size(one) == _size(other)):
+    if not (_shareable(one) and _shareable(other) and size_of(one) == size_of(other)):
         return False
     names = (field.name for field in dataclasses.fields(one.settings))
     return one.settings == other.settings or all(
@@ -68,7 +68,7 @@ def _shareable(task: Task) -> bool:
     return task.content.width > 0 and not regions and task.settings.line_search == "none"
 
 
-def _size(task: Task) -> tuple[int, int]:
-    """In pixels; (0, 0) where the file's header could not be read."""
+def size_of(task: Task) -> tuple[int, int]:
+    """(width, height) of a task's picture, in pixels; (0, 0) where the file's header could not be read."""
     content = task.content
     return target_size(content.width, content.height, task.settings) if content.width else (0, 0)

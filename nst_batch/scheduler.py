@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 
 from nst_batch import __version__
-from nst_batch.batches import first_batch, limit
+from nst_batch.batches import first_batch, limit, size_of
 from nst_batch.errors import Interrupted, UsageError, WorkerDied
 from nst_batch.manifest import DEATHS_TO_QUARANTINE, Decision, ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
@@ -71,8 +71,7 @@ def hand_out_order(todo: Iterable[Decision]) -> list[Decision]:
 
 def _place(decision: Decision) -> tuple[object, ...]:
     task = decision.task
-    size = (task.content.width, task.content.height)
-    return (-task.cost, size, task.style.digest, task.content.digest, task.output)
+    return (-task.cost, size_of(task), task.style.digest, task.content.digest, task.output)
 
 
 class Scheduler:
