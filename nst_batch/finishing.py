@@ -92,6 +92,7 @@ class Finisher:
             "settled": stylized.settled,
             "balance": stylized.balance,
             "notes": stylized.notes,
+            "precision": stylized.precision,
             "width": stylized.image.shape[3],
             "height": stylized.image.shape[2],
             "bytes": len(data),

@@ -158,6 +158,7 @@ class TaskResult:
     settled: bool = False  # whether ``stop`` ended the last scale early
     balance: Balance | None = None
     notes: tuple[str, ...] = ()  # what a user should know of its inputs
+    precision: str = ""  # of the network; what ``precision: auto`` came to
     width: int = 0
     height: int = 0
     bytes: int = 0

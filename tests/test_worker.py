@@ -70,7 +70,7 @@ def test_a_done_result_tells_what_is_in_the_file(folder: Path, renderer: Rendere
     assert (result.bytes, result.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (result.width, result.height, result.evaluations) == (32, 32, 4)
     assert result.losses is not None and result.losses.total > 0
-    assert result.started < result.finished and result.seconds > 0
+    assert result.started < result.finished and result.seconds > 0 and result.precision == "fp32"
     assert result.versions["nst_batch"] == __version__ and {"torch", "torchvision", "python"} <= set(result.versions)
     assert [(p.tasks, p.step, p.steps) for p in (seen[0], seen[-1])] == [((each.id,), 1, 4), ((each.id,), 4, 4)]
     with Image.open(folder / "out" / "sub" / "a.png") as image:

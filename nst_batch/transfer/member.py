@@ -47,7 +47,7 @@ class Stylized:
 
     ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
     picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
-    height, evaluations).
+    height, evaluations); ``precision`` is the word of what it was optimised in.
     """
 
     image: Tensor
@@ -61,6 +61,7 @@ class Stylized:
     settled: bool
     balance: Balance | None
     notes: tuple[str, ...]
+    precision: str
 
 
 class Member:
@@ -183,6 +184,7 @@ class Member:
             settled=self._settled,
             balance=self._balancer.record() if self._balancer else None,
             notes=(*self._pictures.notes(), *self._layout.notes),
+            precision=self._networks.precision(settings).word,
         )
 
     def _losses(self, seen: Tensor, stage: Stage) -> Losses:

@@ -13,27 +13,29 @@ from nst_batch.settings import TransferSettings
 
 @dataclass(frozen=True)
 class Precision:
-    """``picture``: of pixels, losses and the optimiser; ``features``: of VGG-19; ``tf32``: whether a GPU may round
-    what convolutions multiply to 10 bits."""
+    """``word``: as the settings have it; ``picture``: of pixels, losses and the optimiser; ``features``: of VGG-19;
+    ``tf32``: whether a GPU may round what convolutions multiply to 10 bits."""
 
+    word: str
     picture: torch.dtype
     features: torch.dtype
     tf32: bool = False
 
 
-EXACT = Precision(torch.float32, torch.float32)
+EXACT = Precision("fp32", torch.float32, torch.float32)
 """What losses are reported in."""
 
-ROUNDED = Precision(torch.float32, torch.float32, tf32=True)
+ROUNDED = Precision("tf32", torch.float32, torch.float32, tf32=True)
 """Float32 as GPUs are fast at it."""
 
-_WORDS = {
-    "fp32": EXACT,
-    "tf32": ROUNDED,
-    "fp16": Precision(torch.float32, torch.float16),
-    "bf16": Precision(torch.float32, torch.bfloat16),
-    "fp64": Precision(torch.float64, torch.float64),
-}
+_ALL = (
+    EXACT,
+    ROUNDED,
+    Precision("fp16", torch.float32, torch.float16),
+    Precision("bf16", torch.float32, torch.bfloat16),
+    Precision("fp64", torch.float64, torch.float64),
+)
+_WORDS = {each.word: each for each in _ALL}
 
 
 def precision_for(settings: TransferSettings, device: torch.device, *, caffe: bool = False) -> Precision:

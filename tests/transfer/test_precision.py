@@ -9,7 +9,7 @@ import torch
 
 from nst_batch.presets import PRESETS
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.precision import EXACT, ROUNDED, Precision, arithmetic, precision_for
+from nst_batch.transfer.precision import EXACT, ROUNDED, arithmetic, precision_for
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -37,7 +37,7 @@ def test_auto_is_low_on_a_gpu_where_steps_are_guarded() -> None:
 def test_a_word_is_taken_at_its_word(word: str) -> None:
     settings = TransferSettings(precision=word)  # type: ignore[arg-type]
     found = precision_for(settings, GPU)
-    assert found == precision_for(settings, CPU)
+    assert found == precision_for(settings, CPU) and found.word == word
     features = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
     assert found.features == features.get(word, torch.float32) and found.tf32 == (word == "tf32")
     assert (found.picture == torch.float64) == (word == "fp64")
@@ -46,11 +46,11 @@ def test_a_word_is_taken_at_its_word(word: str) -> None:
 @pytest.mark.parametrize("wanted", [False, True])
 def test_convolutions_are_rounded_only_inside(wanted: bool) -> None:
     before = tf32()
-    with arithmetic(Precision(torch.float32, torch.float32, tf32=wanted)):
+    with arithmetic(dataclasses.replace(EXACT, tf32=wanted)):
         assert tf32() in (("tf32", True) if wanted else ("ieee", False))
     assert tf32() == before
 
 
 def test_matrix_products_of_the_optimiser_are_never_rounded() -> None:
-    with arithmetic(Precision(torch.float32, torch.float32, tf32=True)):
+    with arithmetic(ROUNDED):
         assert torch.get_float32_matmul_precision() == "highest"
