@@ -45,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.stages) - set(STAGES):
         parser.error(f"no such stages: {', '.join(sorted(unknown))}; there are {', '.join(STAGES)}")
-    console = Console(width=120)
+    console = Console(width=140)
     console.print(f"{given.device}, {given.threads} threads, torch {torch.__version__}")
     found: dict[str, Any] = {}
     for stage in given.stages:
