@@ -39,7 +39,7 @@ format: $(VENV)/.installed-dev ## put style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed ## measure beside the plain method: ARGS="closure --sizes 512", or all stages (half an hour)
+bench: $(VENV)/.installed ## measure beside the plain method: ARGS="closure --sizes 512", or all stages (forty minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 samples: $(VENV)/.installed ## draw the sample pictures in data/ again
