@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help run plan status test test-gpu lint types check format bench samples clean
+.PHONY: help run plan status test test-gpu chaos lint types check format bench samples clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,9 @@ test: $(VENV)/.installed-dev ## run the tests
 
 test-gpu: $(VENV)/.installed-dev ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+chaos: $(VENV)/.installed-dev ## kill, stop and starve real runs: ARGS="--faults 50 --seed 1"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style and formatting
 	$(BIN)/ruff check .

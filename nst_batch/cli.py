@@ -102,12 +102,14 @@ def run(
 def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSignals) -> Outcome:
     """Run the scheduler under the run's lock, with a view of its progress."""
     from nst_batch.atomic import remove_temporaries
+    from nst_batch.checkpoints import remove_stale
     from nst_batch.lock import run_lock
     from nst_batch.progress import ProgressView, error_console
 
     with run_lock(ready.paths):
         if removed := remove_temporaries(ready.paths.root):
             say(f"removed {removed} temporary files of a run that was killed")
+        remove_stale(ready.paths, {each.task.id for each in ready.decisions if each.state != "done"})
         ready.save_plan()
         with ProgressView(todo, ready.counts()["done"], error_console()) as view:
             view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
@@ -125,7 +127,7 @@ def _scheduler(ready: Pipeline, view: ProgressView, stop: StopSignals) -> Schedu
     run = ready.spec.run
     batch = None if run.batch == "auto" else run.batch
     options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile)
-    return Scheduler(ready.paths, options, devices, run.retries, view, stop)
+    return Scheduler(ready.paths, options, devices, run.retries, run.timeout, view, stop)
 
 
 def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> None:

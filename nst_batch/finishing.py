@@ -12,6 +12,7 @@ from typing import Any
 
 from nst_batch import __version__
 from nst_batch.atomic import write_atomic
+from nst_batch.checkpoints import Checkpoints
 from nst_batch.errors import OutputError
 from nst_batch.messages import Job
 from nst_batch.paths import RunPaths
@@ -33,6 +34,7 @@ class Finisher:
 
     def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
+        self._checkpoints = Checkpoints(paths)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="finisher")
         self._pending: list[Future[None]] = []
 
@@ -82,6 +84,7 @@ class Finisher:
         """The fields of a done result that are about its picture."""
         data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha)
         write_atomic(self._paths.output(task.output), data)
+        self._checkpoints.drop(task)
         return {
             "losses": stylized.losses,
             "curve": stylized.curve,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PART_SUFFIX = ".jsonl"
+CHECKPOINT_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RunPaths:
           *.png                 the pictures, under the names that output.name gives
           plan.jsonl            what the last run set out to do, one task a line
           manifest/WRITER.jsonl what was done, one file per writing process
+          state/checkpoints/    pictures in the middle, by task
           state/digests.json    digests of input files, by path, size and time
           state/run.lock        held while a run writes here
           state/download.json   when the ImageNet weights were last sought in vain
@@ -57,6 +59,15 @@ class RunPaths:
     def download(self) -> Path:
         """When the last download of weights failed."""
         return self.state / "download.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of pictures in the middle."""
+        return self.state / "checkpoints"
+
+    def checkpoint(self, task: str) -> Path:
+        """Where a task (by id) is kept that is not done yet."""
+        return self.checkpoints / f"{task}{CHECKPOINT_SUFFIX}"
 
     def output(self, name: str) -> Path:
         """Where the picture called ``name`` (relative, as in a task or a manifest line) lies."""

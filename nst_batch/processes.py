@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -42,6 +43,8 @@ class WorkerProcess:
         self.memory = 0
         self.jobs: dict[str, Job] = {}
         self.since = ""
+        self._heard = time.monotonic()
+        self._why_ended = ""
         context = torch.multiprocessing.get_context("spawn")  # CUDA cannot be used in forked processes
         self.pipe, there = context.Pipe()
         self._process = context.Process(
@@ -63,7 +66,7 @@ class WorkerProcess:
         if not self._tell(Jobs(tuple(jobs))):
             return False
         self.jobs.update({job.task.output: job for job in jobs})
-        self.idle, self.since = False, utc_now()
+        self.idle, self.since, self._heard = False, utc_now(), time.monotonic()
         return True
 
     def tell_soon(self, tasks: Sequence[Task]) -> None:
@@ -85,7 +88,9 @@ class WorkerProcess:
         """Every message that is there, without waiting; those of a dead worker too."""
         try:
             while self.pipe.poll():
-                yield self.pipe.recv()
+                message = self.pipe.recv()
+                self._heard = time.monotonic()
+                yield message
         except (EOFError, OSError):
             return
 
@@ -93,8 +98,19 @@ class WorkerProcess:
         """Whether the process is gone."""
         return self._process.exitcode is not None
 
+    def silent_for(self) -> float:
+        """Seconds since it said anything, or was given anything."""
+        return time.monotonic() - self._heard
+
+    def end(self, why: str) -> None:
+        """Kill it; ``why`` is then the manner of its death."""
+        self._why_ended = why
+        self._process.kill()
+
     def manner_of_death(self) -> str:
         """How a process that has ended did so, as ``was killed by SIGKILL``."""
+        if self._why_ended:
+            return self._why_ended
         code = self._process.exitcode
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"

@@ -152,6 +152,7 @@ class TaskResult:
     losses: Losses | None = None
     curve: tuple[tuple[int, float], ...] = ()  # (evaluation, total loss), at most 32 points
     evaluations: int = 0
+    resumed: int = 0  # of these, made before the run was ended and taken up again
     restarts: int = 0  # times the guard went back to the best picture
     taken_back: int = 0  # steps that the guard took back
     scales: tuple[tuple[int, int, int], ...] = ()  # (width, height, evaluations) of each, coarse first

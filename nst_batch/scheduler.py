@@ -82,6 +82,7 @@ class Scheduler:
         options: for every worker.
         devices: one worker for each.
         retries: further tries after a passing failure.
+        timeout: seconds without a step after which a worker is ended.
         observer: is told what happens.
         stop: entered by the caller, so that a signal counts from the program's first moment.
     """
@@ -92,6 +93,7 @@ class Scheduler:
         options: WorkerOptions,
         devices: Sequence[str],
         retries: int,
+        timeout: float,
         observer: Observer,
         stop: StopSignals,
     ) -> None:
@@ -99,6 +101,7 @@ class Scheduler:
         self._options = options
         self._devices = devices
         self._retries = retries
+        self._timeout = timeout
         self._observer = observer
         self._signals = stop
         self._manifest = ManifestWriter(paths)
@@ -127,6 +130,7 @@ class Scheduler:
             while self._unfinished(workers) and not self._signals.seen:
                 self._hand_out(workers)
                 self._listen(workers)
+                self._end_stalled(workers)
                 self._observer.tick()
             if self._signals.seen:
                 self._stop(workers)
@@ -235,6 +239,12 @@ class Scheduler:
                 self._observer.note(message.text)
             elif isinstance(message, Broken):
                 raise UsageError(message.message, message.hint)
+
+    def _end_stalled(self, workers: list[WorkerProcess]) -> None:
+        """A worker that hangs (a file server that does not answer, a driver in a loop) is treated as one that died."""
+        for each in workers:
+            if each.jobs and each.silent_for() > self._timeout:
+                each.end(f"made no step for {self._timeout:g} s and was ended")
 
     def _record(self, slot: int, job: Job, result: TaskResult) -> None:
         """Write the line first; then the task is what the line says."""

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM: the first asks the run to stop, the second ends it."""
+"""Ctrl-C, SIGTERM and SIGUSR1 (what a cluster sends before the end): the first asks the run to stop, the second ends
+it."""
 
 from __future__ import annotations
 
@@ -8,14 +9,15 @@ from typing import Any
 
 
 class StopSignals:
-    """Counts SIGINT and SIGTERM while it is entered; the second one raises KeyboardInterrupt where the program is."""
+    """Counts SIGINT, SIGTERM and SIGUSR1 while it is entered; the second one raises KeyboardInterrupt where the program
+    is."""
 
     def __init__(self) -> None:
         self.seen = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 

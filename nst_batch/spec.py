@@ -121,6 +121,12 @@ class Run(_Section):
 
     devices: Devices = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
     retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or a passing error")
+    timeout: float = Field(
+        default=1800.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds without a step, after which a worker is ended and its tasks are tried again",
+    )
     threads: int | None = Field(default=None, ge=1, le=1024, description="per CPU worker; default: cores / workers")
     batch: Batch = Field(
         default="auto",

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 
 from nst_batch import __version__
+from nst_batch.checkpoints import Checkpoints
 from nst_batch.errors import CompileError, DivergedError, Interrupted, NstError
 from nst_batch.finishing import Finisher, OnResult
 from nst_batch.messages import Broken, Job, Jobs, Note, Progress, Ready, Soon, WorkerOptions
@@ -31,9 +32,12 @@ from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
 from nst_batch.transfer.images import load_picture
 from nst_batch.transfer.member import Request
 from nst_batch.transfer.pictures import Picture, StylePart, decode
+from nst_batch.transfer.snapshot import State
 from nst_batch.transfer.stylize import Stylizer
 
 REPORT_SECONDS = 0.2  # between two Progress messages: often enough for eyes, rare enough to cost nothing
+CHECKPOINT_SECONDS = 60.0  # between two checkpoints: what a crash may cost
+SEARCH_PATIENCE = 50  # evaluations after being told to stop, until a line search comes to an end
 
 VERSIONS = {
     "nst_batch": __version__,
@@ -65,6 +69,7 @@ class Renderer:
         if options.compile == "on" and self.note:
             raise CompileError(self.note, hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto")
         self._finisher = Finisher(RunPaths(options.root))
+        self._checkpoints = Checkpoints(RunPaths(options.root))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
 
     @property
@@ -85,14 +90,20 @@ class Renderer:
             on_progress: told now and then.
             on_result: told of each task, in another thread. Errors become failed results.
 
+        What was begun by a run before goes on where it was, alone.
+
         Raises:
-            Interrupted: by ``on_progress``; nothing was written.
+            Interrupted: by ``on_progress``; checkpoints were written, so that nothing is lost.
         """
+        begun = [job for job in jobs if len(jobs) > 1 and self._checkpoints.has(job.task)]
+        for job in begun:
+            self._render([job], on_progress, on_result)
+        jobs = [job for job in jobs if job not in begun]
         at_once = len(jobs)
         if at_once > 1 and self._options.batch is None:
             with contextlib.suppress(Exception):  # a picture that cannot be read is each task's own affair
                 at_once = self._stylizer.at_once(_request(jobs[0].task), at_once)
-        for first in range(0, len(jobs), at_once):
+        for first in range(0, len(jobs), max(1, at_once)):
             self._render(jobs[first : first + at_once], on_progress, on_result)
 
     def wait(self) -> None:
@@ -108,6 +119,7 @@ class Renderer:
     def _render(self, jobs: Sequence[Job], on_progress: OnProgress, on_result: OnResult) -> None:
         """All at once; where that fails, for whatever reason, in two halves, until each is by itself."""
         begun, started = time.perf_counter(), utc_now()
+        requests: list[Request] = []
         _reset_peak_memory(self._device)
 
         def common(job: Job) -> TaskResult:
@@ -115,14 +127,15 @@ class Renderer:
                 job.task.id, "failed", job.task.output, attempt=job.attempt, started=started, finished=utc_now(),
                 seconds=(time.perf_counter() - begun) / len(jobs), together=len(jobs), device=self._device_name(),
                 host=socket.gethostname(), versions=VERSIONS, peak_memory_bytes=_peak_memory(self._device),
+                resumed=_made(requests),
             )  # fmt: skip
 
         try:
             for job in jobs:
                 self._finisher.check(job)
-            stylized = self._stylizer.transfer_all(
-                [_request(job.task) for job in jobs], _reporter([job.task for job in jobs], on_progress)
-            )
+            requests = self._requests(jobs)
+            reporter = _Reporter([job.task for job in jobs], on_progress, self._checkpoints)
+            stylized = self._stylizer.transfer_all(requests, reporter)
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - one bad task never stops a batch, whatever went wrong
@@ -131,16 +144,29 @@ class Renderer:
             self.wait()  # for the files of those before: no more pictures than these are ever kept
             for job, each in zip(jobs, stylized, strict=True):
                 if isinstance(each, DivergedError):
-                    on_result(dataclasses.replace(common(job), error=Failure.of(each), peak_memory_bytes=0))
+                    self._fail(job, common(job), Failure.of(each), on_result)
                 else:
                     self._finisher.finish(job, each, common(job), on_result)
             return
         if len(jobs) == 1:
-            on_result(dataclasses.replace(common(jobs[0]), error=failure, peak_memory_bytes=0))
+            self._fail(jobs[0], common(jobs[0]), failure, on_result)
             return
         half = len(jobs) // 2
         self._render(jobs[:half], on_progress, on_result)
         self._render(jobs[half:], on_progress, on_result)
+
+    def _requests(self, jobs: Sequence[Job]) -> list[Request]:
+        """What the jobs ask for; one alone goes on where it was."""
+        requests = [_request(job.task) for job in jobs]
+        if len(jobs) > 1:
+            return requests
+        state = self._checkpoints.find(jobs[0].task, torch.device(self._device))
+        return [dataclasses.replace(requests[0], resumed=state)]
+
+    def _fail(self, job: Job, common: TaskResult, failure: Failure, on_result: OnResult) -> None:
+        if not failure.transient:
+            self._checkpoints.drop(job.task)
+        on_result(dataclasses.replace(common, error=failure, peak_memory_bytes=0))
 
     def _device_name(self) -> str:
         if self._device.startswith("cuda"):
@@ -163,19 +189,56 @@ def _picture(source: Source) -> Picture:
     return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest), source.path, mask)
 
 
-def _reporter(tasks: Sequence[Task], on_progress: OnProgress) -> Callable[[int, list[float]], None]:
-    """Turns every evaluation into a Progress now and then."""
-    begun = time.perf_counter()
-    ids, steps, last = tuple(task.id for task in tasks), tasks[0].settings.steps, 0.0
+def _made(requests: Sequence[Request]) -> int:
+    """Evaluations that were made before."""
+    state = requests[0].resumed if len(requests) == 1 else None
+    return 0 if state is None else int(state["evaluations"]) + int(state["loop"]["made"])
 
-    def on_step(step: int, losses: list[float]) -> None:
-        nonlocal last
-        passed = time.perf_counter() - begun
-        if step in (1, steps) or passed - last >= REPORT_SECONDS:
-            last = passed
-            on_progress(Progress(ids, step, steps, sum(losses) / len(losses), step * len(ids) / passed))
 
-    return on_step
+class _Reporter:
+    """Turns evaluations into a Progress now and then, and into checkpoints now and then, and when told to stop."""
+
+    def __init__(self, tasks: Sequence[Task], on_progress: OnProgress, checkpoints: Checkpoints) -> None:
+        self._tasks = tasks
+        self._on_progress = on_progress
+        self._checkpoints = checkpoints
+        self._steps = tasks[0].settings.steps
+        self._begun = self._reported = self._kept = time.perf_counter()
+        self._first: int | None = None
+        self._told_to_stop: Interrupted | None = None
+        self._patience = SEARCH_PATIENCE
+
+    def __call__(self, step: int, losses: list[float], states: Callable[[], list[State] | None]) -> None:
+        """See ``OnSteps``."""
+        now = time.perf_counter()
+        first = self._first is None
+        if self._first is None:
+            self._first = step - 1
+        if first or step == self._steps or now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            self._report(step, losses, (step - self._first) / max(now - self._begun, 1e-9))
+        if self._told_to_stop is not None:
+            self._patience -= 1
+            if self._keep(states) or self._patience < 0:
+                raise self._told_to_stop
+        elif now - self._kept >= CHECKPOINT_SECONDS and self._keep(states):
+            self._kept = now
+
+    def _report(self, step: int, losses: list[float], rate: float) -> None:
+        ids = tuple(task.id for task in self._tasks)
+        progress = Progress(ids, step, self._steps, sum(losses) / len(losses), rate * len(ids))
+        try:
+            self._on_progress(progress)
+        except Interrupted as told:
+            self._told_to_stop = told
+
+    def _keep(self, states: Callable[[], list[State] | None]) -> bool:
+        """Write checkpoints; False in the middle of a line search. A disk that is full is no reason to stop."""
+        found = states()
+        for task, state in zip(self._tasks, found or (), strict=False):
+            with contextlib.suppress(OSError):
+                self._checkpoints.keep(task, state)
+        return found is not None
 
 
 def _reset_peak_memory(device: str) -> None:

@@ -162,8 +162,8 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest(tmp_path:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--inline"]], ids=["workers", "inline"])
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_that_can_go_on(
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_ends_a_run_that_goes_on_where_it_was(
     tmp_path: Path, weights: Path, sign: signal.Signals, arguments: list[str]
 ) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=1)
@@ -176,7 +176,13 @@ def test_a_signal_ends_a_run_that_can_go_on(
     assert (ended.json["rendered"], ended.json["todo"]) == (1, 1)
     assert "run the same command again" in ended.err
     assert all(record["status"] == "done" for record in lines(tmp_path / "out"))
-    assert run_json(pipeline, "--set", f"transfer.steps={SLOW_STEPS}")["rendered"] == 1
+    (checkpoint,) = (tmp_path / "out" / "state" / "checkpoints").iterdir()
+    assert run_json(pipeline)["rendered"] == 1
+    first, second = sorted(lines(tmp_path / "out"), key=lambda record: record["finished"])
+    assert second["task"] == checkpoint.stem and not checkpoint.exists()
+    assert first["resumed"] == 0 < second["resumed"] < second["evaluations"] == SLOW_STEPS
+    again = run_json(pipeline, "--set", f"output.dir={tmp_path / 'again'}")
+    assert again["rendered"] == 2 and pictures(tmp_path / "again") == pictures(tmp_path / "out")
 
 
 def test_a_signal_while_starting_up_counts(tmp_path: Path, weights: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +21,10 @@ from tests import runs
 
 
 class Watcher:
-    """An observer that notes what it is told, and kills workers that start on a task it has been told to hate."""
+    """An observer that notes what it is told, and kills (or stops) workers that start on a task that it hates."""
 
-    def __init__(self, *hated: str, times: int = 99) -> None:
+    def __init__(self, *hated: str, times: int = 99, sign: signal.Signals = signal.SIGKILL) -> None:
+        self.sign = sign
         self.hated = dict.fromkeys(hated, times)
         self.starts: list[tuple[int, str]] = []
         self.batches: list[list[str]] = []
@@ -37,7 +40,8 @@ class Watcher:
         self.hated.update({output: self.hated[output] - 1 for output in hated})
         if hated:
             (worker,) = (p for p in multiprocessing.active_children() if p.name == f"nst-batch worker {slot} on cpu")
-            worker.kill()
+            assert worker.pid is not None
+            os.kill(worker.pid, self.sign)
 
     def progressed(self, slot: int, progress: Progress) -> None:
         self.steps.append(progress)
@@ -68,7 +72,8 @@ def scheduler(
     pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = CPUS, batch: int | None = None
 ) -> Scheduler:
     options = WorkerOptions(pipeline.paths.root, pipeline.weights, threads=1, batch=batch)
-    return Scheduler(pipeline.paths, options, devices, pipeline.spec.run.retries, watcher, StopSignals())
+    given = pipeline.spec.run
+    return Scheduler(pipeline.paths, options, devices, given.retries, given.timeout, watcher, StopSignals())
 
 
 def run(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = CPUS, batch: int | None = None) -> Outcome:
@@ -112,6 +117,15 @@ def test_a_worker_that_died_once_is_replaced_on_its_device(tmp_path: Path, weigh
     assert any("worker 0 on cpu was killed by SIGKILL" in note for note in watcher.notes)
     done = {result.output: result.attempt for result, _ in watcher.results if result.status == "done"}
     assert done == {"c0__s0.png": 2, "c1__s0.png": 1}
+
+
+def test_a_worker_that_hangs_is_ended_and_its_task_tried_again(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=1, styles=2)
+    pipeline = ready(runs.write_pipeline(tmp_path, weights, run__timeout=5, transfer__steps=10))
+    watcher = Watcher("c0__s0.png", times=1, sign=signal.SIGSTOP)
+    assert run(pipeline, watcher, ("cpu",)) == Outcome(rendered=2, failed=0, interrupted=False)
+    assert "worker 0 on cpu made no step for 5 s and was ended" in watcher.notes
+    assert sorted(result.attempt for result, _ in watcher.results if result.status == "done") == [1, 2]
 
 
 def test_a_passing_error_is_tried_again_as_often_as_told(

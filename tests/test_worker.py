@@ -19,9 +19,9 @@ from nst_batch.inputs import InputCache
 from nst_batch.messages import Job, Progress, WorkerOptions
 from nst_batch.records import Style, Task, TaskResult
 from nst_batch.settings import TransferSettings
+from nst_batch.transfer.batch import OnSteps
 from nst_batch.transfer.member import Request
 from nst_batch.transfer.native.library import Built
-from nst_batch.transfer.optimise import OnStep
 from nst_batch.transfer.stylize import Stylizer
 from nst_batch.transfer.weights import EMBEDDED
 from nst_batch.worker import OnProgress, Renderer
@@ -111,6 +111,78 @@ def test_being_told_to_stop_writes_nothing(folder: Path, renderer: Renderer) -> 
     assert not (folder / "out" / "e.png").exists() and not runs.temporaries(folder / "out")
 
 
+def stopping_at(step: int) -> OnProgress:
+    def on_progress(progress: Progress) -> None:
+        if progress.step >= step:
+            raise Interrupted("told to stop")
+
+    return on_progress
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / "out" / "state" / "checkpoints").glob("*"))
+
+
+def test_what_was_begun_goes_on_where_it_was(folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.worker.REPORT_SECONDS", 0.0)
+    each = task(folder, "v.png", steps=12)
+    expected = render(renderer, Job(dataclasses.replace(each, output="w.png")))
+    with pytest.raises(Interrupted):
+        render(renderer, Job(each), stopping_at(7))
+    assert checkpoints(folder) == [each.id]
+    seen: list[Progress] = []
+    result = render(renderer, Job(each), seen.append)
+    assert (result.status, result.resumed, result.evaluations) == ("done", 7, 12) and seen[0].step == 8
+    assert result.losses == expected.losses and checkpoints(folder) == []
+    assert Image.open(folder / "out" / "v.png").tobytes() == Image.open(folder / "out" / "w.png").tobytes()
+
+
+def test_those_rendered_together_go_on_one_by_one(
+    folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nst_batch.worker.REPORT_SECONDS", 0.0)
+    tasks = [task(folder, f"x{number}.png", steps=12) for number in range(4)]
+    with pytest.raises(Interrupted):
+        render_all(renderer, [Job(each) for each in tasks[:2]], stopping_at(5))
+    assert checkpoints(folder) == sorted(each.id for each in tasks[:2])
+    found = {each.output: each for each in render_all(renderer, [Job(each) for each in tasks])}
+    assert [found[f"x{number}.png"].resumed for number in range(4)] == [5, 5, 0, 0]
+    assert [found[f"x{number}.png"].together for number in range(4)] == [1, 1, 2, 2]
+    assert checkpoints(folder) == []
+
+
+def test_a_checkpoint_is_kept_every_minute(folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a crash costs no more: here every evaluation, and the crash is an error."""
+    monkeypatch.setattr("nst_batch.worker.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("nst_batch.worker.CHECKPOINT_SECONDS", 0.0)
+    each = task(folder, "y.png", steps=12)
+
+    def crash(progress: Progress) -> None:
+        if progress.step == 9:
+            raise RuntimeError("cuDNN is in a bad mood")
+
+    result = render(renderer, Job(each), crash)
+    assert result.error is not None and result.error.transient and checkpoints(folder) == [each.id]
+    again = render(renderer, Job(each, attempt=2))
+    assert (again.status, again.resumed, again.evaluations) == ("done", 8, 12)
+
+
+def test_a_damaged_checkpoint_costs_its_evaluations_and_no_more(folder: Path, renderer: Renderer) -> None:
+    each = task(folder, "z.png")
+    path = folder / "out" / "state" / "checkpoints" / f"{each.id}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half a check")
+    result = render(renderer, Job(each))
+    assert (result.status, result.resumed) == ("done", 0) and checkpoints(folder) == []
+
+
+def test_a_task_that_cannot_be_done_leaves_no_checkpoint(folder: Path, renderer: Renderer) -> None:
+    each = task(folder, "aa.png", content="letter.png")
+    path = folder / "out" / "state" / "checkpoints" / f"{each.id}.safetensors"
+    path.write_bytes(b"half a check")
+    assert render(renderer, Job(each)).status == "failed" and checkpoints(folder) == []
+
+
 def test_an_unforeseen_error_is_a_failed_result_that_may_pass(
     folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +248,7 @@ def test_where_memory_runs_out_fewer_are_rendered_at_once(
 ) -> None:
     transfer_all, sizes = Stylizer.transfer_all, list[int]()
 
-    def small(self: Stylizer, requests: list[Request], on_step: OnStep | None = None) -> object:
+    def small(self: Stylizer, requests: list[Request], on_step: OnSteps | None = None) -> object:
         sizes.append(len(requests))
         if len(requests) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")

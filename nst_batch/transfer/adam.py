@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from nst_batch.transfer.snapshot import State
+
 _LEAST = 1e-8  # added to the deviation; the paper's and torch's number
 
 
@@ -50,6 +52,18 @@ class Adam:
     def reweigh(self, factor: Tensor) -> None:  # noqa: ARG002 - as LBFGS has it
         """Go on with other functions, as ``LBFGS.reweigh``; means forget by themselves."""
         self.going = torch.ones_like(self.going)
+
+    def state(self) -> State:
+        """All that it knows."""
+        means = {"mean": self._mean, "square": self._square} if self._count else {}
+        return {"count": self._count, "going": self.going, **means}
+
+    def restore(self, state: State) -> None:
+        """Know that again; called when new."""
+        self._count, self.going = state["count"], state["going"]
+        self.restarts = self.taken_back = torch.zeros_like(self.going, dtype=torch.long)
+        if self._count:
+            self._mean, self._square = state["mean"], state["square"]
 
     def resized(self, old: torch.Size, new: torch.Size) -> Adam:
         """What is remembered, carried to pictures of another size (BxCxHxW), as Crowson's style-transfer does."""

@@ -77,6 +77,14 @@ class Balancer:
         """Change the ratio for the next round by what the last one came to."""
         self.ratio = min(max(self.ratio * self._missed_by, self._first / RANGE), self._first * RANGE)
 
+    def state(self) -> dict[str, float]:
+        """All that it knows."""
+        return {"ratio": self.ratio, "remaining": self.remaining, "missed_by": self._missed_by}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Know that again."""
+        self.ratio, self.remaining, self._missed_by = state["ratio"], state["remaining"], state["missed_by"]
+
     def record(self) -> Balance:
         """For the manifest."""
         return Balance(self.ratio, self.remaining)

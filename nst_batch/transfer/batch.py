@@ -6,7 +6,8 @@ starts and ends are each one's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,8 +21,12 @@ from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import together
 from nst_batch.transfer.member import Member, Stylized
 from nst_batch.transfer.networks import Networks
-from nst_batch.transfer.optimise import OnStep, optimise, optimiser_for
+from nst_batch.transfer.optimise import optimise, optimiser_for
 from nst_batch.transfer.precision import EXACT, arithmetic
+from nst_batch.transfer.snapshot import State, of_one
+
+OnSteps = Callable[[int, list[float], Callable[[], list[State] | None]], None]
+"""Told (evaluations made, each picture's loss, what gives each one's state), as ``optimise.OnStep``."""
 
 SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
 WARMUP_SHARE = 0.1  # of the style's weight
@@ -35,7 +40,8 @@ class Batch:
         settings: of any of them.
         networks: to compute with.
         compiler: makes closures faster, where it can.
-        on_step: see ``OnStep``.
+        on_step: see ``OnSteps``.
+        resumed: where a single member goes on from.
     """
 
     def __init__(
@@ -44,13 +50,15 @@ class Batch:
         settings: TransferSettings,
         networks: Networks,
         compiler: Compiler,
-        on_step: OnStep | None,
+        on_step: OnSteps | None,
+        resumed: State | None = None,
     ) -> None:
         self._members = members
         self._settings = settings
         self._networks = networks
         self._compiler = compiler
         self._on_step = on_step
+        self._resumed = resumed
         self._precision = networks.precision(settings)
         self._adam: Adam | None = None  # what it remembers goes on from scale to scale
         self._image: Tensor | None = None
@@ -63,32 +71,41 @@ class Batch:
             ImageError: a file is not a usable picture.
             ValueError: they have not all the same targets, and must be rendered apart.
         """
+        if self._resumed is not None:
+            self._members[0].restore(self._resumed["member"])
+            self._evaluations = self._resumed["evaluations"]
+        begun = self._resumed["scale"] if self._resumed is not None else 0
         with arithmetic(self._precision):
-            for stage in self._members[0].stages:
-                self._render(stage)
+            for scale, stage in enumerate(self._members[0].stages):
+                if scale >= begun:
+                    self._render(scale, stage)
         with arithmetic(EXACT):
             return [self._result(place) for place in range(len(self._members))]
 
-    def _render(self, stage: Stage) -> None:
+    def _render(self, scale: int, stage: Stage) -> None:
         """Optimise at one scale, from where the last one ended."""
-        members, settings = self._members, self._settings
+        members, settings, resumed = self._members, self._settings, self._resumed
         passes = self._networks.passes(settings, self._precision)
         for each in members:
             each.begin(stage, passes)
         x = self._begin(stage)
         optimiser = self._adam or optimiser_for(settings, x)
         before: tuple[float, ...] = ()
-        for steps, share in _rounds(stage, settings):
-            goals, weights = zip(*(each.goal(share) for each in members), strict=True)
+        for place, (steps, share) in enumerate(_rounds(stage, settings)):
+            if resumed is not None and place < resumed["round"]:
+                continue
+            goals, weights = zip(*(each.goal(share, again=resumed is not None) for each in members), strict=True)
             if before:
                 optimiser.reweigh(torch.tensor([new / old for new, old in zip(weights, before, strict=True)]).to(x))
             before = weights
             closure = self._compiler.compiled(together(goals), passes, x)
-            found = optimise(closure, x, steps, settings, optimiser, self._told)
+            told, loop = partial(self._told, scale, place), resumed["loop"] if resumed is not None else None
+            found = optimise(closure, x, steps, settings, optimiser, told, loop)
+            resumed = self._resumed = None
             x = found.image
-            for place, each in enumerate(members):
-                each.note(found.curves[place], found.settled[place])
-                each.measure(x[place : place + 1])
+            for number, each in enumerate(members):
+                each.note(found.curves[number], found.settled[number])
+                each.measure(x[number : number + 1])
             self._evaluations += max(map(len, found.curves))
         ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
         for each, restarts, taken_back in ends:
@@ -99,6 +116,8 @@ class Batch:
     def _begin(self, stage: Stage) -> Tensor:
         """The pictures to begin a scale with, BxCxHxW."""
         size = (stage.height, stage.width)
+        if self._image is None and self._resumed is not None:  # its state has the picture, too
+            return self._resumed["loop"]["x"].view(1, -1, *size)
         if self._image is None:
             starts = torch.cat([each.start(stage) for each in self._members])
             return starts.to(self._networks.device, self._precision.picture)
@@ -109,9 +128,20 @@ class Batch:
             self._adam = self._adam.resized(self._image.shape, x.shape)
         return x if self._settings.clamp == "end" else x.clamp(0, 1)
 
-    def _told(self, step: int, losses: list[float]) -> None:
+    def _told(self, scale: int, round_: int, step: int, losses: list[float], state: Callable[[], State | None]) -> None:
+        def states() -> list[State] | None:
+            """Of each picture by itself."""
+            loop = state()
+            if loop is None:
+                return None
+            common = {"scale": scale, "round": round_, "evaluations": self._evaluations}
+            return [
+                {**common, "member": each.state(), "loop": of_one(loop, place)}
+                for place, each in enumerate(self._members)
+            ]
+
         if self._on_step is not None:
-            self._on_step(self._evaluations + step, losses)
+            self._on_step(self._evaluations + step, losses, states)
 
     def _result(self, place: int) -> Stylized | DivergedError:
         if self._image is None:

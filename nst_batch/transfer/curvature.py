@@ -16,6 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nst_batch.transfer.snapshot import State
+
 CURVATURE_LEAST = 1e-10  # y·s at which a pair is too flat to be of use; torch.optim.LBFGS's number
 
 
@@ -27,6 +29,12 @@ class Metric(Protocol):
 
     def learn(self, step: Tensor, change: Tensor) -> None:
         """Take note that gradients changed by ``change`` along ``step``, Bxn each; zeros where nothing was learnt."""
+
+    def state(self) -> State:
+        """What was learnt."""
+
+    def restore(self, state: State) -> None:
+        """Know that again."""
 
 
 class Curvature:
@@ -67,15 +75,18 @@ class Curvature:
 
     def _make_room(self, like: Tensor) -> None:
         if self._kept == 0:
-            batch, length = like.shape
-            self._count = torch.zeros(batch, dtype=torch.long, device=like.device)
-            self._steps = like.new_empty(batch, self._history, length)  # takes memory page by page, on a CPU
-            self._changes = torch.empty_like(self._steps)
-            self._products = like.new_zeros(batch, self._history, self._history, dtype=torch.float64)
-            self._scale = like.new_ones(batch)
+            self._begin(like)
         if self._kept < self._history:
             self._steps[:, self._kept] = self._changes[:, self._kept] = 0
             self._kept += 1
+
+    def _begin(self, like: Tensor) -> None:
+        batch, length = like.shape
+        self._count = torch.zeros(batch, dtype=torch.long, device=like.device)
+        self._steps = like.new_empty(batch, self._history, length)  # takes memory page by page, on a CPU
+        self._changes = torch.empty_like(self._steps)
+        self._products = like.new_zeros(batch, self._history, self._history, dtype=torch.float64)
+        self._scale = like.new_ones(batch)
 
     def known(self, gradient: Tensor) -> Tensor:
         """Of which functions anything is known, B."""
@@ -131,6 +142,33 @@ class Curvature:
             self._changes[:, : self._kept] *= factor.to(self._changes)[:, None, None]
             self._products *= factor.to(self._products)[:, None, None]
             self._scale = self._scale / factor.to(self._scale)
+
+    def state(self) -> State:
+        """All that is known."""
+        if self._kept == 0:
+            return {"kept": 0}
+        kept = self._kept
+        return {
+            "kept": kept,
+            "count": self._count,
+            "steps": self._steps[:, :kept],
+            "changes": self._changes[:, :kept],
+            "products": self._products[:, :kept, :kept],
+            "scale": self._scale,
+            "metric": None if self._metric is None else self._metric.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Know that again; called before anything is learnt."""
+        kept = state["kept"]
+        if kept == 0:
+            return
+        self._begin(state["steps"][:, 0])
+        self._kept, self._count, self._scale = kept, state["count"], state["scale"]
+        self._steps[:, :kept], self._changes[:, :kept] = state["steps"], state["changes"]
+        self._products[:, :kept, :kept] = state["products"]
+        if self._metric is not None:
+            self._metric.restore(state["metric"])
 
     def _in_metric(self, values: Tensor) -> Tensor:
         return values if self._metric is None else self._metric(values)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from nst_batch.transfer.curvature import Curvature, Metric, dots, some
+from nst_batch.transfer.snapshot import State
 
 RISE_ALLOWED = 1.2  # times the last loss; small rises are part of a healthy path without line search
 SHORTENINGS = 4  # of one step, each to a quarter, before giving its direction up
@@ -122,6 +123,28 @@ class LBFGS:
         self._curvature.reweigh(factor)
         self._last = self._best = None
         self.going = torch.ones_like(self.going)
+
+    def state(self) -> State:
+        """All that it knows."""
+        return {
+            "last": None if self._last is None else vars(self._last),
+            "best": None if self._best is None else vars(self._best),
+            "direction": self._direction,
+            "length": self._length,
+            "shortenings": self._shortenings,
+            "going": self.going,
+            "restarts": self.restarts,
+            "taken_back": self.taken_back,
+            "curvature": self._curvature.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Know that again; called when new."""
+        self._last = None if state["last"] is None else _Points(**state["last"])
+        self._best = None if state["best"] is None else _Points(**state["best"])
+        self._direction, self._length, self._shortenings = state["direction"], state["length"], state["shortenings"]
+        self.going, self.restarts, self.taken_back = state["going"], state["restarts"], state["taken_back"]
+        self._curvature.restore(state["curvature"])
 
     def _begin(self, here: _Points) -> None:
         self.going = torch.ones_like(here.loss, dtype=torch.bool)

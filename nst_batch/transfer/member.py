@@ -23,6 +23,7 @@ from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart
 from nst_batch.transfer.precision import EXACT
+from nst_batch.transfer.snapshot import State
 from nst_batch.transfer.targets import TargetMaker
 from nst_batch.transfer.vgg import IMAGENET_MEAN
 
@@ -32,13 +33,15 @@ CURVE_POINTS = 32
 @dataclass(frozen=True)
 class Request:
     """What is to be rendered: a content picture, its styles (one or more, with weights and regions), the settings,
-    the seed of noise, and the picture to start with where ``settings.init`` is a file."""
+    the seed of noise, the picture to start with where ``settings.init`` is a file, and the state of the same transfer
+    to go on from, if it was begun before."""
 
     content: Picture
     styles: tuple[StylePart, ...]
     settings: TransferSettings
     seed: int
     start: Picture | None = None
+    resumed: State | None = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,15 @@ class Member:
         self._plain = self._objective(stage, passes)
         self._bare = self._style_of_content(self._plain, passes, stage) if self._balancer else 0.0
 
-    def goal(self, share: float) -> tuple[Objective, float]:
+    def goal(self, share: float, *, again: bool = False) -> tuple[Objective, float]:
         """What is to be minimised now, the style at ``share`` of its weight; and that weight, to compare with others'.
 
-        The balance is corrected by what the last round came to.
+        The balance is corrected by what the last round came to; not where this round was begun before (``again``).
         """
         objective, weight = self._plain, share
         if self._balancer is not None:
-            self._balancer.correct()
+            if not again:
+                self._balancer.correct()
             objective, weight = self._balancer.weighted(objective, self._bare), share * self._balancer.ratio
         return objective if share == 1 else objective.with_style(share), weight
 
@@ -138,6 +142,24 @@ class Member:
         self._scales.append((stage.width, stage.height, len(self._curve) - before))
         self._restarts += restarts
         self._taken_back += taken_back
+
+    def state(self) -> State:
+        """What rounds and scales have come to so far; lists in a list, as one of several pictures."""
+        return {
+            "curve": [list(self._curve)],
+            "scales": [list(self._scales)],
+            "counts": [(self._restarts, self._taken_back)],
+            "settled": [self._settled],
+            "balancer": self._balancer.state() if self._balancer else None,
+        }
+
+    def restore(self, state: State) -> None:
+        """Know that again."""
+        self._curve, self._settled = list(state["curve"][0]), state["settled"][0]
+        self._scales = [(width, height, evaluations) for width, height, evaluations in state["scales"][0]]
+        self._restarts, self._taken_back = state["counts"][0]
+        if self._balancer is not None:
+            self._balancer.restore(state["balancer"])
 
     def start(self, stage: Stage) -> Tensor:
         """The picture to begin with, 1xCxHxW on the CPU; never a cached tensor itself."""

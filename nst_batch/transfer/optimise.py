@@ -14,13 +14,14 @@ from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.precondition import AdaptiveMetric, SmoothMetric
 from nst_batch.transfer.searching import SearchingLBFGS
+from nst_batch.transfer.snapshot import State
 
 Closure = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Pictures (BxCxHxW) to their losses (B) and gradients (BxCxHxW)."""
 
-OnStep = Callable[[int, list[float]], None]
-"""Told (evaluations made, each picture's loss) after each evaluation, after every tenth on a GPU; what it raises ends
-the transfer."""
+OnStep = Callable[[int, list[float], Callable[[], State | None]], None]
+"""Told (evaluations made, each picture's loss, what gives the state) after each evaluation, after every tenth on a GPU;
+what it raises ends the optimisation. The state is None where there is none to go on from: in the middle of a search."""
 
 Optimiser = LBFGS | SearchingLBFGS | Adam
 
@@ -66,6 +67,7 @@ def optimise(
     settings: TransferSettings,
     optimiser: Optimiser,
     on_step: OnStep | None = None,
+    resumed: State | None = None,
 ) -> Found:
     """Minimise ``closure`` over pixels in ``steps`` evaluations, or fewer when all have settled or nowhere to go.
 
@@ -76,6 +78,7 @@ def optimise(
         settings: clamp, averaging and stop are used.
         optimiser: new, or with what it remembers of a smaller scale.
         on_step: see ``OnStep``.
+        resumed: a state to go on from, in place of the start; the optimiser is new.
 
     Returns:
         The best pictures seen, the start where no loss was finite; with ``averaging``, the running means of all that
@@ -83,12 +86,14 @@ def optimise(
     """
     loop = _Loop(start, settings, optimiser)
     every = READ_EVERY if start.is_cuda else 1
-    for made in range(1, steps + 1):
+    if resumed is not None:
+        loop.restore(resumed)
+    for made in range(loop.made + 1, steps + 1):
         loop.evaluate(closure)
         if made % every == 0 or made == steps:
             losses = loop.read()
             if on_step is not None:
-                on_step(made, losses)
+                on_step(made, losses, loop.state)
             if not any(loop.running):
                 break
     return loop.found()
@@ -98,6 +103,7 @@ class _Loop:
     """Where the pictures are on their way; what is decided for each is decided on the device."""
 
     def __init__(self, start: Tensor, settings: TransferSettings, optimiser: Optimiser) -> None:
+        self.made = 0  # evaluations
         self.running = [True] * len(start)  # as far as losses have been read
         self._shape = start.shape
         self._settings = settings
@@ -113,6 +119,7 @@ class _Loop:
 
     def evaluate(self, closure: Closure) -> None:
         """One evaluation of all, and the optimiser's answer to it."""
+        self.made += 1
         self._x = self._in_range(self._x)
         loss, gradient = closure(self._x.view(self._shape))
         gradient = gradient.flatten(1)
@@ -144,6 +151,32 @@ class _Loop:
         curve.append(loss)
         if stop is not None and has_settled(curve, stop):
             self._settled[place], self.running[place] = True, False
+
+    def state(self) -> State | None:
+        """All that is known, just after losses were read; None where the optimiser has none to give."""
+        optimiser = self._optimiser.state()
+        if optimiser is None:
+            return None
+        return {
+            "made": self.made,
+            "x": self._x,
+            "best": self._best,
+            "best_loss": self._best_loss,
+            "going": self._going,
+            "running": self.running,
+            "curves": self._curves,
+            "settled": self._settled,
+            "average": self._average.state(),
+            "optimiser": optimiser,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from there."""
+        self.made, self._x, self._going = state["made"], state["x"], state["going"]
+        self._best, self._best_loss = state["best"], state["best_loss"]
+        self.running, self._curves, self._settled = state["running"], state["curves"], state["settled"]
+        self._average.restore(state["average"])
+        self._optimiser.restore(state["optimiser"])
 
     def found(self) -> Found:
         """The pictures that are kept."""
@@ -177,6 +210,15 @@ class _Average:
             self._sum, self._count = torch.zeros_like(x), torch.zeros_like(x[:, 0])
         self._sum = torch.where(where[:, None], torch.lerp(x, self._sum, self._decay), self._sum)
         self._count = self._count + where
+
+    def state(self) -> State:
+        """All that was added."""
+        return {} if self._sum is None else {"sum": self._sum, "count": self._count}
+
+    def restore(self, state: State) -> None:
+        """As if it had been added."""
+        if state:
+            self._sum, self._count = state["sum"], state["count"]
 
     def over(self, others: Tensor) -> Tensor:
         """The means; the ``others`` where nothing was added, or the points had gone astray."""

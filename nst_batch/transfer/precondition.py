@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from nst_batch.transfer.snapshot import State
+
 FREQUENCY = 0.02  # cycles a pixel; below it, all count the same: strokes wider than 50 pixels
 CHROMA = 0.1  # of chroma against luminance
 FIRST_CHROMA = 0.3  # the same, for a metric that learns better
@@ -50,6 +52,13 @@ class SmoothMetric:
     def learn(self, step: Tensor, change: Tensor) -> None:
         """Take note that the gradient changed by ``change`` along ``step`` (Bxn values each). Here, nothing."""
 
+    def state(self) -> State:
+        """What was learnt: nothing."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Know that again."""
+
     def _spectrum(self, values: Tensor) -> Tensor:
         spectrum: Tensor = torch.fft.rfft2(torch.einsum("ij,bjhw->bihw", self._turn, values.view(self._shape)))
         return spectrum
@@ -86,7 +95,20 @@ class AdaptiveMetric(SmoothMetric):
         learnt = (steps.sum((1, 2)) > 0)[:, None, None]
         self._steps = torch.where(learnt, REMEMBERED * self._steps + steps, self._steps)
         self._changes = torch.where(learnt, REMEMBERED * self._changes + changes, self._changes)
-        tiny = torch.finfo(changes.dtype).tiny
+        self._weigh()
+
+    def state(self) -> State:
+        """What was learnt."""
+        return {"steps": self._steps, "changes": self._changes}
+
+    def restore(self, state: State) -> None:
+        """Know that again."""
+        self._steps, self._changes = state["steps"], state["changes"]
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Let what was learnt decide."""
+        tiny = torch.finfo(self._changes.dtype).tiny
         ratio = (self._steps / self._changes.clamp_min(tiny)).sqrt()
         mean = (self._steps.sum((1, 2)) / self._changes.sum((1, 2)).clamp_min(tiny)).sqrt()
         gain = (ratio / mean[:, None, None]).nan_to_num(1.0).clamp(1 / LIMIT, LIMIT)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nst_batch.transfer.curvature import Curvature, Metric
 from nst_batch.transfer.line_search import Search, Trial, strong_wolfe
+from nst_batch.transfer.snapshot import State
 
 
 class SearchingLBFGS:
@@ -42,6 +43,28 @@ class SearchingLBFGS:
         self._curvature.reweigh(factor)
         self._last = self._search = None
         self.going = torch.ones_like(self.going)
+
+    def state(self) -> State | None:
+        """All that it knows; None in the middle of a search."""
+        if self._search is not None or self._last is None:
+            return None
+        last = self._last
+        return {
+            "x": last.x[None],
+            "loss": [last.loss],
+            "gradient": last.gradient[None],
+            "direction": self._direction[None],
+            "length": [self._length],
+            "going": self.going,
+            "curvature": self._curvature.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Know that again; called when new."""
+        self._last = Trial(0.0, state["loss"][0], 0.0, state["x"][0], state["gradient"][0])
+        self._direction, self._length = state["direction"][0], state["length"][0]
+        self.going = state["going"]
+        self._curvature.restore(state["curvature"])
 
     def _told(self, x: Tensor, loss: float, gradient: Tensor, last: Trial) -> Tensor | None:
         """Tell the line search what was found; the next point along its direction, or along a new one."""

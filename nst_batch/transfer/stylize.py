@@ -11,13 +11,12 @@ from PIL import Image
 from nst_batch.errors import DivergedError
 from nst_batch.records import Losses, Weights
 from nst_batch.settings import INIT_WORDS, TransferSettings
-from nst_batch.transfer.batch import Batch
+from nst_batch.transfer.batch import Batch, OnSteps
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.encode import to_image
 from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.member import Member, Request, Stylized
 from nst_batch.transfer.networks import Networks
-from nst_batch.transfer.optimise import OnStep
 from nst_batch.transfer.pictures import Picture, StylePart, picture_of
 from nst_batch.transfer.precision import arithmetic
 from nst_batch.transfer.throughput import best_batch
@@ -102,7 +101,7 @@ class Stylizer:
             settings: all of them are used.
             seed: of noise.
             start: the picture to begin with when ``settings.init`` is a file.
-            on_step: told (evaluations made, loss) as ``OnStep`` is.
+            on_step: told (evaluations made, loss) as ``OnSteps`` is.
 
         Raises:
             ImageError: a file is not a usable picture.
@@ -111,7 +110,7 @@ class Stylizer:
         parts = (StylePart(styles),) if isinstance(styles, Picture) else tuple(styles)
         request = Request(content, parts, settings, seed, start)
 
-        def tell(step: int, losses: list[float]) -> None:
+        def tell(step: int, losses: list[float], _: object) -> None:
             if on_step is not None:
                 on_step(step, losses[0])
 
@@ -121,13 +120,14 @@ class Stylizer:
         return result
 
     def transfer_all(
-        self, requests: Sequence[Request], on_step: OnStep | None = None
+        self, requests: Sequence[Request], on_step: OnSteps | None = None
     ) -> list[Stylized | DivergedError]:
         """Several transfers at once.
 
         Args:
-            requests: pictures of one shape, with the same settings but for seeds and starts.
-            on_step: see ``OnStep``.
+            requests: pictures of one shape, with the same settings but for seeds and starts; one alone, if it goes on
+                from where it was.
+            on_step: see ``OnSteps``.
 
         Returns:
             For each its picture, or why there is none.
@@ -139,7 +139,8 @@ class Stylizer:
         members = [Member(request, self.networks, self.cache) for request in requests]
         if len(members) > 1 and (any(each.alone for each in members) or len({each.stages for each in members}) > 1):
             raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
-        return Batch(members, requests[0].settings, self.networks, self._compiler, on_step).render()
+        resumed = requests[0].resumed if len(requests) == 1 else None
+        return Batch(members, requests[0].settings, self.networks, self._compiler, on_step, resumed).render()
 
     def at_once(self, request: Request, most: int) -> int:
         """How many transfers like this one should share passes on this device, up to ``most``: measured once.

@@ -89,7 +89,7 @@ def test_they_share_passes(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Passes, "backward", counted)
     steps: list[tuple[int, int]] = []
     settings = dataclasses.replace(SMALL, octaves=1)
-    stylizer.transfer_all(pairs(settings), lambda step, losses: steps.append((step, len(losses))))
+    stylizer.transfer_all(pairs(settings), lambda step, losses, _: steps.append((step, len(losses))))
     assert batches == [3] * 24
     assert steps == [(step, 3) for step in range(1, 25)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -22,6 +24,12 @@ class Scaled:
 
     def learn(self, step: Tensor, change: Tensor) -> None:
         self.learnt.append((step, change))
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
 
 
 def two_loops(pairs: list[Pair], gradient: Tensor, gains: Tensor) -> Tensor:

@@ -134,6 +134,12 @@ def test_a_metric_changes_the_way_and_not_the_end() -> None:
         def learn(self, step: Tensor, change: Tensor) -> None:
             self.learnt.append((step, change))
 
+        def state(self) -> dict[str, Any]:
+            return {}
+
+        def restore(self, state: dict[str, Any]) -> None:
+            pass
+
     metric = Fixed(1 / scale)
     fitting = ours(valley, start, 6, LBFGS(metric=metric))
     assert fitting[-1] < 1e-3 * plainly[-1]
