@@ -102,7 +102,7 @@ class Round:
 
     def _start(self, *more: str, file_size: int | None = None) -> subprocess.Popen[str]:
         self._figures.runs += 1
-        command = ("run", self._pipeline, "--set", f"output.dir={self._run}", *more)
+        command: tuple[str | Path, ...] = ("run", self._pipeline, "--set", f"output.dir={self._run}", *more)
         if file_size is None:
             return runs.start(*command)
         with runs.files_end_at(file_size):

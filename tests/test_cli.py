@@ -161,8 +161,10 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest(tmp_path:
     assert len(pictures(tmp_path / "out")) == 4 and not temporaries(tmp_path / "out")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--inline"]], ids=["workers", "inline"])
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    ("sign", "arguments"),
+    [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGUSR1, []), (signal.SIGTERM, ["--inline"])],
+)
 def test_a_signal_ends_a_run_that_goes_on_where_it_was(
     tmp_path: Path, weights: Path, sign: signal.Signals, arguments: list[str]
 ) -> None:
@@ -181,8 +183,9 @@ def test_a_signal_ends_a_run_that_goes_on_where_it_was(
     first, second = sorted(lines(tmp_path / "out"), key=lambda record: record["finished"])
     assert second["task"] == checkpoint.stem and not checkpoint.exists()
     assert first["resumed"] == 0 < second["resumed"] < second["evaluations"] == SLOW_STEPS
-    again = run_json(pipeline, "--set", f"output.dir={tmp_path / 'again'}")
-    assert again["rendered"] == 2 and pictures(tmp_path / "again") == pictures(tmp_path / "out")
+    if sign == signal.SIGUSR1:  # once is enough
+        again = run_json(pipeline, "--set", f"output.dir={tmp_path / 'again'}")
+        assert again["rendered"] == 2 and pictures(tmp_path / "again") == pictures(tmp_path / "out")
 
 
 def test_a_signal_while_starting_up_counts(tmp_path: Path, weights: Path) -> None:

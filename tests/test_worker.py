@@ -119,8 +119,10 @@ def stopping_at(step: int) -> OnProgress:
     return on_progress
 
 
-def checkpoints(folder: Path) -> list[str]:
-    return sorted(path.stem for path in (folder / "out" / "state" / "checkpoints").glob("*"))
+def kept(folder: Path, *tasks: Task) -> list[str]:
+    """Which of these have a checkpoint, by output."""
+    ids = {path.stem for path in (folder / "out" / "state" / "checkpoints").glob("*")}
+    return [each.output for each in tasks if each.id in ids]
 
 
 def test_what_was_begun_goes_on_where_it_was(folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,11 +131,11 @@ def test_what_was_begun_goes_on_where_it_was(folder: Path, renderer: Renderer, m
     expected = render(renderer, Job(dataclasses.replace(each, output="w.png")))
     with pytest.raises(Interrupted):
         render(renderer, Job(each), stopping_at(7))
-    assert checkpoints(folder) == [each.id]
+    assert kept(folder, each) == [each.output]
     seen: list[Progress] = []
     result = render(renderer, Job(each), seen.append)
     assert (result.status, result.resumed, result.evaluations) == ("done", 7, 12) and seen[0].step == 8
-    assert result.losses == expected.losses and checkpoints(folder) == []
+    assert result.losses == expected.losses and kept(folder, each) == []
     assert Image.open(folder / "out" / "v.png").tobytes() == Image.open(folder / "out" / "w.png").tobytes()
 
 
@@ -144,11 +146,11 @@ def test_those_rendered_together_go_on_one_by_one(
     tasks = [task(folder, f"x{number}.png", steps=12) for number in range(4)]
     with pytest.raises(Interrupted):
         render_all(renderer, [Job(each) for each in tasks[:2]], stopping_at(5))
-    assert checkpoints(folder) == sorted(each.id for each in tasks[:2])
+    assert kept(folder, *tasks) == [each.output for each in tasks[:2]]
     found = {each.output: each for each in render_all(renderer, [Job(each) for each in tasks])}
     assert [found[f"x{number}.png"].resumed for number in range(4)] == [5, 5, 0, 0]
     assert [found[f"x{number}.png"].together for number in range(4)] == [1, 1, 2, 2]
-    assert checkpoints(folder) == []
+    assert kept(folder, *tasks) == []
 
 
 def test_a_checkpoint_is_kept_every_minute(folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +164,7 @@ def test_a_checkpoint_is_kept_every_minute(folder: Path, renderer: Renderer, mon
             raise RuntimeError("cuDNN is in a bad mood")
 
     result = render(renderer, Job(each), crash)
-    assert result.error is not None and result.error.transient and checkpoints(folder) == [each.id]
+    assert result.error is not None and result.error.transient and kept(folder, each) == [each.output]
     again = render(renderer, Job(each, attempt=2))
     assert (again.status, again.resumed, again.evaluations) == ("done", 8, 12)
 
@@ -173,14 +175,14 @@ def test_a_damaged_checkpoint_costs_its_evaluations_and_no_more(folder: Path, re
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half a check")
     result = render(renderer, Job(each))
-    assert (result.status, result.resumed) == ("done", 0) and checkpoints(folder) == []
+    assert (result.status, result.resumed) == ("done", 0) and kept(folder, each) == []
 
 
 def test_a_task_that_cannot_be_done_leaves_no_checkpoint(folder: Path, renderer: Renderer) -> None:
     each = task(folder, "aa.png", content="letter.png")
     path = folder / "out" / "state" / "checkpoints" / f"{each.id}.safetensors"
     path.write_bytes(b"half a check")
-    assert render(renderer, Job(each)).status == "failed" and checkpoints(folder) == []
+    assert render(renderer, Job(each)).status == "failed" and kept(folder, each) == []
 
 
 def test_an_unforeseen_error_is_a_failed_result_that_may_pass(

@@ -117,7 +117,8 @@ class Batch:
         """The pictures to begin a scale with, BxCxHxW."""
         size = (stage.height, stage.width)
         if self._image is None and self._resumed is not None:  # its state has the picture, too
-            return self._resumed["loop"]["x"].view(1, -1, *size)
+            x: Tensor = self._resumed["loop"]["x"].view(1, -1, *size)
+            return x
         if self._image is None:
             starts = torch.cat([each.start(stage) for each in self._members])
             return starts.to(self._networks.device, self._precision.picture)
