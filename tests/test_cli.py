@@ -163,7 +163,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest(tmp_path:
 
 @pytest.mark.parametrize(
     ("sign", "arguments"),
-    [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGUSR1, []), (signal.SIGTERM, ["--inline"])],
+    [(signal.SIGTERM, []), (signal.SIGUSR1, []), (signal.SIGINT, ["--inline"])],
 )
 def test_a_signal_ends_a_run_that_goes_on_where_it_was(
     tmp_path: Path, weights: Path, sign: signal.Signals, arguments: list[str]

@@ -47,7 +47,7 @@ def alone(stylizer: Stylizer, each: Request) -> Stylized:
         {"metric": "adaptive", "balance": "none", "warmup": 5, "init": "noise"},
         {"metric": "pixels", "clamp": "closure", "guard": False, "history": 5},
         {"optimizer": "adam", "scales": (20,), "averaging": 0.9},
-        {"style_statistic": "w2", "octaves": 1, "color": "content"},
+        {"style_statistic": "w2", "octaves": 1, "color": "content", "steps": 10},
         {"color": "content", "color_method": "luminance", "mean_weight": 1e3, "std_weight": 1e3},
     ],
     ids=lambda changes: "-".join(changes) or "default",
