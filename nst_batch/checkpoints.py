@@ -6,12 +6,10 @@ tasks in hand, but for those that an ended run left, and the next one takes up.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import torch
 
 from nst_batch.atomic import write_atomic
-from nst_batch.paths import CHECKPOINT_SUFFIX, RunPaths
+from nst_batch.paths import RunPaths
 from nst_batch.records import Task
 from nst_batch.transfer.snapshot import State, from_file, to_bytes
 
@@ -45,11 +43,3 @@ class Checkpoints:
     def drop(self, task: Task) -> None:
         """A task needs none any more."""
         self._paths.checkpoint(task.id).unlink(missing_ok=True)
-
-
-def remove_stale(paths: RunPaths, wanted: Collection[str]) -> int:
-    """Delete checkpoints of tasks (by id) that are not ``wanted``; how many. Call it only when no worker is alive."""
-    found = [path for path in paths.checkpoints.glob(f"*{CHECKPOINT_SUFFIX}") if path.stem not in wanted]
-    for path in found:
-        path.unlink(missing_ok=True)
-    return len(found)

@@ -17,11 +17,12 @@ from nst_batch.console import print_json, reports_errors, say
 from nst_batch.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from nst_batch.manifest import Decision
+    from nst_batch.decisions import Decision
     from nst_batch.pipeline import Pipeline
     from nst_batch.progress import ProgressView
     from nst_batch.scheduler import Outcome, Scheduler
     from nst_batch.signals import StopSignals
+    from nst_batch.writers import Writer
 
 SHOWN = 20  # lines of a list on a terminal; --json has them all
 
@@ -80,14 +81,15 @@ def run(
         _warn_of_broken_lines(ready)
         todo = ready.todo()[:limit]
         outcome = _render(ready, todo, inline, stop) if todo else None
-    rendered, failed = (outcome.rendered, outcome.failed) if outcome else (0, 0)
+    rendered, failed, elsewhere = (outcome.rendered, outcome.failed, outcome.elsewhere) if outcome else (0, 0, 0)
     counts = ready.counts()
     summary = {
         "tasks": counts["tasks"],
-        "done": counts["done"] + rendered,
+        "done": counts["done"] + rendered + elsewhere,
         "failed": counts["failed"] + failed,
-        "todo": counts["todo"] - rendered - failed,
+        "todo": counts["todo"] - rendered - elsewhere - failed,
         "rendered": rendered,
+        "elsewhere": elsewhere,
         "skipped": counts["done"],
         "seconds": round(time.monotonic() - begun, 3),
     }
@@ -100,24 +102,16 @@ def run(
 
 
 def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSignals) -> Outcome:
-    """Run the scheduler under the run's lock, with a view of its progress."""
-    from nst_batch.atomic import remove_temporaries
-    from nst_batch.checkpoints import remove_stale
-    from nst_batch.lock import run_lock
+    """Run the scheduler in the run's folder, with a view of its progress."""
     from nst_batch.progress import ProgressView, error_console
 
-    with run_lock(ready.paths):
-        if removed := remove_temporaries(ready.paths.root):
-            say(f"removed {removed} temporary files of a run that was killed")
-        remove_stale(ready.paths, {each.task.id for each in ready.decisions if each.state != "done"})
-        ready.save_plan()
-        with ProgressView(todo, ready.counts()["done"], error_console()) as view:
-            view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
-            scheduler = _scheduler(ready, view, stop)
-            return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
+    with ready.entered(say) as writer, ProgressView(todo, ready.counts()["done"], error_console()) as view:
+        view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
+        scheduler = _scheduler(ready, writer, view, stop)
+        return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
 
 
-def _scheduler(ready: Pipeline, view: ProgressView, stop: StopSignals) -> Scheduler:
+def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals) -> Scheduler:
     from nst_batch.devices import choose_devices, choose_threads  # these import torch: two seconds
     from nst_batch.messages import WorkerOptions
     from nst_batch.scheduler import Scheduler
@@ -127,17 +121,18 @@ def _scheduler(ready: Pipeline, view: ProgressView, stop: StopSignals) -> Schedu
     run = ready.spec.run
     batch = None if run.batch == "auto" else run.batch
     options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile)
-    return Scheduler(ready.paths, options, devices, run.retries, run.timeout, view, stop)
+    return Scheduler(ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop)
 
 
 def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> None:
     """The last lines of a run."""
     from nst_batch.progress import clock
 
-    if summary["rendered"] == 0 and not summary["failed"] and not summary["todo"]:
+    if not (summary["rendered"] or summary["elsewhere"] or summary["failed"] or summary["todo"]):
         say(f"nothing to render: all {_tasks(summary['tasks'])} of {ready.spec.name} are done in {ready.paths.root}")
         return
     parts = [f"{summary['rendered']} rendered", f"{summary['skipped']} done before"]
+    parts += [f"{summary['elsewhere']} done by another run"] if summary["elsewhere"] else []
     parts += [f"{summary['failed']} failed"] if summary["failed"] else []
     parts += [f"{summary['todo']} left"] if summary["todo"] else []
     say(f"{ready.spec.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
@@ -149,9 +144,9 @@ def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> N
 
 def _list_failures(ready: Pipeline) -> None:
     """Every failed task with its reason and what to do, from the manifest as it is now."""
-    from nst_batch import manifest
+    from nst_batch.history import read
 
-    attempts = manifest.read(ready.paths).attempts
+    attempts = read(ready.paths).attempts
     failed = [(task, attempts[task.id]) for task in ready.tasks if task.id in attempts]
     for task, attempt in failed[:SHOWN]:
         hint = attempt.error.get("hint")

@@ -12,7 +12,7 @@
     │   ├── OutputError          the output is not ours to overwrite, or cannot be written (never retried)
     │   ├── DivergedError        no finite loss was ever seen (never retried)
     │   └── WorkerDied           the process died with the task in hand (retried, then quarantined)
-    ├── RunLocked             2  another run is writing into the same folder
+    ├── RunLocked             2  another run writes other pictures under the same names, or never gets going
     ├── ManifestError         1  results cannot be recorded (a full disk); what was recorded stands
     └── Interrupted          75  a signal; work is left, run again to go on
 
@@ -101,7 +101,7 @@ class WorkerDied(TaskError):
 
 
 class RunLocked(NstError):
-    """Another run is writing into the same output folder."""
+    """Another run in the same output folder leaves no place for this one."""
 
 
 class ManifestError(NstError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -24,7 +25,9 @@ class RunPaths:
           manifest/WRITER.jsonl what was done, one file per writing process
           state/checkpoints/    pictures in the middle, by task
           state/digests.json    digests of input files, by path, size and time
-          state/run.lock        held while a run writes here
+          state/writers/WRITER  who writes here now, and is alive
+          state/claims/         which pictures they have in hand
+          state/entrance.lock   held while a run begins here
           state/download.json   when the ImageNet weights were last sought in vain
     """
 
@@ -51,9 +54,19 @@ class RunPaths:
         return self.state / "digests.json"
 
     @property
-    def lock(self) -> Path:
-        """Held while a run writes here."""
-        return self.state / "run.lock"
+    def entrance(self) -> Path:
+        """Held while a run begins here: one after another."""
+        return self.state / "entrance.lock"
+
+    @property
+    def writers(self) -> Path:
+        """The folder of processes that write here now."""
+        return self.state / "writers"
+
+    @property
+    def claims(self) -> Path:
+        """The folder of pictures that somebody has in hand."""
+        return self.state / "claims"
 
     @property
     def download(self) -> Path:
@@ -69,12 +82,29 @@ class RunPaths:
         """Where a task (by id) is kept that is not done yet."""
         return self.checkpoints / f"{task}{CHECKPOINT_SUFFIX}"
 
+    def all_checkpoints(self) -> list[Path]:
+        """Every picture in the middle that is kept."""
+        return list(self.checkpoints.glob(f"*{CHECKPOINT_SUFFIX}"))
+
     def output(self, name: str) -> Path:
         """Where the picture called ``name`` (relative, as in a task or a manifest line) lies."""
         return self.root / name
 
-    def new_part(self) -> Path:
-        """A manifest part's name that no other process, on any host, has or will have."""
-        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
-        return self.manifest / f"{moment}-{host}-{os.getpid()}-{os.urandom(3).hex()}{PART_SUFFIX}"
+    def part(self, writer: str) -> Path:
+        """Where a writer records what was done."""
+        return self.manifest / f"{writer}{PART_SUFFIX}"
+
+    def writer(self, name: str) -> Path:
+        """Where a process that writes here shows that it is alive."""
+        return self.writers / name
+
+    def claim(self, output: str) -> Path:
+        """Where it says who renders the picture called ``output``: by a digest, since names may be long."""
+        return self.claims / hashlib.blake2b(output.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def new_name() -> str:
+    """A name for a process that writes into a run's folder, which no other, on any host, has or will have."""
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
+    return f"{moment}-{host}-{os.getpid()}-{os.urandom(3).hex()}"

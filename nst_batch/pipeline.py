@@ -9,21 +9,25 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_batch import manifest
-from nst_batch.atomic import write_atomic
-from nst_batch.errors import WeightsError
+from nst_batch import claims, decisions
+from nst_batch.atomic import remove_temporaries, write_atomic
+from nst_batch.backlog import News
+from nst_batch.decisions import Decision
+from nst_batch.errors import RunLocked, WeightsError
+from nst_batch.history import History, ManifestReader
 from nst_batch.inputs import InputCache
-from nst_batch.manifest import Decision, History
 from nst_batch.paths import RunPaths
 from nst_batch.plan import plan
 from nst_batch.records import Task, Weights
 from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
 from nst_batch.transfer import weights as vgg_weights
+from nst_batch.writers import Writer, describe, entered, entrance
 
 DOWNLOAD_AGAIN_SECONDS = 3600.0
 """After a download that failed, ``auto`` does not try again for so long: machines without network stay without."""
@@ -48,8 +52,13 @@ class Pipeline:
     paths: RunPaths
     weights: Weights
     tasks: tuple[Task, ...]
-    history: History
+    reader: ManifestReader
     decisions: list[Decision]
+
+    @property
+    def history(self) -> History:
+        """What the manifest says."""
+        return self.reader.history
 
     def todo(self) -> list[Decision]:
         """What is to be rendered now."""
@@ -72,13 +81,66 @@ class Pipeline:
         """Output names that this run has written before."""
         return frozenset(self.history.rendered)
 
-    def save_plan(self) -> None:
-        """Write what this run is about, for ``status`` on the folder alone."""
-        lines = [
-            json.dumps({"task": t.id, "output": t.output, "content": t.content.path, "style": t.style.path})
-            for t in self.tasks
-        ]
+    @contextmanager
+    def entered(self, say: Say) -> Iterator[Writer]:
+        """Write into the run's folder, alone or beside others; what killed runs left is cleared away by who is alone.
+
+        Raises:
+            UsageError: the folder cannot be written.
+            RunLocked: another run renders other pictures under the same names.
+        """
+        with entered(self.paths) as writer:
+            with entrance(self.paths):
+                writer.bury_dead()
+                others = writer.others()
+                if not others:
+                    self._clear_away(say)
+                self._save_plan(others)
+                if others:
+                    say(f"{self.spec.name}: sharing the work with {', '.join(describe(self.paths, o) for o in others)}")
+                self.reader.follow(writer.name, writer.is_alive)
+            yield writer
+
+    def news(self) -> News:
+        """What others record, while this is entered."""
+        return News(self.reader.more, self._decide)
+
+    def _decide(self, task: Task) -> Decision:
+        (found,) = decisions.decide([task], self.history, self.paths, retries=self.spec.run.retries)
+        return found
+
+    def _clear_away(self, say: Say) -> None:
+        if removed := remove_temporaries(self.paths.root):
+            say(f"removed {removed} temporary files of a run that was killed")
+        claims.remove_all(self.paths)
+        wanted = {self.paths.checkpoint(each.task.id) for each in self.decisions if each.state != "done"}
+        for path in self.paths.all_checkpoints():
+            if path not in wanted:
+                path.unlink(missing_ok=True)
+
+    def _save_plan(self, others: list[str]) -> None:
+        """Write what this run is about, for ``status`` on the folder alone; others' tasks stay in it."""
+        ours = {t.output: {"task": t.id, "output": t.output, "content": t.content.path, "style": t.style.path}
+                for t in self.tasks}  # fmt: skip
+        theirs = read_plan(self.paths) if others else {}
+        for output in sorted(ours.keys() & theirs.keys()):
+            if ours[output]["task"] != theirs[output]["task"]:
+                raise RunLocked(
+                    f"{self.paths.root}: {describe(self.paths, others[0])} is rendering {output} here, "
+                    "from other pictures or with other settings",
+                    hint="wait for it, or stop it; both can render if they have different output.dir",
+                )
+        lines = (json.dumps(each) for each in {**theirs, **ours}.values())
         write_atomic(self.paths.plan, ("\n".join(lines) + "\n").encode())
+
+
+def read_plan(paths: RunPaths) -> dict[str, dict[str, str]]:
+    """What runs have set out to do, by output name; nothing where that is missing or broken."""
+    try:
+        planned = [json.loads(line) for line in paths.plan.read_text(encoding="utf-8").splitlines()]
+        return {each["output"]: each for each in planned if isinstance(each["task"], str)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def prepare(
@@ -102,12 +164,12 @@ def prepare(
     weights = find_weights(spec, paths, cache, say, download=download)
     tasks = plan(spec, lambda path: cache.source(Path(os.path.abspath(path))), weights)
     cache.save()
-    history = manifest.read(paths)
-    decisions = manifest.decide(
-        tasks, history, paths, retries=spec.run.retries,
+    reader = ManifestReader(paths)
+    decided = decisions.decide(
+        tasks, reader.read(), paths, retries=spec.run.retries,
         verify=choices.verify, force=choices.force, retry_failed=choices.retry_failed,
     )  # fmt: skip
-    return Pipeline(spec, paths, weights, tasks, history, decisions)
+    return Pipeline(spec, paths, weights, tasks, reader, decided)
 
 
 def find_weights(spec: PipelineSpec, paths: RunPaths, cache: InputCache, say: Say, *, download: bool) -> Weights:

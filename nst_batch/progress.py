@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nst_batch.manifest import Decision
+from nst_batch.decisions import Decision
 from nst_batch.messages import Progress
 from nst_batch.records import TaskResult
 
@@ -39,7 +39,7 @@ class Tally:
     def __init__(self, todo: list[Decision], skipped: int) -> None:
         self.total = len(todo)
         self.skipped = skipped
-        self.rendered = self.failed = 0
+        self.rendered = self.failed = self.elsewhere = 0
         self.rows: dict[int, Row] = {}
         self._begun = time.monotonic()
         self._working_since: float | None = None  # the first hand-out: loading torch and weights is no measure
@@ -61,11 +61,12 @@ class Tally:
             if not row.outputs:
                 del self.rows[slot]
 
-    def finish(self, result: TaskResult) -> None:
-        """Count a task that is over."""
-        self._finished_work += self._cost[result.task]
-        self.rendered += result.status == "done"
-        self.failed += result.status == "failed"
+    def finish(self, task: str, status: str, *, elsewhere: bool = False) -> None:
+        """Count a task (by id) that is over, brought to its end by this run or by another."""
+        self._finished_work += self._cost[task]
+        self.rendered += status == "done"
+        self.failed += status == "failed"
+        self.elsewhere += elsewhere
 
     @property
     def elapsed(self) -> float:
@@ -133,10 +134,14 @@ class ProgressView:
         """A task ended, or will be tried again."""
         self._tally.drop(slot, result.output)
         if final:
-            self._tally.finish(result)
+            self._tally.finish(result.task, result.status)
         if result.error is not None:
             what = "failed" if final else f"failed (attempt {result.attempt}), will be tried again"
             self.note(f"{result.output}: {what}: {result.error.message}")
+
+    def elsewhere(self, decision: Decision) -> None:
+        """Another run has brought a task to its end."""
+        self._tally.finish(decision.task.id, decision.state, elsewhere=True)
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -159,6 +164,7 @@ class ProgressView:
         rates = sum(row.progress.rate for row in tally.rows.values() if row.progress)
         left = tally.seconds_left()
         failed = f", {tally.failed} failed" if tally.failed else ""
+        failed += f", {tally.elsewhere} by another run" if tally.elsewhere else ""
         return (
             f"{tally.rendered + tally.failed} of {tally.total} tasks{failed} | {tally.fraction():.0%} | "
             f"{clock(tally.elapsed)} passed, {clock(left) if left is not None else '?'} left | "

@@ -7,31 +7,31 @@ first, so that all finish together: one by one, or several of a kind to a GPU. O
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import socket
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Protocol
 
 import torch
 
 from nst_batch import __version__
-from nst_batch.batches import first_batch, limit, size_of
+from nst_batch.backlog import Backlog, News
+from nst_batch.batches import limit
+from nst_batch.claims import Claims
+from nst_batch.decisions import DEATHS_TO_QUARANTINE, Decision
 from nst_batch.errors import Interrupted, UsageError, WorkerDied
-from nst_batch.manifest import DEATHS_TO_QUARANTINE, Decision, ManifestWriter
+from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
 from nst_batch.processes import LEAVE_SECONDS, WorkerProcess
 from nst_batch.records import Failure, TaskResult, utc_now
 from nst_batch.signals import StopSignals
+from nst_batch.writers import Writer
 
 WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
-BACKOFF_SECONDS = 0.5  # before the first retry; doubled for each further one
 FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
 
 
@@ -47,6 +47,9 @@ class Observer(Protocol):
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """A task ended; unless ``final`` it will be tried again."""
 
+    def elsewhere(self, decision: Decision) -> None:
+        """Another run has brought a task to its end: ``done``, or ``failed``."""
+
     def note(self, text: str) -> None:
         """Something a person should know."""
 
@@ -56,22 +59,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: pictures rendered, tasks given up, and whether a signal ended it early."""
+    """What a run did: pictures rendered, tasks given up, whether a signal ended it early, and tasks that another run
+    did meanwhile."""
 
     rendered: int
     failed: int
     interrupted: bool
-
-
-def hand_out_order(todo: Iterable[Decision]) -> list[Decision]:
-    """Longest first, so that no long task starts last; of equal ones, those of a shape side by side, since they can be
-    rendered together, and of these those of a style, whose targets are cached."""
-    return sorted(todo, key=_place)
-
-
-def _place(decision: Decision) -> tuple[object, ...]:
-    task = decision.task
-    return (-task.cost, size_of(task), task.style.digest, task.content.digest, task.output)
+    elsewhere: int = 0
 
 
 class Scheduler:
@@ -83,6 +77,8 @@ class Scheduler:
         devices: one worker for each.
         retries: further tries after a passing failure.
         timeout: seconds without a step after which a worker is ended.
+        writer: this process, in the run's folder.
+        news: of others that write there.
         observer: is told what happens.
         stop: entered by the caller, so that a signal counts from the program's first moment.
     """
@@ -94,6 +90,8 @@ class Scheduler:
         devices: Sequence[str],
         retries: int,
         timeout: float,
+        writer: Writer,
+        news: News,
         observer: Observer,
         stop: StopSignals,
     ) -> None:
@@ -104,14 +102,14 @@ class Scheduler:
         self._timeout = timeout
         self._observer = observer
         self._signals = stop
-        self._manifest = ManifestWriter(paths)
-        self._waiting: deque[Job] = deque()
-        self._resting: list[tuple[float, int, Job]] = []  # (when to try again, tie-breaker, job)
-        self._order = itertools.count()
-        self._decisions: dict[str, Decision] = {}  # by output name
+        self._claims = Claims(paths, writer)
+        self._news = news
+        self._manifest = ManifestWriter(paths, writer.name)
+        self._backlog = self._backlog_of((), frozenset())
         self._deaths: Counter[str] = Counter()  # by task id
         self._false_starts: Counter[int] = Counter()  # by slot
-        self._rendered = self._failed = 0
+        self._rendered = self._failed = self._elsewhere = 0
+        self._patient = True
 
     def run(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
         """Render every task of ``todo``; ``owned`` are the output names that the manifest knows.
@@ -122,15 +120,16 @@ class Scheduler:
             ManifestError: a result cannot be recorded; everything recorded so far stands.
             KeyboardInterrupt: a second signal came; workers were killed.
         """
-        self._enqueue(todo, owned)
+        self._backlog = self._backlog_of(todo, owned)
         workers: list[WorkerProcess] = []
         try:
-            for slot in range(min(len(self._devices), len(self._waiting))):
+            for slot in range(min(len(self._devices), self._backlog.waiting)):
                 workers.append(WorkerProcess(slot, self._devices[slot], self._options))
             while self._unfinished(workers) and not self._signals.seen:
                 self._hand_out(workers)
                 self._listen(workers)
                 self._end_stalled(workers)
+                self._wait_for_others(workers)
                 self._observer.tick()
             if self._signals.seen:
                 self._stop(workers)
@@ -140,13 +139,14 @@ class Scheduler:
             for each in workers:
                 each.bury()
             self._manifest.close()
-        return Outcome(self._rendered, self._failed, interrupted=bool(self._signals.seen))
+            self._backlog.close()
+        return self._outcome()
 
     def run_inline(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
         """The same in this process, on the first device: for debuggers. A crash is a crash."""
         from nst_batch.worker import Renderer
 
-        self._enqueue(todo, owned)
+        self._backlog = self._backlog_of(todo, owned)
         device = self._devices[0]
         renderer = Renderer(self._options, device)
         if renderer.note:
@@ -159,13 +159,13 @@ class Scheduler:
                 raise Interrupted("told to stop")
 
         try:
-            while (self._waiting or self._resting) and not self._signals.seen:
-                self._wake()
-                if not self._waiting:
-                    time.sleep(WAKE_SECONDS)
-                    continue
+            while self._backlog.unfinished and not self._signals.seen:
                 batch, results = self._next_batch(renderer.memory, workers=1), list[TaskResult]()
-                self._take(batch, 0, device)
+                if not batch:
+                    time.sleep(WAKE_SECONDS)
+                    self._wait_for_others([])
+                    continue
+                self._tell_started(batch, 0, device)
                 renderer.render(batch, on_progress, results.append)
                 renderer.wait()
                 jobs = {job.task.output: job for job in batch}
@@ -175,45 +175,55 @@ class Scheduler:
             self._observer.note("stopped in the middle of a picture")
         finally:
             self._manifest.close()
-        return Outcome(self._rendered, self._failed, interrupted=bool(self._signals.seen))
+            self._backlog.close()
+        return self._outcome()
 
-    def _enqueue(self, todo: Iterable[Decision], owned: frozenset[str]) -> None:
-        for decision in hand_out_order(todo):
-            task = decision.task
-            self._decisions[task.output] = decision
-            self._waiting.append(Job(task, attempt=decision.attempts + 1, owned=task.output in owned))
+    def _backlog_of(self, todo: Iterable[Decision], owned: frozenset[str]) -> Backlog:
+        return Backlog(todo, owned, self._claims, self._news, self._on_elsewhere)
+
+    def _outcome(self) -> Outcome:
+        return Outcome(self._rendered, self._failed, bool(self._signals.seen), self._elsewhere)
+
+    def _on_elsewhere(self, decision: Decision) -> None:
+        if decision.state == "done":
+            self._elsewhere += 1
+        else:
+            self._failed += 1
+        self._observer.elsewhere(decision)
 
     def _unfinished(self, workers: list[WorkerProcess]) -> bool:
-        return bool(self._waiting or self._resting or any(each.jobs for each in workers))
+        return self._backlog.unfinished or any(each.jobs for each in workers)
 
-    def _wake(self) -> None:
-        """Tasks whose rest is over wait again, before all others."""
-        while self._resting and self._resting[0][0] <= time.monotonic():
-            self._waiting.appendleft(heapq.heappop(self._resting)[2])
+    def _wait_for_others(self, workers: list[WorkerProcess]) -> None:
+        """Heed other runs; when only they have tasks in hand, wait for what becomes of them."""
+        self._backlog.look()
+        if self._patient and self._backlog.elsewhere and not (self._backlog.waiting or any(w.jobs for w in workers)):
+            self._patient = False
+            self._observer.note(f"waiting for {self._backlog.elsewhere} that another run has in hand")
 
     def _hand_out(self, workers: list[WorkerProcess]) -> None:
-        self._wake()
         for each in workers:
-            if not (self._waiting and each.idle):
+            if not each.idle or self._keeps_to_itself(each):
                 continue
             batch = self._next_batch(each.memory, len(workers))
-            # What has failed before goes alone: nothing else is lost if it takes the worker down.
-            in_hand = (*each.jobs.values(), *batch)
-            if not (each.jobs and any(job.attempt > 1 for job in in_hand)) and each.give(batch):
-                self._take(batch, each.slot, each.device)
-                ahead = (len(workers) - 1) * len(batch)
-                each.tell_soon([job.task for job in islice(self._waiting, ahead, ahead + len(batch))])
+            if batch and each.give(batch):
+                self._tell_started(batch, each.slot, each.device)
+                each.tell_soon(self._backlog.ahead((len(workers) - 1) * len(batch), len(batch)))
+            else:
+                self._backlog.put_back(batch)
+
+    def _keeps_to_itself(self, each: WorkerProcess) -> bool:
+        """What has failed before goes alone: nothing else is lost if it takes the worker down."""
+        following = self._backlog.following
+        again = any(job.attempt > 1 for job in each.jobs.values())
+        return bool(each.jobs) and (again or (following is not None and following.attempt > 1))
 
     def _next_batch(self, memory: int, workers: int) -> list[Job]:
-        """What a worker gets next: no more than its share of what waits, so that all have something to do."""
-        most = limit(self._waiting[0].task, self._options.batch, memory)
-        return first_batch(self._waiting, min(most, -(-len(self._waiting) // workers)))
+        """What a worker with so much memory gets next."""
+        return self._backlog.batch(lambda task: limit(task, self._options.batch, memory), workers)
 
-    def _take(self, batch: Sequence[Job], slot: int, device: str) -> None:
-        """These wait no more."""
-        for _ in batch:
-            self._waiting.popleft()
-        self._observer.started(slot, device, [self._decisions[job.task.output] for job in batch])
+    def _tell_started(self, batch: Sequence[Job], slot: int, device: str) -> None:
+        self._observer.started(slot, device, [self._backlog.decisions[job.task.output] for job in batch])
 
     def _listen(self, workers: list[WorkerProcess]) -> None:
         """Read what has come, within ``WAKE_SECONDS``; replace workers that have died."""
@@ -256,10 +266,11 @@ class Scheduler:
         if result.status == "done":
             self._rendered += 1
         elif again:
-            when = time.monotonic() + BACKOFF_SECONDS * 2 ** (job.attempt - 1)
-            heapq.heappush(self._resting, (when, next(self._order), replace(job, attempt=job.attempt + 1)))
+            self._backlog.rest(job)
         else:
             self._failed += 1
+        if not again:
+            self._backlog.over(job.task)
         self._observer.finished(slot, result, final=not again)
 
     def _replace(self, each: WorkerProcess, workers: list[WorkerProcess]) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nst_batch import manifest
+from nst_batch import decisions, history
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
 
@@ -22,15 +22,15 @@ def folder_status(folder: Path) -> dict[str, Any]:
         planned = [json.loads(line) for line in paths.plan.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder}: no run has been started here: {paths.plan.name} is missing or broken") from error
-    history = manifest.read(paths)
+    known = history.read(paths)
     done, failures = 0, {}
-    size_of = manifest.output_sizes(paths)
+    size_of = decisions.output_sizes(paths)
     for item in planned:
-        rendered = history.rendered.get(item["output"])
+        rendered = known.rendered.get(item["output"])
         if rendered is not None and rendered.task == item["task"] and size_of(item["output"]) == rendered.bytes:
             done += 1
-        elif item["task"] in history.attempts:
-            failures[item["output"]] = str(history.attempts[item["task"]].error.get("message", ""))
+        elif item["task"] in known.attempts:
+            failures[item["output"]] = str(known.attempts[item["task"]].error.get("message", ""))
     todo = len(planned) - done - len(failures)
     name = folder.resolve().name
     return {"name": name, "tasks": len(planned), "done": done, "failed": len(failures), "todo": todo,

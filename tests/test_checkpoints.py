@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nst_batch.checkpoints import Checkpoints, remove_stale
+from nst_batch.checkpoints import Checkpoints
 from nst_batch.paths import RunPaths
 from nst_batch.records import Source, Style, Task
 from nst_batch.settings import TransferSettings
@@ -49,12 +49,3 @@ def test_a_write_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
         checkpoints.keep(task("a"), {"x": large})
     found = checkpoints.find(task("a"), CPU)
     assert found is not None and len(found["x"]) == 2 and not runs.temporaries(tmp_path)
-
-
-def test_what_nobody_wants_is_removed(tmp_path: Path) -> None:
-    paths = RunPaths(tmp_path)
-    for letter in "abc":
-        Checkpoints(paths).keep(task(letter), {"x": torch.ones(2)})
-    assert remove_stale(paths, {"b" * 32}) == 2
-    assert [Checkpoints(paths).has(task(letter)) for letter in "abc"] == [False, True, False]
-    assert remove_stale(RunPaths(tmp_path / "nowhere"), set()) == 0

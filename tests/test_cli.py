@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -275,13 +276,48 @@ def test_an_output_folder_that_cannot_be_made_is_a_clear_error(pipeline: Path) -
     assert ended.code == 2 and "output.dir" in ended.err and "cannot be written" in ended.err
 
 
-def test_two_runs_do_not_share_a_folder(tmp_path: Path, weights: Path) -> None:
+def test_two_runs_in_one_folder_share_the_work(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=4, styles=2)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=40)
+    both = [start("run", pipeline, "--json") for _ in range(2)]
+    ended = [end_of(process) for process in both]
+    assert [each.code for each in ended] == [0, 0]
+    assert [each.json["done"] for each in ended] == [8, 8]
+    rendered = [each.json["rendered"] for each in ended]
+    assert sum(rendered) == 8 and min(rendered) > 0
+    assert [each.json["elsewhere"] for each in ended] == rendered[::-1]
+    assert len(lines(tmp_path / "out")) == 8 and len({line["task"] for line in lines(tmp_path / "out")}) == 8
+    assert any("sharing the work with process" in each.err for each in ended)
+    assert nst_batch("run", pipeline, "--verify", "--json").json["skipped"] == 8
+    assert not list((tmp_path / "out" / "state" / "claims").iterdir())
+
+
+def test_a_run_goes_on_with_what_another_one_drops(tmp_path: Path, weights: Path) -> None:
+    runs.make_pictures(tmp_path, contents=1, styles=1)
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
+    first = start("run", pipeline)
+    wait_for(lambda: bool(list((tmp_path / "out" / "state").glob("claims/*"))), "the first run's claim")
+    workers = workers_of(first.pid)
+    for pid in (first.pid, *workers):
+        os.kill(pid, signal.SIGSTOP)  # frozen is not dead: it keeps what it has
+    second = start("run", pipeline, "--json")
+    assert second.stderr is not None
+    while "waiting for 1 that another run has in hand" not in (said := second.stderr.readline()):
+        assert said
+    for pid in (first.pid, *workers):
+        os.kill(pid, signal.SIGKILL)
+    first.communicate()
+    ended = end_of(second)
+    assert ended.code == 0 and ended.json["rendered"] == 1
+
+
+def test_a_run_with_other_settings_does_not_come_between(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=1)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
     process = start("run", pipeline)
     wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
-    second = nst_batch("run", pipeline)
-    assert second.code == 2 and f"process {process.pid}" in second.err
+    second = nst_batch("run", pipeline, "--set", "transfer.steps=3")
+    assert second.code == 2 and f"process {process.pid}" in second.err and "output.dir" in second.err
     assert end_of(process).code == 0
 
 

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.paths import PART_SUFFIX, RunPaths
+from nst_batch.paths import PART_SUFFIX, RunPaths, new_name
 
 PATHS = RunPaths(Path("/runs/night"))
 
 
-@pytest.mark.parametrize("name", ["plan", "lock", "digests", "download"])
+@pytest.mark.parametrize("name", ["plan", "entrance", "claims", "digests", "download"])
 def test_every_file_is_below_the_root_and_explained(name: str) -> None:
     inside = getattr(PATHS, name).relative_to(PATHS.root)
     assert str(inside) in (RunPaths.__doc__ or "")
 
 
 def test_files_are_all_different() -> None:
-    files = {PATHS.plan, PATHS.lock, PATHS.digests, PATHS.download, PATHS.manifest, PATHS.state, PATHS.new_part()}
-    assert len(files) == 7
+    files = {PATHS.plan, PATHS.entrance, PATHS.digests, PATHS.download, PATHS.manifest, PATHS.state}
+    files |= {PATHS.part("w"), PATHS.writers, PATHS.writer("w"), PATHS.claims, PATHS.claim("a"), PATHS.claim("b")}
+    assert len(files) == 12
 
 
 def test_pictures_lie_below_the_root() -> None:
@@ -30,8 +31,13 @@ def test_pictures_lie_below_the_root() -> None:
 @pytest.mark.parametrize("host", ["node-7", "a/b\n../c", "ホスト", "x" * 300, ""])
 def test_parts_have_names_of_their_own_on_any_host(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: host)
-    parts = {PATHS.new_part() for _ in range(50)}
+    parts = {PATHS.part(new_name()) for _ in range(50)}
     assert len(parts) == 50
     for part in parts:
         assert part.parent == PATHS.manifest and part.suffix == PART_SUFFIX
         assert len(part.name.encode()) < 255 and part.name.isprintable()
+
+
+def test_any_output_name_can_be_claimed() -> None:
+    claim = PATHS.claim("x" * 5000 + "/\udcff")
+    assert claim.parent == PATHS.claims and len(claim.name) < 100 and claim.name.isalnum()

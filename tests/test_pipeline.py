@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from nst_batch.errors import ImageError, WeightsError
+from nst_batch.errors import ImageError, RunLocked, WeightsError
 from nst_batch.paths import RunPaths
-from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare
+from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare, read_plan
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.images import load_picture
 from tests import runs
@@ -110,8 +112,56 @@ def test_an_input_that_cannot_be_read_costs_its_own_tasks_only(file: Path, monke
         load_picture(file.parent / "content" / "c1.png")
 
 
+def planned(pipeline: Pipeline) -> dict[str, str]:
+    return {output: each["task"] for output, each in read_plan(pipeline.paths).items()}
+
+
 def test_the_plan_is_written_for_status(file: Path) -> None:
     pipeline = ready(file, [], weights="random")
-    pipeline.save_plan()
-    planned = [json.loads(line) for line in pipeline.paths.plan.read_text().splitlines()]
-    assert [item["task"] for item in planned] == [task.id for task in pipeline.tasks]
+    with pipeline.entered(print):
+        assert planned(pipeline) == {task.output: task.id for task in pipeline.tasks}
+        assert [json.loads(each)["output"] for each in pipeline.paths.plan.read_text().splitlines()]
+
+
+def test_who_is_alone_clears_away_what_killed_runs_left(file: Path) -> None:
+    pipeline = ready(file, [], weights="random")
+    wanted, unwanted = pipeline.paths.checkpoint(pipeline.tasks[0].id), pipeline.paths.checkpoint("f" * 32)
+    temporary = pipeline.paths.output(".c0.png.0123456789ab.nst-tmp")
+    claim, dead = pipeline.paths.claim("c0__s0.png"), pipeline.paths.writer("dead")
+    for path in (wanted, unwanted, temporary, claim, dead):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"machine": "gone"}))
+    os.utime(dead, (0, 0))
+    said: list[str] = []
+    with pipeline.entered(said.append):
+        there = [path.exists() for path in (wanted, unwanted, temporary, claim, dead)]
+    assert there == [True, False, False, False, False] and "removed 1 temporary" in said[0]
+
+
+def test_who_is_not_alone_clears_nothing_away_and_adds_to_the_plan(file: Path) -> None:
+    first = ready(file, [], weights="random")
+    said: list[str] = []
+    with first.entered(said.append):
+        claim = first.paths.claim("c0__s0.png")
+        claim.parent.mkdir()
+        claim.write_text("{}")
+        runs.save_picture(file.parent / "content" / "new.png", seed=9)
+        second = ready(file, [], weights="random")
+        with second.entered(said.append):
+            assert claim.exists() and set(planned(second)) == {task.output for task in second.tasks}
+        (file.parent / "content" / "new.png").unlink()
+        with ready(file, [], weights="random").entered(said.append):
+            assert set(planned(second)) == {task.output for task in second.tasks}
+    assert said == [f"night: sharing the work with process {os.getpid()} on {socket.gethostname()}"] * 2
+
+
+def test_other_pictures_under_the_same_names_are_not_rendered_at_the_same_time(file: Path) -> None:
+    with ready(file, [], weights="random").entered(print):
+        other = prepare(file, {"transfer.steps": "7", "weights": "random"}, Choices(), print)
+        with (
+            pytest.raises(RunLocked, match=f"process {os.getpid()} on .* is rendering c0__s0.png"),
+            other.entered(print),
+        ):
+            pass
+    with other.entered(print):
+        assert planned(other) == {task.output: task.id for task in other.tasks}

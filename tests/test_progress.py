@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
 from rich.console import Console
 
-from nst_batch.manifest import Decision
+from nst_batch.decisions import Decision
 from nst_batch.messages import Progress
 from nst_batch.progress import ProgressView, Row, Tally, clock
 from nst_batch.records import Failure, Source, Style, Task, TaskResult, Weights
@@ -44,11 +45,19 @@ def test_time_left_goes_by_the_cost_of_tasks(monkeypatch: pytest.MonkeyPatch) ->
     assert tally.fraction() == 0 and tally.seconds_left() is None
     tally.start(0, Row("cpu", ["a.png"]))
     now[0] += 30
-    tally.finish(done("a"))
+    tally.finish("a", "done")
     assert tally.fraction() == pytest.approx(0.75)
     assert tally.elapsed == 90 and tally.seconds_left() == pytest.approx(10)
-    tally.finish(failed("b"))
+    tally.finish("b", "failed")
     assert (tally.fraction(), tally.rendered, tally.failed) == (1, 1, 1)
+
+
+def test_what_another_run_did_counts_as_progress() -> None:
+    shown, _ = view(terminal=False)
+    shown.elsewhere(dataclasses.replace(decision("a", 30), state="done"))
+    assert "1 of 2 tasks, 1 by another run | 75% |" in shown.line()
+    shown.elsewhere(dataclasses.replace(decision("b", 10), state="failed"))
+    assert "2 of 2 tasks, 1 failed, 2 by another run | 100% |" in shown.line()
 
 
 def test_steps_of_tasks_in_hand_count() -> None:
@@ -84,7 +93,7 @@ def test_a_late_result_leaves_what_the_worker_does_now() -> None:
 
 def test_tasks_of_unknown_cost_do_not_divide_by_zero() -> None:
     tally = Tally([decision("a", 0)], skipped=0)
-    tally.finish(done("a"))
+    tally.finish("a", "done")
     assert tally.fraction() == 1
     assert Tally([], skipped=3).fraction() == 1
 

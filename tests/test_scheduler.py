@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from nst_batch.decisions import Decision
 from nst_batch.errors import UsageError
-from nst_batch.manifest import Decision
 from nst_batch.messages import Progress, WorkerOptions
 from nst_batch.pipeline import Choices, Pipeline, prepare
 from nst_batch.records import TaskResult
-from nst_batch.scheduler import Outcome, Scheduler, hand_out_order
+from nst_batch.scheduler import Outcome, Scheduler
 from nst_batch.signals import StopSignals
 from tests import runs
 
@@ -49,6 +49,9 @@ class Watcher:
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         self.results.append((result, final))
 
+    def elsewhere(self, decision: Decision) -> None:
+        raise AssertionError("nobody else is here")
+
     def note(self, text: str) -> None:
         self.notes.append(text)
 
@@ -68,16 +71,21 @@ def ready(file: Path, **choices: bool) -> Pipeline:
 CPUS = ("cpu", "cpu")
 
 
-def scheduler(
-    pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = CPUS, batch: int | None = None
-) -> Scheduler:
+def run(
+    pipeline: Pipeline,
+    watcher: Watcher,
+    devices: tuple[str, ...] = CPUS,
+    batch: int | None = None,
+    *,
+    inline: bool = False,
+) -> Outcome:
     options = WorkerOptions(pipeline.paths.root, pipeline.weights, threads=1, batch=batch)
-    given = pipeline.spec.run
-    return Scheduler(pipeline.paths, options, devices, given.retries, given.timeout, watcher, StopSignals())
-
-
-def run(pipeline: Pipeline, watcher: Watcher, devices: tuple[str, ...] = CPUS, batch: int | None = None) -> Outcome:
-    return scheduler(pipeline, watcher, devices, batch).run(pipeline.todo(), pipeline.owned())
+    retries, timeout, news = pipeline.spec.run.retries, pipeline.spec.run.timeout, pipeline.news()
+    with pipeline.entered(print) as writer:
+        scheduler = Scheduler(
+            pipeline.paths, options, devices, retries, timeout, writer, news, watcher, StopSignals()
+        )  # fmt: skip
+        return (scheduler.run_inline if inline else scheduler.run)(pipeline.todo(), pipeline.owned())
 
 
 def test_tasks_are_dealt_to_all_workers_as_they_become_free(tmp_path: Path, weights: Path) -> None:
@@ -132,13 +140,13 @@ def test_a_passing_error_is_tried_again_as_often_as_told(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file stands where the output's folder should be: every attempt fails with an OSError, as on a full disk."""
-    monkeypatch.setattr("nst_batch.scheduler.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("nst_batch.backlog.BACKOFF_SECONDS", 0.01)
     runs.make_pictures(tmp_path, contents=1, styles=2)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "sub").write_text("a file where a folder should be")
     file = runs.write_pipeline(tmp_path, weights, run__retries=1, output__name="sub/{content}__{style}.png")
     pipeline, watcher = ready(file), Watcher()
-    outcome = scheduler(pipeline, watcher).run_inline(pipeline.todo(), pipeline.owned())
+    outcome = run(pipeline, watcher, inline=True)
     assert outcome == Outcome(rendered=0, failed=2, interrupted=False)
     assert sorted(result.attempt for result, _ in watcher.results) == [1, 1, 2, 2]
     assert [d.reason for d in ready(file).given_up()] == ["failed", "failed"]
@@ -152,17 +160,6 @@ def test_workers_that_cannot_load_their_weights_end_the_run(tmp_path: Path, weig
     with pytest.raises(UsageError, match=r"broken\.pth"):
         run(pipeline, Watcher(), ("cpu",))
     assert not multiprocessing.active_children()
-
-
-def test_the_longest_come_first_and_equal_ones_by_style(tmp_path: Path, weights: Path) -> None:
-    runs.make_pictures(tmp_path, contents=2, styles=2)
-    runs.save_picture(tmp_path / "content" / "large.png", seed=9, size=64)
-    pipeline = ready(runs.write_pipeline(tmp_path, weights, transfer__size=64))
-    order = [decision.task for decision in hand_out_order(reversed(pipeline.todo()))]
-    assert [task.content.path.endswith("large.png") for task in order] == [True] * 2 + [False] * 4
-    assert [task.cost for task in order] == sorted((task.cost for task in order), reverse=True)
-    styles = [task.style.path for task in order[2:]]
-    assert styles[0] == styles[1] != styles[2] == styles[3]
 
 
 def test_a_worker_takes_several_of_a_kind_and_no_more_than_its_share(tmp_path: Path, weights: Path) -> None:

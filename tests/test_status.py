@@ -21,8 +21,8 @@ def ready(tmp_path: Path) -> Pipeline:
     runs.make_pictures(tmp_path)
     file = runs.write_pipeline(tmp_path, tmp_path / "unused")
     found = prepare(file, {"weights": "random"}, Choices(), lambda _: None)
-    found.save_plan()
-    return found
+    with found.entered(print):
+        return found
 
 
 def counts(folder: Path) -> tuple[int, int, int, int]:
@@ -67,7 +67,8 @@ def test_a_line_without_its_picture_is_not_done(ready: Pipeline, damage: bytes |
 def test_what_other_settings_made_is_not_done(ready: Pipeline, tmp_path: Path) -> None:
     finish(ready, ready.tasks[0])
     changed = {"weights": "random", "transfer.steps": "6"}
-    prepare(tmp_path / "pipeline.yaml", changed, Choices(), lambda _: None).save_plan()
+    with prepare(tmp_path / "pipeline.yaml", changed, Choices(), print).entered(print):
+        pass
     assert counts(ready.paths.root) == (4, 0, 0, 4)
 
 
