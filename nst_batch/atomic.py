@@ -6,6 +6,7 @@ in ``TEMPORARY_SUFFIX``; the next run removes those.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -35,6 +36,22 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def takes(folder: Path, size: int) -> bool:
+    """Whether so many bytes can be written into ``folder`` now; tried, since only that takes quotas into account."""
+    temporary = folder / _temporary_name("room")
+    try:
+        with temporary.open("xb") as file:
+            file.write(bytes(size))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 import typer
 
-from nst_batch.errors import ExitCode, NstError, SpecError
+from nst_batch.errors import ExitCode, NstError, SpecError, in_words
 
 P = ParamSpec("P")
 
@@ -25,6 +25,9 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
         except NstError as error:
             complain(error)
             code = error.exit_code
+        except OSError as error:  # what a machine refuses: no room, too many files, no more memory
+            complain(NstError(in_words(error)))
+            code = ExitCode.SOME_FAILED
         except KeyboardInterrupt:
             say("ended at once; run the same command again to go on")
             code = ExitCode.ABORTED

@@ -10,6 +10,7 @@
     ├── TaskError             1  one task cannot be done; the batch goes on
     │   ├── ImageError           unreadable, truncated or absurd picture (never retried)
     │   ├── OutputError          the output is not ours to overwrite, or cannot be written (never retried)
+    │   ├── StorageError         the disk is full or read-only (waited for; then the run ends)
     │   ├── DivergedError        no finite loss was ever seen (never retried)
     │   └── WorkerDied           the process died with the task in hand (retried, then quarantined)
     ├── RunLocked             2  another run writes other pictures under the same names, or never gets going
@@ -21,6 +22,7 @@ Foreign errors (Pillow, YAML, pydantic, torch) are mapped to these at one border
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -86,8 +88,22 @@ class ImageError(TaskError):
     """An input picture cannot be used."""
 
 
+OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says of a disk that takes nothing more for now."""
+
+
 class OutputError(TaskError):
     """An output picture cannot be put in its place."""
+
+
+class StorageError(TaskError):
+    """The disk is full, or has become read-only: ``bytes_wanted`` cannot be written, whichever picture it is."""
+
+    transient = True
+
+    def __init__(self, message: str, bytes_wanted: int) -> None:
+        super().__init__(message, hint="make room; nothing that is there is touched")
+        self.bytes_wanted = bytes_wanted
 
 
 class DivergedError(TaskError):
@@ -105,12 +121,22 @@ class RunLocked(NstError):
 
 
 class ManifestError(NstError):
-    """The manifest cannot be written: rendering on would lose work."""
+    """The manifest cannot be written: rendering on would lose work. ``out_of_room``: since the disk is full."""
 
     exit_code = ExitCode.SOME_FAILED
+
+    def __init__(self, message: str, hint: str = "", *, out_of_room: bool = False) -> None:
+        super().__init__(message, hint)
+        self.out_of_room = out_of_room
 
 
 class Interrupted(NstError):
     """A signal asked the run to stop before all tasks were done."""
 
     exit_code = ExitCode.RESUBMIT
+
+
+def in_words(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason

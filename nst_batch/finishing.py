@@ -13,7 +13,7 @@ from typing import Any
 from nst_batch import __version__
 from nst_batch.atomic import write_atomic
 from nst_batch.checkpoints import Checkpoints
-from nst_batch.errors import OutputError
+from nst_batch.errors import OUT_OF_ROOM, OutputError, StorageError
 from nst_batch.messages import Job
 from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Task, TaskResult, utc_now
@@ -76,14 +76,14 @@ class Finisher:
         try:
             fields = {"status": "done", **self._write(job.task, stylized)}
         except Exception as error:  # noqa: BLE001 - whatever a disk or an encoder may have against one picture
-            fields = {"error": Failure.of(error)}
+            fields = {"error": Failure.of(error), "bytes": getattr(error, "bytes_wanted", 0)}
         seconds = common.seconds + time.perf_counter() - begun
         on_result(dataclasses.replace(common, **fields, seconds=seconds, finished=utc_now()))
 
     def _write(self, task: Task, stylized: Stylized) -> dict[str, Any]:
         """The fields of a done result that are about its picture."""
         data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha)
-        write_atomic(self._paths.output(task.output), data)
+        _put(self._paths.output(task.output), data)
         self._checkpoints.drop(task)
         return {
             "losses": stylized.losses,
@@ -101,6 +101,15 @@ class Finisher:
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
+
+
+def _put(target: Path, data: bytes) -> None:
+    try:
+        write_atomic(target, data)
+    except OSError as error:
+        if error.errno in OUT_OF_ROOM:
+            raise StorageError(f"{target}: {error.strerror}", len(data)) from error
+        raise
 
 
 def _metadata(task: Task, stylized: Stylized) -> dict[str, object]:

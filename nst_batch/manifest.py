@@ -8,13 +8,14 @@ fields.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from nst_batch.atomic import sync_folder
-from nst_batch.errors import ManifestError
+from nst_batch.errors import OUT_OF_ROOM, ManifestError
 from nst_batch.paths import RunPaths, new_name
 from nst_batch.records import Source, Task, TaskResult, Weights
 
@@ -90,7 +91,7 @@ class ManifestWriter:
                 self._descriptor = self._create()
             written = os.write(self._descriptor, data)
             if written < len(data):
-                raise OSError(f"only {written} of {len(data)} bytes of a manifest line could be written")
+                raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes of a manifest line could be written")
             getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
             if not self._is_in_place():
                 raise OSError("its folder was moved or removed while the run was going on")
@@ -99,6 +100,7 @@ class ManifestWriter:
             raise ManifestError(
                 f"{self._paths.manifest}: a result could not be recorded: {error.strerror or error}",
                 hint="what was recorded stands; see that the folder is there and has room, and run again to go on",
+                out_of_room=error.errno in OUT_OF_ROOM,
             ) from error
 
     def _is_in_place(self) -> bool:

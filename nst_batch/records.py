@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
 
-from nst_batch.errors import NstError, TaskError
+from nst_batch.errors import NstError, TaskError, in_words
 from nst_batch.settings import TransferSettings
 
 ALGORITHM_VERSION = 4
@@ -133,6 +133,8 @@ class Failure:
         if isinstance(error, NstError):
             return cls(kind, message, error.hint, isinstance(error, TaskError) and error.transient)
         hint = ""
+        if isinstance(error, OSError):
+            message = in_words(error)
         if kind in ("MemoryError", "OutOfMemoryError") or "allocate memory" in message:
             hint = "use a smaller transfer.size or transfer.history, or fewer workers"
         elif isinstance(error, OSError):

@@ -18,11 +18,12 @@ from typing import Protocol
 import torch
 
 from nst_batch import __version__
+from nst_batch.atomic import takes
 from nst_batch.backlog import Backlog, News
 from nst_batch.batches import limit
 from nst_batch.claims import Claims
 from nst_batch.decisions import DEATHS_TO_QUARANTINE, Decision
-from nst_batch.errors import Interrupted, UsageError, WorkerDied
+from nst_batch.errors import Interrupted, ManifestError, NstError, StorageError, UsageError, WorkerDied
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
@@ -32,6 +33,7 @@ from nst_batch.signals import StopSignals
 from nst_batch.writers import Writer
 
 WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
+ROOM_BYTES = 1 << 20  # what a disk has to take before a run goes on that found it full
 FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
 
 
@@ -118,6 +120,7 @@ class Scheduler:
             UsageError: no worker can work, for example since the weights cannot be loaded.
             WorkerDied: no worker comes up.
             ManifestError: a result cannot be recorded; everything recorded so far stands.
+            StorageError: the disk was full or read-only for ``timeout`` seconds.
             KeyboardInterrupt: a second signal came; workers were killed.
         """
         self._backlog = self._backlog_of(todo, owned)
@@ -258,7 +261,12 @@ class Scheduler:
 
     def _record(self, slot: int, job: Job, result: TaskResult) -> None:
         """Write the line first; then the task is what the line says."""
-        self._manifest.append(job.task, result)
+        if result.error is not None and result.error.type == StorageError.__name__:
+            self._backlog.put_back([job])  # not this task's fault, and no more to be recorded now than to be written
+            self._observer.finished(slot, result, final=False)
+            self._wait_for_room(StorageError(result.error.message, result.bytes), result.bytes)
+            return
+        self._append(job, result)
         again = result.error is not None and result.error.transient and job.attempt <= self._retries
         if result.error is not None and result.error.type == WorkerDied.__name__:
             self._deaths[job.task.id] += 1
@@ -272,6 +280,31 @@ class Scheduler:
         if not again:
             self._backlog.over(job.task)
         self._observer.finished(slot, result, final=not again)
+
+    def _append(self, job: Job, result: TaskResult) -> None:
+        while True:
+            try:
+                self._manifest.append(job.task, result)
+            except ManifestError as error:
+                if not error.out_of_room or self._signals.seen:
+                    raise
+                self._wait_for_room(error, 0)
+            else:
+                return
+
+    def _wait_for_room(self, error: NstError, wanted: int) -> None:
+        """Until the disk takes something again, or a signal comes: a night is not lost for an hour without room.
+
+        Raises:
+            NstError: ``error``, after as long as a worker may make no step.
+        """
+        self._observer.note(f"{error}: waiting for room, {self._timeout:g} s at most")
+        deadline = time.monotonic() + self._timeout
+        while not takes(self._paths.root, max(wanted, ROOM_BYTES)) and not self._signals.seen:
+            if time.monotonic() > deadline:
+                raise error
+            time.sleep(WAKE_SECONDS)
+            self._observer.tick()
 
     def _replace(self, each: WorkerProcess, workers: list[WorkerProcess]) -> None:
         """A worker has died: its tasks are known and tried again, and another takes its place if there is work."""

@@ -11,15 +11,17 @@ rendered twice, but for those whose records were destroyed on purpose.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,7 +32,8 @@ from tests import runs
 CONTENTS, STYLES, SIZE, STEPS = 4, 3, 64, 60
 LONGEST_DELAY = 7.0  # seconds from a run's start to its fault; starting up takes four of them
 FREEZE_SECONDS = 1.5
-SMALL_FILE = 3000  # bytes, on a "full disk": less than a picture, more than a line
+DISK = 48 << 20  # bytes of the disk that is filled up; a file system in memory of its own, where that is allowed
+SMALL_FILE = 3000  # bytes: less than a picture, more than a line
 GIVE_UP = 40  # runs of one round
 
 
@@ -66,9 +69,9 @@ class Round:
         self._figures = figures
         self._destroyed: set[str] = set()  # outputs whose records were damaged
 
-    def disturb(self) -> None:
+    def disturb(self, kinds: Sequence[str]) -> None:
         """One run, one fault."""
-        fault = self._chance.choice(list(FAULTS))
+        fault = self._chance.choice(kinds)
         self._figures.faults[fault] += 1
         FAULTS[fault](self)
 
@@ -148,11 +151,58 @@ class Round:
         self._end(process)
 
     def full_disk(self) -> None:
-        """Pictures and checkpoints do not fit."""
+        """Nothing fits any more; after a while there is room again, or the run is ended before."""
+        process = self._start()
+        self._wait(process)
+        ballast = self._run.parent / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        self._wait(process)
+        if self._chance.random() < 0.5:
+            ballast.unlink()
+            self._wait(process)
+        process.terminate()
+        self._end(process)
+        ballast.unlink(missing_ok=True)
+
+    def short_files(self) -> None:
+        """Pictures and checkpoints do not fit, whatever room there is."""
         process = self._start(file_size=SMALL_FILE)
         self._wait(process)
         process.terminate()
         self._end(process)
+
+    def second_run(self) -> None:
+        """Two at once; one of them is killed, at its best or at its worst."""
+        both = [self._start(), self._start()]
+        self._wait(both[0])
+        victim = self._chance.choice(both)
+        victim.send_signal(self._chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        self._end(victim)
+        self._wait(both[0] if victim is both[1] else both[1])
+        for process in both:
+            process.terminate()
+        for process in both:
+            if process is not victim:
+                self._end(process)
+
+    def move_folder(self) -> None:
+        """Somebody tidies up in the middle of it, and then puts things back."""
+        process = self._start()
+        self._wait(process)
+        aside = self._run.with_name("aside")
+        if not self._run.exists():
+            self._end(process)
+            return
+        self._run.rename(aside)
+        self._wait(process)
+        process.terminate()
+        self._end(process)
+        for made in self._run.rglob("*.png") if self._run.exists() else ():
+            self._destroyed.add(str(made.relative_to(self._run)))
+        shutil.rmtree(self._run, ignore_errors=True)
+        aside.rename(self._run)
 
     def tear_manifest(self) -> None:
         """A crash in the middle of a write that the disk had begun."""
@@ -202,10 +252,29 @@ FAULTS: dict[str, Callable[[Round], None]] = {
     "workers stopped for a while": partial(Round.freeze, worker=True),
     "parent stopped for a while": partial(Round.freeze, worker=False),
     "full disk": Round.full_disk,
+    "short files": Round.short_files,
+    "two runs at once": Round.second_run,
+    "folder moved away": Round.move_folder,
     "torn manifest line": Round.tear_manifest,
     "destroyed manifest bytes": Round.destroy_manifest,
     "truncated state files": Round.destroy_state,
 }
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A file system of its own at ``folder``, small enough to be filled; False where that is not allowed."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "nst-chaos", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
 
 
 def chaos(folder: Path, faults: int, seed: int) -> Figures:
@@ -216,19 +285,24 @@ def chaos(folder: Path, faults: int, seed: int) -> Figures:
     pipeline = runs.write_pipeline(
         folder, weights, transfer__size=SIZE, transfer__steps=STEPS, run__devices=["cpu", "cpu"]
     )
-    calm = Round(folder / "calm", pipeline, chance, figures)
-    calm.finish()
-    pictures = runs.pictures(folder / "calm")
-    assert len(pictures) == CONTENTS * STYLES
-    while sum(figures.faults.values()) < faults:
-        figures.rounds += 1
-        each = Round(folder / f"round{figures.rounds}", pipeline, chance, figures)
-        for _ in range(GIVE_UP):
-            if each.is_done() or sum(figures.faults.values()) == faults:
-                break
-            each.disturb()
-        each.finish()
-        each.judge(pictures)
+    disk = folder / "disk"
+    with small_disk(disk) as can_be_filled:
+        if not can_be_filled:
+            print("no file system of our own may be mounted here: disks are not filled")
+        kinds = [kind for kind in FAULTS if can_be_filled or kind != "full disk"]
+        calm = Round(disk / "calm", pipeline, chance, figures)
+        calm.finish()
+        pictures = runs.pictures(disk / "calm")
+        assert len(pictures) == CONTENTS * STYLES
+        while sum(figures.faults.values()) < faults:
+            figures.rounds += 1
+            each = Round(disk / f"round{figures.rounds}", pipeline, chance, figures)
+            for _ in range(GIVE_UP):
+                if each.is_done() or sum(figures.faults.values()) == faults:
+                    break
+                each.disturb(kinds)
+            each.finish()
+            each.judge(pictures)
     return figures
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.atomic import TEMPORARY_SUFFIX, remove_temporaries, write_atomic
+from nst_batch.atomic import TEMPORARY_SUFFIX, remove_temporaries, takes, write_atomic
 from tests.runs import REPOSITORY, files_end_at
 
 
@@ -136,3 +136,10 @@ def test_links_and_folders_that_look_like_ours_stay(tmp_path: Path) -> None:
     (root / f".b.png.0123456789ab{TEMPORARY_SUFFIX}").symlink_to(elsewhere / name)
     assert remove_temporaries(root) == 0
     assert (elsewhere / name).exists() and len(list(root.iterdir())) == 3
+
+
+def test_whether_there_is_room_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
+    assert takes(tmp_path, 100_000)
+    with files_end_at(50_000):
+        assert takes(tmp_path, 40_000) and not takes(tmp_path, 60_000)
+    assert not takes(tmp_path / "gone", 1) and not list(tmp_path.iterdir())

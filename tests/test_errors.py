@@ -36,3 +36,9 @@ def test_exit_codes_are_what_schedulers_rely_on() -> None:
     assert {code.name: int(code) for code in ExitCode} == {
         "DONE": 0, "SOME_FAILED": 1, "BAD_INPUT": 2, "RESUBMIT": 75, "ABORTED": 130,
     }  # fmt: skip
+
+
+def test_what_the_system_refuses_is_said_with_its_file() -> None:
+    assert errors.in_words(OSError(28, "No space left on device", "a.png")) == "a.png: No space left on device"
+    assert errors.in_words(OSError(28, "No space left on device")) == "No space left on device"
+    assert errors.in_words(OSError("odd")) == "odd" and errors.in_words(OSError()) == "OSError"

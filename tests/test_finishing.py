@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -64,6 +66,21 @@ def test_a_file_that_cannot_be_written_is_a_failed_result_that_may_pass(tmp_path
     finisher.wait()
     assert [result.status for result in found] == ["failed", "done"]
     assert found[0].error is not None and found[0].error.transient and found[0].error.hint
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_named_as_such_with_what_it_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finisher, found = Finisher(RunPaths(tmp_path)), list[TaskResult]()
+    monkeypatch.setattr(os, "fsync", no_room)  # the border to the disk
+    finisher.finish(job("a.png"), stylized(0.5), common("a.png"), found.append)
+    finisher.wait()
+    (result,) = found
+    assert result.error is not None and (result.error.type, result.error.transient) == ("StorageError", True)
+    assert result.error.message == f"{tmp_path / 'a.png'}: No space left on device" and result.bytes > 100
+    assert not list(tmp_path.iterdir())
 
 
 def test_somebody_elses_file_is_refused_before_anything_is_made(tmp_path: Path) -> None:
