@@ -13,7 +13,7 @@ import typer
 
 from nst_batch import __version__
 from nst_batch.cli_weights import weights_app
-from nst_batch.console import print_json, reports_errors, say
+from nst_batch.console import print_json, printable, reports_errors, say
 from nst_batch.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSi
     threads = choose_threads(devices, ready.spec.run.threads)
     run = ready.spec.run
     batch = None if run.batch == "auto" else run.batch
-    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile)
+    limits = ready.spec.limits.records()
+    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile, limits)
     return Scheduler(ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop)
 
 
@@ -191,7 +192,7 @@ def _print_decisions(decisions: list[Decision]) -> None:
     for decision in decisions[:SHOWN]:
         why = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
         gone = "" if decision.state == "todo" else "  (given up; --retry-failed tries again)"
-        print(f"{decision.task.output}  {why}{gone}")
+        print(printable(f"{decision.task.output}  {why}{gone}"))
     if len(decisions) > SHOWN:
         print(f"… and {len(decisions) - SHOWN} more; --json lists them all")
 
@@ -217,7 +218,7 @@ def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Jso
         return ExitCode.DONE
     print(f"{report['name']}: {_tasks(report['tasks'])}: {_in_words(report)}")
     for output, message in list(report["failures"].items())[:SHOWN]:
-        print(f"  failed: {output}: {message}")
+        print(printable(f"  failed: {output}: {message}"))
     if len(report["failures"]) > SHOWN:
         print(f"  … and {len(report['failures']) - SHOWN} more; --json lists them all")
     return ExitCode.DONE

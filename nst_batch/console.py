@@ -49,7 +49,12 @@ def complain(error: NstError) -> None:
 
 def say(text: str) -> None:
     """To standard error: standard output is for results."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text as it may go to a terminal: file names may hold what would colour, move or turn round what follows."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -10,11 +10,12 @@ import glob
 import hashlib
 import json
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nst_batch.atomic import write_atomic
-from nst_batch.records import Source
+from nst_batch.records import Limits, Source
 
 MASK_ENDING = ".mask.png"
 """``photo.mask.png`` beside ``photo.jpg`` says which regions of it are which, by colour. It is no picture to render."""
@@ -74,6 +75,8 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
         if not found:
             raise NothingFound(f"no pictures match {path} (looked for {_endings()})")
         return tuple(found)
+    if path.exists():
+        raise NothingFound(f"{path} is a pipe, a device or a socket, not a picture")
     raise NothingFound(f"no such file or folder: {path}")
 
 
@@ -81,7 +84,14 @@ def _is_picture(path: Path) -> bool:
     """By name and kind only: hidden files (``._x.jpg`` of macOS), masks, and folders called x.jpg are not."""
     if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
         return False
-    return not path.name.lower().endswith(MASK_ENDING) and path.is_file()
+    return not path.name.lower().endswith(MASK_ENDING) and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # a name too long for the file system: there is no such file
 
 
 def _endings() -> str:
@@ -104,25 +114,31 @@ class InputCache:
 
     Args:
         file: where ``save`` keeps them between runs; a missing or damaged one is an empty one.
+        limits: files with more bytes are pictures of nobody's, and not read.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
         self._file = file
+        self._limits = limits
         self._known = _read(file)
         self._changed = False
 
     def source(self, path: Path) -> Source:
         """``path`` as a Source, with the mask beside it; width and height are 0 when the header cannot be read.
 
-        A file whose bytes cannot be read gets a digest of its own, so that its tasks, and no others, fail; once it
-        can be read, it counts as changed.
+        A file whose bytes cannot be read, or are too many, gets a digest of its own, so that its tasks, and no others,
+        fail; once it can be read, it counts as changed.
         """
         mask = path.with_name(path.stem + MASK_ENDING)
-        mask_source = self._source(mask) if path.name != mask.name and mask.is_file() else None
+        mask_source = self._source(mask) if path.name != mask.name and _is_file(mask) else None
         return replace(self._source(path), mask=mask_source)
 
     def _source(self, path: Path) -> Source:
         try:
+            size = path.stat().st_size
+            if size > self._limits.bytes:
+                too_large = f"too large {path} {size}".encode(errors="surrogateescape")
+                return Source(str(path), hashlib.sha256(too_large).hexdigest(), size)
             known = self._look_up(path)
         except OSError:
             unreadable = f"unreadable {path}".encode(errors="surrogateescape")
@@ -157,7 +173,8 @@ def _header_size(path: Path) -> tuple[int, int]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # of what its task will meet again
             width, height = image.size
             turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
     except Exception:  # noqa: BLE001 - any decoder error, on a file that may hold anything: the task itself will say why

@@ -7,11 +7,11 @@ job, which may come later, when its file is in place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nst_batch.records import Task, Weights
+from nst_batch.records import Limits, Task, Weights
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class WorkerOptions:
 
     ``root`` is the run's folder; ``threads`` are torch's CPU threads (on the CPU, equal threads give equal bytes);
     ``batch`` is how many tasks are rendered together, None: as many as pay; ``compile`` whether kernels are built and
-    closures recorded.
+    closures recorded; ``limits`` what input pictures may be.
     """
 
     root: Path
@@ -28,6 +28,7 @@ class WorkerOptions:
     threads: int
     batch: int | None = None
     compile: Literal["auto", "on", "off"] = "auto"
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)

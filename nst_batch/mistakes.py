@@ -92,5 +92,8 @@ def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
 
 def show(value: Any) -> str:
     """A value, short enough for one line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return "this"  # a number with more digits than Python prints
     return text if len(text) <= 60 else text[:57] + "..."

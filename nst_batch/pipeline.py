@@ -160,7 +160,7 @@ def prepare(
     """
     spec = load_spec(file, overrides)
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
-    cache = InputCache(paths.digests)
+    cache = InputCache(paths.digests, spec.limits.records())
     weights = find_weights(spec, paths, cache, say, download=download)
     tasks = plan(spec, lambda path: cache.source(Path(os.path.abspath(path))), weights)
     cache.save()

@@ -20,6 +20,9 @@ from nst_batch.spec import PipelineSpec, Sample, sweep_points
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names need some
+_MISLEADING = "/\\" + "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Separators, and marks that turn round what follows them, as in ``photo_gpj.exe``."""
+
 _LONGEST_PART = 90  # bytes of a picture's own name in an output's name, so that two of them fit
 
 
@@ -209,7 +212,7 @@ def _name(template: str, names: dict[str, str]) -> str:
 
 def _part(text: str) -> str:
     """A file's stem as a part of a name: no control characters, no separators, not hidden, not too long."""
-    clean = "".join("_" if unicodedata.category(c) == "Cc" or c in "/\\" else c for c in text).lstrip(".")
+    clean = "".join("_" if unicodedata.category(c) == "Cc" or c in _MISLEADING else c for c in text).lstrip(".")
     encoded = clean.encode(errors="surrogateescape")
     if len(encoded) > _LONGEST_PART:
         digest = hashlib.blake2b(encoded, digest_size=4).hexdigest()

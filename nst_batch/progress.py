@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from nst_batch.console import printable
 from nst_batch.decisions import Decision
 from nst_batch.messages import Progress
 from nst_batch.records import TaskResult
@@ -145,7 +146,7 @@ class ProgressView:
 
     def note(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
         """Draw, if it is time."""
@@ -229,5 +230,5 @@ def _name(outputs: Sequence[str]) -> str:
 
 
 def _short(output: str) -> str:
-    """A picture's name without its ending, control characters shown."""
-    return "".join(c if c.isprintable() else "?" for c in str(Path(output).with_suffix("")))
+    """A picture's name without its ending."""
+    return printable(str(Path(output).with_suffix(""))).replace("\n", "?")

@@ -33,6 +33,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What an input picture may be at most; what is larger may be a bomb, and fails."""
+
+    pixels: int = 178_956_970  # 13,377 x 13,377: what Pillow takes for a bomb, too
+    bytes: int = 1 << 30
+
+
+@dataclass(frozen=True)
 class Style:
     """One of a task's styles.
 

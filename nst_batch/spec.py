@@ -24,9 +24,12 @@ from pydantic import (
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
+from nst_batch.records import Limits
 from nst_batch.settings import SETTINGS, TransferSettings
 from nst_batch.spec_values import Devices, ExistingFile, Folder, NameTemplate, Pictures, RegionColor, setting_type
 from nst_batch.yaml_lines import Place, YamlSyntaxError, parse
+
+MOST_BYTES = 16 << 20  # of a pipeline file: a hundred thousand pairs fit
 
 
 class _Section(BaseModel):
@@ -138,6 +141,17 @@ class Run(_Section):
     )
 
 
+class InputLimits(_Section):
+    """What an input picture may be; what is larger fails, and nothing else."""
+
+    pixels: int = Field(default=Limits().pixels, ge=1, description="of an input picture, decoded")
+    bytes: int = Field(default=Limits().bytes, ge=1, description="of an input picture's file")
+
+    def records(self) -> Limits:
+        """As others take them."""
+        return Limits(self.pixels, self.bytes)
+
+
 def _kind_of(value: Any) -> str:
     """Which branch of a union a value means, by its shape alone: so errors speak of that branch only."""
     if isinstance(value, dict | Sample):
@@ -173,8 +187,9 @@ class PipelineSpec(_Section):
     weights: WeightsChoice = Field(default="auto", description="VGG-19: auto, imagenet, random, or {path: FILE}")
     output: Output = Field(default_factory=Output)
     run: Run = Field(default_factory=Run)
+    limits: InputLimits = Field(default_factory=InputLimits)
 
-    @field_validator("transfer", "sweep", "output", "run", mode="before")
+    @field_validator("transfer", "sweep", "output", "run", "limits", mode="before")
     @classmethod
     def _empty_is_default(cls, value: Any) -> Any:
         """A section whose lines are all commented out is null in YAML."""
@@ -225,10 +240,14 @@ def load_spec(path: Path, overrides: Mapping[str, str] | None = None) -> Pipelin
         SpecError: with every mistake, in the file's order.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SpecError([f"{path}: cannot be read: {reason}"]) from error
+    if len(data) > MOST_BYTES:
+        raise SpecError([f"{path}: more than {MOST_BYTES >> 20} MiB; is this a pipeline file?"])
     try:
         document = parse(text)
     except YamlSyntaxError as error:
@@ -312,7 +331,8 @@ def _settings_disagree(data: Mapping[str, Any], valid: Mapping[str, Any], pairs:
 def _fields_at(place: Place) -> list[str]:
     """The fields that the section at ``place`` may have."""
     sections: dict[str, Any] = {
-        "transfer": Transfer, "sweep": Sweep, "output": Output, "run": Run, "weights": WeightsFile
+        "transfer": Transfer, "sweep": Sweep, "output": Output, "run": Run, "limits": InputLimits,
+        "weights": WeightsFile,
     }  # fmt: skip
     if not place:
         return list(PipelineSpec.model_fields)

@@ -102,7 +102,7 @@ class Renderer:
         at_once = len(jobs)
         if at_once > 1 and self._options.batch is None:
             with contextlib.suppress(Exception):  # a picture that cannot be read is each task's own affair
-                at_once = self._stylizer.at_once(_request(jobs[0].task), at_once)
+                at_once = self._stylizer.at_once(self._request(jobs[0].task), at_once)
         for first in range(0, len(jobs), max(1, at_once)):
             self._render(jobs[first : first + at_once], on_progress, on_result)
 
@@ -114,7 +114,7 @@ class Renderer:
         """Read these tasks' pictures in another thread, so that they are there when they are wanted."""
         for task in tasks:
             for source in (task.content, *(style.source for style in task.styles)):
-                self._reader.submit(decode, _picture(source), self._stylizer.cache)  # errors come up again in time
+                self._reader.submit(decode, self._picture(source), self._stylizer.cache)  # errors come up again in time
 
     def _render(self, jobs: Sequence[Job], on_progress: OnProgress, on_result: OnResult) -> None:
         """All at once; where that fails, for whatever reason, in two halves, until each is by itself."""
@@ -157,11 +157,25 @@ class Renderer:
 
     def _requests(self, jobs: Sequence[Job]) -> list[Request]:
         """What the jobs ask for; one alone goes on where it was."""
-        requests = [_request(job.task) for job in jobs]
+        requests = [self._request(job.task) for job in jobs]
         if len(jobs) > 1:
             return requests
         state = self._checkpoints.find(jobs[0].task, torch.device(self._device))
         return [dataclasses.replace(requests[0], resumed=state)]
+
+    def _request(self, task: Task) -> Request:
+        return Request(
+            self._picture(task.content),
+            tuple(StylePart(self._picture(style.source), style.weight, style.region) for style in task.styles),
+            task.settings,
+            seed=task.seed,
+            start=self._picture(task.start) if task.start else None,
+        )
+
+    def _picture(self, source: Source) -> Picture:
+        mask = self._picture(source.mask) if source.mask else None
+        path, limits = Path(source.path), self._options.limits
+        return Picture(source.digest, lambda: load_picture(path, source.digest, limits), source.path, mask)
 
     def _fail(self, job: Job, common: TaskResult, failure: Failure, on_result: OnResult) -> None:
         if not failure.transient:
@@ -172,21 +186,6 @@ class Renderer:
         if self._device.startswith("cuda"):
             return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
         return self._device
-
-
-def _request(task: Task) -> Request:
-    return Request(
-        _picture(task.content),
-        tuple(StylePart(_picture(style.source), style.weight, style.region) for style in task.styles),
-        task.settings,
-        seed=task.seed,
-        start=_picture(task.start) if task.start else None,
-    )
-
-
-def _picture(source: Source) -> Picture:
-    mask = _picture(source.mask) if source.mask else None
-    return Picture(source.digest, lambda: load_picture(Path(source.path), source.digest), source.path, mask)
 
 
 def _made(requests: Sequence[Request]) -> int:

@@ -10,6 +10,11 @@ from typing import Any
 
 import yaml
 
+MOST_PLACES = 1_000_000
+"""Values in a document. A few lines of aliases can stand for billions."""
+
+LARGEST_NUMBER = 1 << 64
+
 Place = tuple[str | int, ...]
 """Keys and list positions from the top of a document: ``("transfer", "style_layers", 2)``."""
 
@@ -50,11 +55,15 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+                raise ValueError(value)
         except (ValueError, KeyError, AttributeError) as error:
             kind = node.tag.rpartition(":")[2]
-            problem = f"{node.value!r} is not a valid {kind}; quote it if it is text"
+            text = str(node.value)
+            problem = f"{text if len(text) < 40 else text[:37] + '...'!r} is not a valid {kind}; quote it if it is text"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+        return value
 
 
 def parse(text: str) -> Document:
@@ -80,6 +89,8 @@ def parse(text: str) -> Document:
         raise YamlSyntaxError(mark.line + 1 if mark else 1, error.problem or str(error)) from error
     except yaml.YAMLError as error:
         raise YamlSyntaxError(1, str(error)) from error
+    except RecursionError as error:
+        raise YamlSyntaxError(loader.line + 1, "nested too deeply") from error
     finally:
         loader.dispose()
 
@@ -88,6 +99,8 @@ def _walk(node: yaml.Node, place: Place, document: Document, above: tuple[yaml.N
     """Note the line of every place below ``node``, which is inside ``above``."""
     if any(node is each for each in above):
         raise YamlSyntaxError(node.start_mark.line + 1, "an alias stands inside what it names")
+    if len(document.lines) > MOST_PLACES:
+        raise YamlSyntaxError(node.start_mark.line + 1, f"aliases make more than {MOST_PLACES:,} values of it")
     document.lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
         for position, item in enumerate(node.value):

@@ -51,6 +51,7 @@ LAYERS = (
     *("transfer.throughput", "transfer.stylize"),
     *(
         "pipeline",
+        "console",
         "progress",
         "signals",
         "devices",
@@ -60,7 +61,7 @@ LAYERS = (
         "processes",
         "scheduler",
     ),
-    *("console", "cli_weights", "cli"),
+    *("cli_weights", "cli"),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes"}
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nst_batch import inputs
 from nst_batch.inputs import InputCache, NothingFound, find_pictures
+from nst_batch.records import Limits
 from tests import runs
 
 
@@ -181,3 +182,27 @@ def test_a_mask_beside_a_picture_is_part_of_it_and_no_picture(tmp_path: Path) ->
     assert dog.mask is None and cat.mask is not None
     assert cat.mask.path.endswith("cat.mask.png") and cat.mask.digest == cat.digest
     assert cache.source(tmp_path / "cat.mask.png").mask is None  # asked for by name, it is a picture
+
+
+def test_what_is_no_file_is_said_to_be_none(folder: Path) -> None:
+    with pytest.raises(NothingFound, match=r"pipe\.png is a pipe, a device or a socket"):
+        find_pictures("pipe.png", folder)
+    with pytest.raises(NothingFound, match="null is a pipe, a device or a socket"):
+        find_pictures("/dev/null", folder)
+
+
+def test_a_file_with_more_bytes_than_it_may_have_is_not_read(tmp_path: Path) -> None:
+    """Its task says why; reading it could take hours."""
+    runs.save_picture(tmp_path / "small.png", seed=1)
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(1 << 40)
+    cache = InputCache(tmp_path / "cache", Limits(bytes=1_000_000))
+    large = cache.source(tmp_path / "large.png")
+    assert (large.bytes, large.width, large.height) == (1 << 40, 0, 0) and len(large.digest) == 64
+    assert cache.source(tmp_path / "small.png").width == 32
+
+
+def test_a_mask_whose_name_would_be_too_long_is_none(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".png")
+    runs.save_picture(path, seed=1)
+    assert InputCache(tmp_path / "cache").source(path).mask is None

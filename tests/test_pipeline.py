@@ -108,6 +108,11 @@ def test_an_input_that_cannot_be_read_costs_its_own_tasks_only(file: Path, monke
     monkeypatch.setattr(Path, "open", locked)  # the tests may run as root, who may read everything
     after = {task.output: task.id for task in ready(file, [], weights="random").tasks}
     assert {output for output in before if before[output] != after[output]} == {"c1__s0.png", "c1__s1.png"}
+
+    def refused(path: Path, *_: object) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", refused)
     with pytest.raises(ImageError, match=r"c1\.png: may not be read: Permission denied"):
         load_picture(file.parent / "content" / "c1.png")
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
+import os
+import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,17 @@ import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from nst_batch.errors import ImageError
+from nst_batch.errors import ImageError, in_words
+from nst_batch.records import Limits
 
 Pixels = npt.NDArray[Any]  # uint8 or uint16
 
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags
 _PNG_DEPTH_AT = 24  # the byte of a PNG file that holds its bits per channel
+_FOREIGN = ("EPS", "WMF", "GRIB", "HDF5", "BUFR", "FPX", "MIC", "MPEG")
+"""Formats that Pillow knows, but leaves to Ghostscript and others, or can only name."""
+
+SMALLER = "scale it down first, or raise limits.pixels"
 _FULL = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
@@ -40,7 +49,7 @@ class Decoded:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
-def load_picture(path: Path, digest: str | None = None) -> Decoded:
+def load_picture(path: Path, digest: str | None = None, limits: Limits = Limits()) -> Decoded:  # noqa: B008 - frozen
     """The picture in a file, decoded whole; of an animation or several pages, the first.
 
     Colours are converted to sRGB by the file's profile (16-bit ones with another profile at 8 bits, as the colour
@@ -49,16 +58,20 @@ def load_picture(path: Path, digest: str | None = None) -> Decoded:
     Args:
         path: any file.
         digest: SHA-256 that the bytes must have, when they were looked at before.
+        limits: what it may be.
 
     Raises:
-        ImageError: not a picture, truncated, too large to be honest, unreadable, or other bytes than before.
+        ImageError: not a picture, truncated, larger than it may be, unreadable, or other bytes than before.
     """
     try:
-        data = path.read_bytes()
+        data = _bytes_of(path, limits)
         if digest is not None and hashlib.sha256(data).hexdigest() != digest:
             raise ImageError(f"{path}: changed while the run was going on", hint="run again to use the new file")
-        with Image.open(io.BytesIO(data)) as file:
-            return _decoded(file, data, path.name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes that we look at ourselves, and of EXIF that is nobody's business
+            with _open(data, limits) as file:
+                _refuse_bombs(path, file.size, limits)
+                return _decoded(file, data, path.name)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: the file is gone", hint="it was there when the run was planned") from error
     except PermissionError as error:
@@ -68,9 +81,50 @@ def load_picture(path: Path, digest: str | None = None) -> Decoded:
             f"{path}: not a picture in any format that Pillow reads", hint="remove it, or convert it"
         ) from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}", hint="scale it down first") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # Pillow's decoders raise all of these
-        raise ImageError(f"{path}: broken picture: {error}", hint="replace the file") from error
+        raise ImageError(f"{path}: more pixels than limits.pixels, {limits.pixels:,}, allows", hint=SMALLER) from error
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{path}: memory does not hold its pixels", hint="scale it down first") from error
+    except Exception as error:
+        reason = in_words(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+        raise ImageError(f"{path}: broken picture: {reason}", hint="replace the file") from error
+
+
+def _bytes_of(path: Path, limits: Limits) -> bytes:
+    """The whole file. What is no file is not waited for: a FIFO would never end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path}: not a picture but a pipe, a device or a folder", hint="remove it")
+        if status.st_size > limits.bytes:
+            raise ImageError(
+                f"{path}: {status.st_size:,} bytes, and limits.bytes is {limits.bytes:,}",
+                hint="scale it down, or raise limits.bytes",
+            )
+        if status.st_size == 0:
+            raise ImageError(f"{path}: an empty file, not a picture", hint="remove it, or put the picture there")
+        return file.read()
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """What Pillow makes of it, but for formats that other programs would have to open."""
+    Image.MAX_IMAGE_PIXELS = limits.pixels  # what is twice as large, Pillow refuses itself
+    return Image.open(io.BytesIO(data), formats=_formats())
+
+
+@functools.cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in Image.OPEN if name not in _FOREIGN]
+
+
+def _refuse_bombs(path: Path, size: tuple[int, int], limits: Limits) -> None:
+    if size[0] * size[1] > limits.pixels:
+        raise ImageError(
+            f"{path}: {size[0]:,} x {size[1]:,} pixels, and limits.pixels is {limits.pixels:,}", hint=SMALLER
+        )
 
 
 def from_image(image: Image.Image, name: str = "picture") -> Decoded:

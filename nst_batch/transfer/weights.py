@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -112,13 +111,13 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: cannot be read as VGG-19 weights: {_first_line(error)}") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: not plain tensors; loading it could execute code, so it was not loaded",
             hint="save a state dict: torch.save(model.state_dict(), FILE)",
         ) from error
+    except Exception as error:
+        raise WeightsError(f"{path}: cannot be read as VGG-19 weights: {_first_line(error)}") from error
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
     from nst_batch.transfer.vgg import empty_features
@@ -131,6 +130,8 @@ def _checked_state(path: Path, loaded: dict[str, Tensor], features: nn.Sequentia
 
     Their names are torchvision's, or those of ``vgg_conv.pth``, which Gatys' notebook uses.
     """
+    import torch
+
     state, layer = {}, ""
     convolutions = iter(CONV_LAYERS)
     for name, expected in features.state_dict().items():
@@ -141,11 +142,15 @@ def _checked_state(path: Path, loaded: dict[str, Tensor], features: nn.Sequentia
                 f"{path}: no tensor features.{name}",
                 hint="a VGG-19's names are expected: features.N.weight (torchvision), or convB_I.weight (Gatys)",
             )
+        if not (isinstance(value, torch.Tensor) and value.is_floating_point() and not value.is_sparse):
+            raise WeightsError(f"{path}: features.{name} is no tensor of floating-point numbers")
         if value.shape != expected.shape:
             raise WeightsError(
                 f"{path}: features.{name} has shape {tuple(value.shape)}, VGG-19's has {tuple(expected.shape)}"
             )
         state[name] = value.float()
+        if not state[name].isfinite().all():
+            raise WeightsError(f"{path}: features.{name} has values that are not finite")
     return state
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import torch
 from PIL import Image, ImageCms
 
 from nst_batch.errors import ImageError
+from nst_batch.records import Limits
 from nst_batch.transfer.images import Decoded, alpha_tensor, from_image, load_picture, to_tensor
 from tests.transfer.colors import TURNS, Values, apart, quadrants
 
@@ -403,10 +405,42 @@ def test_a_missing_file_is_an_image_error(tmp_path: Path) -> None:
         load_picture(tmp_path / "a.png")
 
 
-def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.new("1", (5000, 5000)).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000_000)
-    with pytest.raises(ImageError, match="decompression bomb"):
+@pytest.mark.parametrize("side", [3500, 5000])  # once, and more than twice as large as it may be
+def test_a_bomb_is_refused(tmp_path: Path, side: int) -> None:
+    Image.new("1", (side, side)).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"pixels.* limits\.pixels.* 10,000,000") as caught:
+        load_picture(tmp_path / "a.png", limits=Limits(pixels=10_000_000))
+    assert "limits.pixels" in caught.value.hint
+    assert load_picture(tmp_path / "a.png", limits=Limits(pixels=side * side)).size == (side, side)
+
+
+def test_a_file_too_long_is_refused_unread(tmp_path: Path) -> None:
+    Image.new("RGB", (50, 50)).save(tmp_path / "a.png")
+    size = (tmp_path / "a.png").stat().st_size
+    with pytest.raises(ImageError, match=rf"{size} bytes, and limits\.bytes is {size - 1}"):
+        load_picture(tmp_path / "a.png", limits=Limits(bytes=size - 1))
+    load_picture(tmp_path / "a.png", limits=Limits(bytes=size))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """It may have been one when the run was planned."""
+    path = tmp_path / "a.png"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(ImageError, match=r"not a picture but a pipe, a device or a|Is a directory"):
+        load_picture(path)
+
+
+def test_no_other_program_is_asked_to_open_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nquit\n%%EOF\n")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.format == "EPS"  # Pillow alone would, and leave the rest to Ghostscript
+    with pytest.raises(ImageError, match="not a picture"):
         load_picture(tmp_path / "a.png")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,44 @@ def test_wrong_and_missing_tensors_are_named(tmp_path: Path, state: dict[str, to
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="list"):
         from_file(tmp_path / "list.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (7, "no tensor of"),
+        (None, r"no tensor features\.5"),
+        ([[1.0]], "no tensor of"),
+        (torch.zeros(128, 64, 3, 3, dtype=torch.int8), "no tensor of"),
+        (torch.zeros(128, 64, 3, 3).to_sparse(), "no tensor of"),
+        (torch.full((128, 64, 3, 3), float("nan")), "not finite"),
+    ],
+    ids=["number", "none", "list", "integers", "sparse", "nan"],
+)
+def test_what_is_no_tensor_of_finite_numbers_is_refused(
+    tmp_path: Path, state: dict[str, torch.Tensor], value: object, message: str
+) -> None:
+    saved = {f"features.{name}": tensor for name, tensor in state.items()}
+    torch.save({**saved, "features.5.weight": value}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=message):
+        from_file(tmp_path / "w.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("archive", [True, False], ids=["zip", "legacy"])
+def test_mutated_files_are_refused_in_words(tmp_path: Path, archive: bool) -> None:
+    torch.save(
+        {"a": torch.ones(3), "b": {"c": torch.zeros(2)}}, tmp_path / "w.pth", _use_new_zipfile_serialization=archive
+    )
+    whole, chance = (tmp_path / "w.pth").read_bytes(), random.Random(4)
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 3, 20))):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        (tmp_path / "w.pth").write_bytes(bytes(data[: chance.choice((len(data), chance.randrange(len(data))))]))
+        with pytest.raises(WeightsError, match=r"w\.pth: "):  # at best, it is no VGG-19
+            from_file(tmp_path / "w.pth")
 
 
 def test_embedded_weights_are_the_same_for_any_number_of_threads(state: dict[str, torch.Tensor]) -> None:
