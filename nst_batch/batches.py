@@ -10,15 +10,13 @@ import dataclasses
 from collections.abc import Iterable
 from itertools import islice
 
+from nst_batch.memory import SHARE, needed
 from nst_batch.messages import Job
 from nst_batch.records import Task
 from nst_batch.sizes import target_size
 
 MOST = 16  # tasks at once: so many are lost with a process that dies
 PIXELS = 4 << 20  # in all pictures at once, at most: that keeps any GPU busy
-MEMORY_SHARE = 0.7  # of what a device has free
-_BYTES_A_PAIR = 24  # a pixel, of L-BFGS's history: two times three float32
-_BYTES = 3500  # a pixel, of features, their gradients, and all else
 _EACH_ONES_OWN = ("seed", "init")  # settings that may differ between pictures rendered together
 
 
@@ -35,9 +33,7 @@ def limit(task: Task, wanted: int | None, memory: int) -> int:
     pixels = size_of(task)[0] * size_of(task)[1]
     if memory == 0 or pixels == 0:
         return 1
-    settings = task.settings
-    each = pixels * (_BYTES + _BYTES_A_PAIR * min(settings.history, settings.steps))
-    return max(1, min(MOST, PIXELS // pixels, int(MEMORY_SHARE * memory / each)))
+    return max(1, min(MOST, PIXELS // pixels, int(SHARE * memory / needed(task.settings, pixels))))
 
 
 def first_batch(waiting: Iterable[Job], most: int) -> list[Job]:

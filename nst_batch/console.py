@@ -28,6 +28,9 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
         except OSError as error:  # what a machine refuses: no room, too many files, no more memory
             complain(NstError(in_words(error)))
             code = ExitCode.SOME_FAILED
+        except (ImportError, MemoryError) as error:  # limits that torch does not fit in
+            complain(NstError(f"{error or 'out of memory'}", hint="see the limits in `ulimit -a`"))
+            code = ExitCode.SOME_FAILED
         except KeyboardInterrupt:
             say("ended at once; run the same command again to go on")
             code = ExitCode.ABORTED

@@ -12,6 +12,7 @@
     │   ├── OutputError          the output is not ours to overwrite, or cannot be written (never retried)
     │   ├── StorageError         the disk is full or read-only (waited for; then the run ends)
     │   ├── DivergedError        no finite loss was ever seen (never retried)
+    │   ├── MemoryRanOut         even with as little as it can do with (retried: others may have taken it)
     │   └── WorkerDied           the process died with the task in hand (retried, then quarantined)
     ├── RunLocked             2  another run writes other pictures under the same names, or never gets going
     ├── ManifestError         1  results cannot be recorded (a full disk); what was recorded stands
@@ -108,6 +109,12 @@ class StorageError(TaskError):
 
 class DivergedError(TaskError):
     """The optimiser never saw a finite loss."""
+
+
+class MemoryRanOut(TaskError):
+    """There is not enough memory for a task, even with all given up that can be."""
+
+    transient = True
 
 
 class WorkerDied(TaskError):

@@ -33,11 +33,16 @@ class WorkerOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """A task handed to a worker. ``owned``: the manifest says that this run made what is at the output's name."""
+    """A task handed to a worker.
+
+    ``owned``: the manifest says that this run made what is at the output's name; ``thrift``: how many processes were
+    killed for it since memory ran out.
+    """
 
     task: Task
     attempt: int = 1
     owned: bool = False
+    thrift: int = 0
 
 
 @dataclass(frozen=True)

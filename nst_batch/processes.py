@@ -11,7 +11,8 @@ from typing import Any
 
 import torch.multiprocessing
 
-from nst_batch.messages import Job, Jobs, Soon, Stop, WorkerOptions
+from nst_batch.memory import kills
+from nst_batch.messages import Broken, Job, Jobs, Soon, Stop, WorkerOptions
 from nst_batch.records import Task, utc_now
 
 LEAVE_SECONDS = 10.0  # what a process has to go by itself
@@ -45,6 +46,7 @@ class WorkerProcess:
         self.since = ""
         self._heard = time.monotonic()
         self._why_ended = ""
+        self._kills = kills()
         context = torch.multiprocessing.get_context("spawn")  # CUDA cannot be used in forked processes
         self.pipe, there = context.Pipe()
         self._process = context.Process(
@@ -116,6 +118,10 @@ class WorkerProcess:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit status {code}"
 
+    def was_killed_for_memory(self) -> bool:
+        """Whether the system killed it, or another one of this run, since memory had run out."""
+        return self._process.exitcode == -signal.SIGKILL and not self._why_ended and kills() > self._kills
+
     def dismiss(self) -> None:
         """Close the pipe, which tells an idle worker to leave; one that is busy or still loading is ended."""
         self.pipe.close()
@@ -132,8 +138,12 @@ class WorkerProcess:
 
 def _work(*arguments: Any) -> None:
     """A worker process starts here, so that its parent need not import what only workers use."""
-    from nst_batch.worker import main
-
+    try:
+        from nst_batch.worker import main
+    except (ImportError, OSError, MemoryError) as error:  # a limit on memory or open files that torch does not fit in
+        pipe = arguments[0]
+        pipe.send(Broken(f"a worker cannot start: {error}", hint="see the limits in `ulimit -a`"))
+        return
     main(*arguments)
 
 

@@ -136,6 +136,8 @@ class ProgressView:
         self._tally.drop(slot, result.output)
         if final:
             self._tally.finish(result.task, result.status)
+        if result.given_up:
+            self.note(f"{result.output}: memory ran out: {', '.join(result.given_up)}")
         if result.error is not None:
             what = "failed" if final else f"failed (attempt {result.attempt}), will be tried again"
             self.note(f"{result.output}: {what}: {result.error.message}")

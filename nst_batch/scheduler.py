@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from typing import Protocol
 
@@ -23,7 +23,16 @@ from nst_batch.backlog import Backlog, News
 from nst_batch.batches import limit
 from nst_batch.claims import Claims
 from nst_batch.decisions import DEATHS_TO_QUARANTINE, Decision
-from nst_batch.errors import Interrupted, ManifestError, NstError, StorageError, UsageError, WorkerDied
+from nst_batch.errors import (
+    Interrupted,
+    ManifestError,
+    MemoryRanOut,
+    NstError,
+    StorageError,
+    TaskError,
+    UsageError,
+    WorkerDied,
+)
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
@@ -147,7 +156,7 @@ class Scheduler:
 
     def run_inline(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
         """The same in this process, on the first device: for debuggers. A crash is a crash."""
-        from nst_batch.worker import Renderer
+        from nst_batch.renderer import Renderer
 
         self._backlog = self._backlog_of(todo, owned)
         device = self._devices[0]
@@ -313,8 +322,10 @@ class Scheduler:
         workers.remove(each)
         each.pipe.close()
         self._observer.note(f"worker {each.slot} on {each.device} {how}")
+        ran_out = each.was_killed_for_memory()
         for job in each.jobs.values():
-            self._record(each.slot, job, _lost(job, each, how))
+            error = _ran_out(each) if ran_out else _died(each, how)
+            self._record(each.slot, replace(job, thrift=job.thrift + ran_out), _lost(job, each, error))
         if not each.ready:
             self._false_starts[each.slot] += 1
         if self._false_starts[each.slot] < FALSE_STARTS:
@@ -338,9 +349,19 @@ class Scheduler:
                 self._read(each)
 
 
-def _lost(job: Job, each: WorkerProcess, how: str) -> TaskResult:
+def _died(each: WorkerProcess, how: str) -> TaskError:
+    return WorkerDied(f"the worker on {each.device} {how}", hint="see the messages above, and `dmesg`")
+
+
+def _ran_out(each: WorkerProcess) -> TaskError:
+    return MemoryRanOut(
+        f"the worker on {each.device} was killed: the memory that this run may use is used up",
+        hint="use a smaller transfer.size, fewer workers, or a higher limit",
+    )
+
+
+def _lost(job: Job, each: WorkerProcess, error: TaskError) -> TaskResult:
     """The result of a task whose worker died."""
-    error = WorkerDied(f"the worker on {each.device} {how}", hint="memory may have run out; see `dmesg`")
     return TaskResult(
         job.task.id, "failed", job.task.output, attempt=job.attempt, error=Failure.of(error),
         started=each.since, finished=utc_now(), device=each.device, host=socket.gethostname(),

@@ -128,6 +128,25 @@ def files_end_at(length: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@contextlib.contextmanager
+def address_space_ends_at(size: int) -> Iterator[None]:
+    """Processes started inside get no more than so many bytes, as with ``ulimit -v``."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def address_space_of(module: str) -> int:
+    """Bytes of address space that importing a module takes: gigabytes, with torch's libraries for GPUs."""
+    program = f"import {module}; print(open('/proc/self/status').read().split('VmSize:')[1].split()[0])"
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    return int(said.stdout) * 1024
+
+
 def lines(run: Path) -> list[dict[str, Any]]:
     """Every whole manifest line of a run folder."""
     found = []

@@ -275,6 +275,23 @@ def test_an_output_folder_that_cannot_be_made_is_a_clear_error(pipeline: Path) -
     assert ended.code == 2 and "output.dir" in ended.err and "cannot be written" in ended.err
 
 
+def test_where_memory_is_short_pictures_have_less_of_a_history(tmp_path: Path, weights: Path) -> None:
+    """A thousand pairs of 256 x 256 pixels take 1.6 GB; there are 1.3 beside what a worker begins with."""
+    runs.make_pictures(tmp_path, contents=1, styles=1, size=256)
+    runs.save_picture(tmp_path / "content" / "small.png", seed=5, size=32)
+    settled = {"rel": 0.99, "window": 2}
+    asked = {"preset": "pytorch-tutorial", "size": 256, "steps": 1000, "history": 1000, "stop": settled}
+    pipeline = runs.write_pipeline(tmp_path, weights, transfer=asked)
+    with runs.address_space_ends_at(runs.address_space_of("nst_batch.worker") + 1_300_000_000):
+        process = start("run", pipeline, "--json")
+    ended = end_of(process)
+    assert ended.code == 0 and ended.json["rendered"] == 2
+    assert {line["content"]["path"][-9:]: line["given_up"] for line in lines(tmp_path / "out")} == {
+        "nt/c0.png": ["history 1000 -> 250"], "small.png": []
+    }  # fmt: skip
+    assert "c0__s0.png: memory ran out: history 1000 -> 250" in ended.err
+
+
 def test_two_runs_in_one_folder_share_the_work(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=4, styles=2)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=40)

@@ -41,6 +41,12 @@ class TensorCache:
                 self._bytes -= freed
         return value
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._items.clear()
+            self._bytes = 0
+
 
 def _bytes(value: object) -> int:
     """Of a tensor or array, or of all in a mapping or dataclass; others count as nothing."""

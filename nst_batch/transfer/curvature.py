@@ -159,10 +159,12 @@ class Curvature:
         }
 
     def restore(self, state: State) -> None:
-        """Know that again; called before anything is learnt."""
+        """Know that again; called before anything is learnt. Of more pairs than there is room for, the latest."""
         kept = state["kept"]
         if kept == 0:
             return
+        if kept > self._history:
+            state, kept = _latest(state, self._history), self._history
         self._begin(state["steps"][:, 0])
         self._kept, self._count, self._scale = kept, state["count"], state["scale"]
         self._steps[:, :kept], self._changes[:, :kept] = state["steps"], state["changes"]
@@ -172,6 +174,24 @@ class Curvature:
 
     def _in_metric(self, values: Tensor) -> Tensor:
         return values if self._metric is None else self._metric(values)
+
+
+def _latest(state: State, history: int) -> State:
+    """The state with the last ``history`` pairs of each function, oldest first."""
+    kept, count = state["kept"], state["count"]
+    place = torch.arange(kept, device=count.device)
+    oldest = torch.where(count > kept, count, 0)[:, None]
+    order = (oldest + place) % kept
+    there = count.clamp(max=kept)
+    last = (there - history).clamp(min=0)[:, None] + place[:history]
+    order, every = order.gather(1, last), torch.arange(len(count), device=count.device)[:, None]
+    return {
+        **state,
+        "count": count.clamp(max=history),
+        "steps": state["steps"][every, order],
+        "changes": state["changes"][every, order],
+        "products": state["products"][every[..., None], order[:, :, None], order[:, None, :]],
+    }
 
 
 def dots(one: Tensor, other: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
@@ -141,6 +142,13 @@ class Stylizer:
             raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
         resumed = requests[0].resumed if len(requests) == 1 else None
         return Batch(members, requests[0].settings, self.networks, self._compiler, on_step, resumed).render()
+
+    def free_memory(self) -> None:
+        """Keep nothing that can be made again: memory has run out."""
+        self.cache.clear()
+        gc.collect()
+        if self.networks.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def at_once(self, request: Request, most: int) -> int:
         """How many transfers like this one should share passes on this device, up to ``most``: measured once.

@@ -73,6 +73,25 @@ def test_the_direction_is_that_of_the_two_loops(history: int, kept: int) -> None
     assert len(metric.learnt) == kept and curvature.known(gradient).tolist() == [kept > 0] * 3
 
 
+@pytest.mark.parametrize("kept", [2, 5, 7, 11])
+@pytest.mark.parametrize("less", [1, 3, 5])
+def test_with_less_room_the_latest_pairs_are_remembered(kept: int, less: int) -> None:
+    """As when a transfer goes on where memory is shorter than it was."""
+    some = torch.tensor([True, False, True])
+    wide, narrow = Curvature(5, None), Curvature(less, None)
+    pairs = [(*pair(seed), some if seed == 1 else torch.ones(3, dtype=torch.bool)) for seed in range(kept + 3)]
+    for each in pairs[:kept]:
+        wide.learn(*each)
+    narrow.restore(wide.state())
+    for each in pairs[kept:]:
+        narrow.learn(*each)
+    found = narrow.direction(gradient := vectors(99))
+    for place in range(3):
+        own = [(step[place], change[place]) for step, change, where in pairs if where[place]]
+        expected = two_loops(own[-less:], gradient[place], torch.ones(12, dtype=torch.float64))
+        torch.testing.assert_close(found[place], expected)
+
+
 def test_functions_may_have_different_pairs() -> None:
     """One learns always, one now and then, one never; the second forgets on its way."""
     curvature, one = Curvature(4, None), torch.ones(12, dtype=torch.float64)
