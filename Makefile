@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help run plan status test test-gpu chaos lint types check format bench samples clean
+.PHONY: help run plan status test test-slow test-gpu chaos lint types check format bench samples clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,8 +20,11 @@ plan: $(VENV)/.installed ## show what `make run` would render, and why
 status: $(VENV)/.installed ## show what is done, failed and left
 	@$(BIN)/nst-batch status $(PIPELINE) $(ARGS)
 
-test: $(VENV)/.installed-dev ## run the tests
+test: $(VENV)/.installed-dev ## run the tests, but for slow ones
 	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.installed-dev ## run the tests that take long
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-gpu: $(VENV)/.installed-dev ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(ARGS)

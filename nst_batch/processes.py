@@ -15,7 +15,7 @@ from nst_batch.memory import kills
 from nst_batch.messages import Broken, Job, Jobs, Soon, Stop, WorkerOptions
 from nst_batch.records import Task, utc_now
 
-LEAVE_SECONDS = 10.0  # what a process has to go by itself
+LEAVE_SECONDS = 8.0  # what a process has to go by itself: ten for all of them together
 
 # glibc gives large freed blocks back to the kernel at once, and the next large tensor pays a page fault for every
 # 4 KiB of it: a third of the time of a closure on a CPU. These keep the blocks. Read when a process starts.

@@ -36,6 +36,7 @@ from nst_batch.transfer.stylize import Stylizer
 
 REPORT_SECONDS = 0.2  # between two Progress messages: often enough for eyes, rare enough to cost nothing
 CHECKPOINT_SECONDS = 60.0  # between two checkpoints: what a crash may cost
+CHECKPOINT_PATIENCE = 20.0  # times as long as writing one took: a large history takes gigabytes
 SEARCH_PATIENCE = 50  # evaluations after being told to stop, until a line search comes to an end
 
 VERSIONS = {
@@ -298,6 +299,7 @@ class _Reporter:
         self._checkpoints = checkpoints
         self._steps = tasks[0].settings.steps
         self._begun = self._reported = self._kept = time.perf_counter()
+        self._interval = CHECKPOINT_SECONDS
         self._first: int | None = None
         self._told_to_stop: Interrupted | None = None
         self._patience = SEARCH_PATIENCE
@@ -315,8 +317,9 @@ class _Reporter:
             self._patience -= 1
             if self._keep(states) or self._patience < 0:
                 raise self._told_to_stop
-        elif now - self._kept >= CHECKPOINT_SECONDS and self._keep(states):
-            self._kept = now
+        elif now - self._kept >= self._interval and self._keep(states):
+            self._kept = time.perf_counter()
+            self._interval = max(CHECKPOINT_SECONDS, CHECKPOINT_PATIENCE * (self._kept - now))
 
     def _report(self, step: int, losses: list[float], rate: float) -> None:
         ids = tuple(task.id for task in self._tasks)

@@ -65,6 +65,7 @@ def test_a_run_renders_every_pair_and_a_second_one_nothing(pipeline: Path) -> No
     assert not temporaries(out)
 
 
+@pytest.mark.slow
 def test_pictures_do_not_depend_on_workers(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=3)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__init="noise")
@@ -128,6 +129,7 @@ def test_force_and_verify(pipeline: Path) -> None:
     assert run_json(pipeline, "--force", "--limit", "2")["rendered"] == 2
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_costs_one_attempt(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=2)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS, run__devices=["cpu", "cpu"])
@@ -144,6 +146,7 @@ def test_a_worker_killed_in_the_middle_costs_one_attempt(tmp_path: Path, weights
     assert not temporaries(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=2)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS, run__devices=["cpu", "cpu"])
@@ -163,7 +166,11 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_does_the_rest(tmp_path:
 
 @pytest.mark.parametrize(
     ("sign", "arguments"),
-    [(signal.SIGTERM, []), (signal.SIGUSR1, []), (signal.SIGINT, ["--inline"])],
+    [
+        (signal.SIGTERM, []),
+        pytest.param(signal.SIGUSR1, [], marks=pytest.mark.slow),
+        (signal.SIGINT, ["--inline"]),
+    ],
 )
 def test_a_signal_ends_a_run_that_goes_on_where_it_was(
     tmp_path: Path, weights: Path, sign: signal.Signals, arguments: list[str]
@@ -275,6 +282,7 @@ def test_an_output_folder_that_cannot_be_made_is_a_clear_error(pipeline: Path) -
     assert ended.code == 2 and "output.dir" in ended.err and "cannot be written" in ended.err
 
 
+@pytest.mark.slow
 def test_where_memory_is_short_pictures_have_less_of_a_history(tmp_path: Path, weights: Path) -> None:
     """A thousand pairs of 256 x 256 pixels take 1.6 GB; there are 1.3 beside what a worker begins with."""
     runs.make_pictures(tmp_path, contents=1, styles=1, size=256)
@@ -308,6 +316,7 @@ def test_two_runs_in_one_folder_share_the_work(tmp_path: Path, weights: Path) ->
     assert not list((tmp_path / "out" / "state" / "claims").iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_what_another_one_drops(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=1, styles=1)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
@@ -327,6 +336,7 @@ def test_a_run_goes_on_with_what_another_one_drops(tmp_path: Path, weights: Path
     assert ended.code == 0 and ended.json["rendered"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_with_other_settings_does_not_come_between(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=1)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)

@@ -159,6 +159,7 @@ def test_a_checkpoint_is_kept_every_minute(folder: Path, renderer: Renderer, mon
     """So that a crash costs no more: here every evaluation, and the crash is an error."""
     monkeypatch.setattr("nst_batch.renderer.REPORT_SECONDS", 0.0)
     monkeypatch.setattr("nst_batch.renderer.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("nst_batch.renderer.CHECKPOINT_PATIENCE", 0.0)
     each = task(folder, "y.png", steps=12)
 
     def crash(progress: Progress) -> None:

@@ -59,6 +59,7 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
     assert "kernels=None" in said and "cannot find omp.h" in said
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("instructions", ["x86-64-v3", "x86-64"])
 def test_other_processors_get_the_same_numbers(tmp_path: Path, instructions: str) -> None:
