@@ -150,8 +150,8 @@ def _list_failures(ready: Pipeline) -> None:
     attempts = read(ready.paths).attempts
     failed = [(task, attempts[task.id]) for task in ready.tasks if task.id in attempts]
     for task, attempt in failed[:SHOWN]:
-        hint = attempt.error.get("hint")
-        say(f"  failed: {task.output}: {attempt.error.get('message')}" + (f" ({hint})" if hint else ""))
+        message, hint = (str(attempt.error.get(key) or "") for key in ("message", "hint"))
+        say(f"  failed: {task.output}: {_with_hint(message, hint)}")
     if len(failed) > SHOWN:
         say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
     say("  `nst-batch run --retry-failed` tries them again")
@@ -211,14 +211,15 @@ def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Jso
         ready = prepare(place, _overrides(sets), Choices(), say)
         _warn_of_broken_lines(ready)
         failures = {d.task.output: d.detail for d in ready.given_up()}
-        report = {"name": ready.spec.name, **ready.counts(), "failures": failures}
+        hints = {d.task.output: d.hint for d in ready.given_up()}
+        report = {"name": ready.spec.name, **ready.counts(), "failures": failures, "hints": hints}
     if as_json:
         report = {**report, "rendered": 0, "skipped": report["done"], "seconds": round(time.monotonic() - begun, 3)}
         print_json(report)
         return ExitCode.DONE
     print(f"{report['name']}: {_tasks(report['tasks'])}: {_in_words(report)}")
     for output, message in list(report["failures"].items())[:SHOWN]:
-        print(printable(f"  failed: {output}: {message}"))
+        print(printable(f"  failed: {output}: {_with_hint(message, report['hints'][output])}"))
     if len(report["failures"]) > SHOWN:
         print(f"  … and {len(report['failures']) - SHOWN} more; --json lists them all")
     return ExitCode.DONE
@@ -317,6 +318,10 @@ def _state(ready: Pipeline, begun: float) -> dict[str, Any]:
 def _warn_of_broken_lines(ready: Pipeline) -> None:
     if ready.history.skipped:
         say(f"manifest: {ready.history.skipped} broken lines skipped (a crash, or a full disk)")
+
+
+def _with_hint(message: str, hint: str) -> str:
+    return f"{message} ({hint})" if hint else message
 
 
 def _tasks(count: int) -> str:

@@ -33,6 +33,7 @@ class Decision:
     reason: str = ""
     detail: str = ""
     attempts: int = 0  # failed so far
+    hint: str = ""  # what may be done about the last failure
 
 
 def decide(
@@ -67,7 +68,7 @@ def decide(
 
 
 def _after_failures(task: Task, attempts: Attempts, retries: int, retry_failed: bool) -> Decision:
-    message = str(attempts.error.get("message", ""))
+    message, hint = (str(attempts.error.get(key) or "") for key in ("message", "hint"))
     count = f"{attempts.failed} of {retries + 1}: {message}" if attempts.transient else message
     if attempts.deaths >= DEATHS_TO_QUARANTINE:
         reason, given_up = "quarantined", True
@@ -75,8 +76,8 @@ def _after_failures(task: Task, attempts: Attempts, retries: int, retry_failed: 
     else:
         reason, given_up = "failed", not attempts.transient or attempts.failed > retries
     if given_up and not retry_failed:
-        return Decision(task, "failed", reason, count, attempts.failed)
-    return Decision(task, "todo", reason, count, attempts.failed)
+        return Decision(task, "failed", reason, count, attempts.failed, hint)
+    return Decision(task, "todo", reason, count, attempts.failed, hint)
 
 
 def output_sizes(paths: RunPaths) -> Callable[[str], int | None]:

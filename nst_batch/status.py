@@ -23,15 +23,18 @@ def folder_status(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder}: no run has been started here: {paths.plan.name} is missing or broken") from error
     known = history.read(paths)
-    done, failures = 0, {}
+    done = 0
+    failures: dict[str, str] = {}
+    hints: dict[str, str] = {}
     size_of = decisions.output_sizes(paths)
     for item in planned:
         rendered = known.rendered.get(item["output"])
         if rendered is not None and rendered.task == item["task"] and size_of(item["output"]) == rendered.bytes:
             done += 1
         elif item["task"] in known.attempts:
-            failures[item["output"]] = str(known.attempts[item["task"]].error.get("message", ""))
+            last = known.attempts[item["task"]].error
+            failures[item["output"]], hints[item["output"]] = (str(last.get(key) or "") for key in ("message", "hint"))
     todo = len(planned) - done - len(failures)
     name = folder.resolve().name
     return {"name": name, "tasks": len(planned), "done": done, "failed": len(failures), "todo": todo,
-            "failures": failures}  # fmt: skip
+            "failures": failures, "hints": hints}  # fmt: skip

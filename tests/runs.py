@@ -117,26 +117,24 @@ def here(*arguments: str | Path) -> Ended:
     return Ended(result.exit_code, result.stdout, result.stderr)
 
 
-@contextlib.contextmanager
-def files_end_at(length: int) -> Iterator[None]:
+def files_end_at(length: int) -> contextlib.AbstractContextManager[None]:
     """As on a full disk: the kernel writes what fits below ``length`` bytes of a file, then refuses."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return _limited(resource.RLIMIT_FSIZE, length)
+
+
+def address_space_ends_at(size: int) -> contextlib.AbstractContextManager[None]:
+    """Processes started inside get no more than so many bytes, as with ``ulimit -v``."""
+    return _limited(resource.RLIMIT_AS, size)
 
 
 @contextlib.contextmanager
-def address_space_ends_at(size: int) -> Iterator[None]:
-    """Processes started inside get no more than so many bytes, as with ``ulimit -v``."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (size, before[1]))
+def _limited(kind: int, most: int) -> Iterator[None]:
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+        resource.setrlimit(kind, before)
 
 
 def address_space_of(module: str) -> int:

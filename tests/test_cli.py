@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,18 @@ def test_an_output_folder_that_cannot_be_made_is_a_clear_error(pipeline: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("most", [9, 13, 17])
+def test_where_few_files_may_be_open_it_works_or_says_so(tmp_path: Path, weights: Path, most: int) -> None:
+    runs.make_pictures(tmp_path, contents=1, styles=1)
+    pipeline = runs.write_pipeline(tmp_path, weights)
+    few = (resource.RLIMIT_NOFILE, (most, most))
+    ended = end_of(start("run", pipeline, preexec_fn=lambda: resource.setrlimit(*few)))
+    assert "Traceback" not in ended.err
+    assert ended.code == 0 or (ended.code == 1 and "Too many open files" in ended.err)
+    assert nst_batch("run", pipeline).code == 0
+
+
+@pytest.mark.slow
 def test_where_memory_is_short_pictures_have_less_of_a_history(tmp_path: Path, weights: Path) -> None:
     """A thousand pairs of 256 x 256 pixels take 1.6 GB; there are 1.3 beside what a worker begins with."""
     runs.make_pictures(tmp_path, contents=1, styles=1, size=256)
@@ -373,7 +386,10 @@ def test_status_from_the_file_and_from_the_folder_agree(pipeline: Path) -> None:
     from_folder = here("status", pipeline.parent / "out", "--json").json
     for found in (from_file, from_folder):
         assert (found["tasks"], found["done"], found["failed"], found["todo"]) == (6, 3, 2, 1)
-    assert "3 done, 1 to do, 2 failed" in here("status", pipeline.parent / "out").out
+    for place in (pipeline, pipeline.parent / "out"):
+        said = here("status", place).out
+        assert "3 done, 1 to do, 2 failed" in said
+        assert "letter.jpg: not a picture in any format that Pillow reads (remove it, or convert it)" in said
     assert here("status", pipeline.parent / "content").code == 2
 
 
