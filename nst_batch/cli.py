@@ -121,7 +121,7 @@ def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSi
     run = ready.spec.run
     batch = None if run.batch == "auto" else run.batch
     limits = ready.spec.limits.records()
-    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile, limits)
+    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile, limits, run.tile)
     return Scheduler(ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop)
 
 

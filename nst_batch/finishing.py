@@ -96,6 +96,7 @@ class Finisher:
             "balance": stylized.balance,
             "notes": stylized.notes,
             "precision": stylized.precision,
+            "strips": stylized.strips,
             "width": stylized.image.shape[3],
             "height": stylized.image.shape[2],
             "bytes": len(data),

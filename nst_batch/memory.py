@@ -15,6 +15,9 @@ from nst_batch.settings import TransferSettings
 SHARE = 0.7  # of what is free, to be planned with
 LEAST_HISTORY = 4  # pairs; with fewer, L-BFGS is hardly better than gradient descent
 STEP = 4  # by which a history is divided when memory has run out
+ROWS = 16  # strips of whole multiples of this make whole rows of the deepest features
+LEAST_ROWS, MOST_ROWS = 64, 1024
+_BYTES_OF_VECTORS = 250  # a pixel: pictures, gradients, and what the content is compared with
 _BYTES_A_PAIR = 24  # a pixel, of L-BFGS's history: two times three float32
 _BYTES = 3500  # a pixel, of features, their gradients, and all else
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -23,6 +26,25 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def needed(settings: TransferSettings, pixels: int) -> int:
     """Bytes that a transfer to a picture of so many pixels takes, about, beside the network's weights."""
     return pixels * (_BYTES + _BYTES_A_PAIR * min(settings.history, settings.steps))
+
+
+def rows_that_fit(settings: TransferSettings, width: int, height: int, room: int) -> int | None:
+    """How many rows of a picture to compute at a time, in so many bytes; None: all of them fit at once.
+
+    Twice as many rows take twice the memory and hardly less time, so there is no haste to take all there is.
+    """
+    pixels, room = width * height, int(SHARE * room)
+    if needed(settings, pixels) <= room:
+        return None
+    vectors = pixels * (_BYTES_OF_VECTORS + _BYTES_A_PAIR * min(settings.history, settings.steps))
+    rows = (room - vectors) // (width * _BYTES) // ROWS * ROWS
+    return max(LEAST_ROWS, min(rows, MOST_ROWS))
+
+
+def fewer_rows(height: int, rows: int | None) -> int | None:
+    """How many rows to compute at a time when so many (None: all) were too many; None: it cannot be fewer."""
+    fewer = (height if rows is None else rows) // STEP // ROWS * ROWS
+    return fewer if fewer >= LEAST_ROWS else None
 
 
 def thrifty(settings: TransferSettings) -> TransferSettings | None:

@@ -20,7 +20,7 @@ class WorkerOptions:
 
     ``root`` is the run's folder; ``threads`` are torch's CPU threads (on the CPU, equal threads give equal bytes);
     ``batch`` is how many tasks are rendered together, None: as many as pay; ``compile`` whether kernels are built and
-    closures recorded; ``limits`` what input pictures may be.
+    closures recorded; ``limits`` what input pictures may be; ``tile`` how many rows are computed at a time.
     """
 
     root: Path
@@ -29,6 +29,7 @@ class WorkerOptions:
     batch: int | None = None
     compile: Literal["auto", "on", "off"] = "auto"
     limits: Limits = field(default_factory=Limits)
+    tile: int | Literal["auto", "off"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from nst_batch.batches import size_of
 from nst_batch.checkpoints import Checkpoints
 from nst_batch.errors import CompileError, DivergedError, Interrupted, MemoryRanOut
 from nst_batch.finishing import Finisher, OnResult
-from nst_batch.memory import SHARE, free, has_run_out, in_words, needed, peak, reset_peak, thrifty
+from nst_batch.memory import SHARE, fewer_rows, free, has_run_out, in_words, needed, peak, reset_peak, thrifty
 from nst_batch.messages import Job, Progress, WorkerOptions
 from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
@@ -65,7 +65,7 @@ class Renderer:
         torch.set_num_threads(options.threads)
         self._options = options
         self._device = device
-        self._stylizer = Stylizer(options.weights, device, compiled=options.compile != "off")
+        self._stylizer = Stylizer(options.weights, device, compiled=options.compile != "off", tile=options.tile)
         if options.compile == "on" and self.note:
             raise CompileError(self.note, hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto")
         self._finisher = Finisher(RunPaths(options.root))
@@ -153,7 +153,7 @@ class Renderer:
             requests = self._requests(jobs, saving)
             resumed = _resumed(requests)
             reporter = _Reporter([job.task for job in jobs], on_progress, self._checkpoints)
-            return _Made(self._stylizer.transfer_all(requests, reporter), resumed)
+            return _Made(self._stylizer.transfer_all(requests, reporter, saving.rows), resumed)
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - one bad task never stops a batch, whatever went wrong
@@ -172,7 +172,7 @@ class Renderer:
         less = None
         if failed.ran_out:
             self._stylizer.free_memory()
-            less = saving.less(len(jobs))
+            less = saving.less(len(jobs), size_of(jobs[0].task)[1], tile=self._options.tile != "off")
         if len(jobs) > 1:
             half = len(jobs) // 2
             self._render(jobs[:half], on_progress, on_result, less)
@@ -256,9 +256,11 @@ class _Clock:
 
 @dataclass(frozen=True)
 class Saving:
-    """How tasks are rendered where memory is short: with settings of which all but the history are the tasks' own."""
+    """How tasks are rendered where memory is short: so many rows at a time (None: as the run has it), and with settings
+    of which all but the history are the tasks' own."""
 
     settings: TransferSettings
+    rows: int | None = None
     given_up: tuple[str, ...] = ()
 
     @classmethod
@@ -266,18 +268,30 @@ class Saving:
         """Nothing is saved, unless workers were killed for want of memory with one of these in hand."""
         saving = cls(jobs[0].task.settings)
         for _ in range(max(job.thrift for job in jobs)):
-            saving = saving.less(together=1) or saving
+            saving = saving.less(1, size_of(jobs[0].task)[1]) or saving
         return saving
 
-    def less(self, together: int) -> Saving | None:
-        """What to try next; None: nothing is left to be saved."""
+    def less(self, together: int, height: int, *, tile: bool = True) -> Saving | None:
+        """What to try next: what costs no quality first. None: nothing is left to be saved.
+
+        Args:
+            together: tasks that were rendered together.
+            height: of their pictures.
+            tile: whether they may be computed in strips.
+        """
         if together > 1:
-            return replace(self, given_up=(*self.given_up, f"together {together} -> {-(-together // 2)}"))
+            return self._without(f"together {together} -> {-(-together // 2)}")
+        rows = fewer_rows(height, self.rows) if tile and self.rows is None else None
+        if rows is not None:
+            return replace(self._without(f"rows {height} -> {rows}"), rows=rows)
         settings = thrifty(self.settings)
         if settings is None:
             return None
         before = min(self.settings.history, self.settings.steps)
-        return Saving(settings, (*self.given_up, f"history {before} -> {settings.history}"))
+        return replace(self._without(f"history {before} -> {settings.history}"), settings=settings)
+
+    def _without(self, what: str) -> Saving:
+        return replace(self, given_up=(*self.given_up, what))
 
     def applied_to(self, request: Request) -> Request:
         """The request, with less of a history."""

@@ -112,6 +112,13 @@ Batch = Annotated[
 ]
 
 
+Tile = Annotated[
+    Annotated[Literal["auto", "off"], Tag("<word>")] | Annotated[int, Field(ge=16, le=65536), Tag("<number>")],
+    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
+    BeforeValidator(lambda value: "off" if value is False else value),
+]
+"""YAML reads ``off`` as a boolean."""
+
 OnOff = Annotated[
     Literal["auto", "on", "off"],
     BeforeValidator(lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value),
@@ -134,6 +141,10 @@ class Run(_Section):
     batch: Batch = Field(
         default="auto",
         description="tasks of one shape that share passes; auto: on a GPU as many as pay, on a CPU one by one",
+    )
+    tile: Tile = Field(
+        default="auto",
+        description="rows of a picture that are computed at a time; auto: all, where memory holds what that takes",
     )
     compile: OnOff = Field(
         default="auto",

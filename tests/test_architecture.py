@@ -37,7 +37,14 @@ LAYERS = (
     *("writers", "claims", "backlog"),
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
     *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes"),
-    *("transfer.octaves", "transfer.statistics", "transfer.losses", "transfer.balance"),
+    *(
+        "transfer.octaves",
+        "transfer.statistics",
+        "transfer.strips",
+        "transfer.seeing",
+        "transfer.losses",
+        "transfer.balance",
+    ),
     *(
         "transfer.snapshot",
         "transfer.curvature",
@@ -65,7 +72,7 @@ LAYERS = (
     ),
     *("cli_weights", "cli"),
 )
-ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes"}
+ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "memory"}
 
 
 def modules() -> dict[str, Path]:

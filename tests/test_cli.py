@@ -308,9 +308,9 @@ def test_where_memory_is_short_pictures_have_less_of_a_history(tmp_path: Path, w
     ended = end_of(process)
     assert ended.code == 0 and ended.json["rendered"] == 2
     assert {line["content"]["path"][-9:]: line["given_up"] for line in lines(tmp_path / "out")} == {
-        "nt/c0.png": ["history 1000 -> 250"], "small.png": []
+        "nt/c0.png": ["rows 256 -> 64", "history 1000 -> 250"], "small.png": []
     }  # fmt: skip
-    assert "c0__s0.png: memory ran out: history 1000 -> 250" in ended.err
+    assert "c0__s0.png: memory ran out: rows 256 -> 64, history 1000 -> 250" in ended.err
 
 
 def test_two_runs_in_one_folder_share_the_work(tmp_path: Path, weights: Path) -> None:

@@ -12,7 +12,18 @@ import pytest
 import torch
 
 from nst_batch import memory
-from nst_batch.memory import free, has_run_out, in_words, kills, needed, peak, reset_peak, thrifty
+from nst_batch.memory import (
+    fewer_rows,
+    free,
+    has_run_out,
+    in_words,
+    kills,
+    needed,
+    peak,
+    reset_peak,
+    rows_that_fit,
+    thrifty,
+)
 from nst_batch.settings import TransferSettings
 from tests.runs import REPOSITORY
 
@@ -23,6 +34,17 @@ def test_a_history_is_counted_as_far_as_it_is_used() -> None:
     short, long = TransferSettings(history=10, steps=500), TransferSettings(history=100, steps=500)
     assert needed(long, 1000) - needed(short, 1000) == 90 * 24 * 1000
     assert needed(TransferSettings(history=100, steps=10), 1000) == needed(short, 1000)
+
+
+def test_strips_are_as_high_as_memory_allows_where_all_is_too_much() -> None:
+    settings = TransferSettings(history=10)
+    assert rows_that_fit(settings, 1000, 1000, 10**10) is None
+    rows = [rows_that_fit(settings, 4000, 3000, room * 10**9) for room in (1, 12, 16, 24, 90)]
+    assert rows[0] == 64 and rows[-1] is None
+    assert [each for each in rows if each] == sorted(each for each in rows if each) and rows[1] != rows[2]
+    assert all(each % 16 == 0 and 64 <= each <= 1024 for each in rows if each)
+    assert [fewer_rows(height, None) for height in (4000, 256, 255)] == [992, 64, None]
+    assert fewer_rows(4000, 992) == 240 and fewer_rows(4000, 240) is None
 
 
 def test_what_is_given_up_is_history_down_to_where_it_would_matter() -> None:

@@ -22,7 +22,6 @@ from nst_batch.messages import Job, Progress, WorkerOptions
 from nst_batch.records import Style, Task, TaskResult
 from nst_batch.renderer import OnProgress, Renderer
 from nst_batch.settings import Stop, TransferSettings
-from nst_batch.transfer.batch import OnSteps
 from nst_batch.transfer.member import Request
 from nst_batch.transfer.native.library import Built
 from nst_batch.transfer.stylize import Stylizer
@@ -45,7 +44,7 @@ def renderer(folder: Path) -> Renderer:
 
 def task(folder: Path, output: str, content: str = "c0.png", steps: int = 4, **more: Any) -> Task:
     source = InputCache(folder / "none").source
-    settings = TransferSettings(size=32, steps=steps, **more)
+    settings = TransferSettings(**{"size": 32, "steps": steps, **more})
     identity = hashlib.blake2b(output.encode(), digest_size=16).hexdigest()
     styles = (Style(source(folder / "style" / "s0.png")),)
     return Task(identity, source(folder / "content" / content), styles, settings, EMBEDDED, output)
@@ -253,11 +252,11 @@ def test_where_memory_runs_out_fewer_are_rendered_at_once(
 ) -> None:
     transfer_all, sizes = Stylizer.transfer_all, list[int]()
 
-    def small(self: Stylizer, requests: list[Request], on_step: OnSteps | None = None) -> object:
+    def small(self: Stylizer, requests: list[Request], *rest: Any) -> object:
         sizes.append(len(requests))
         if len(requests) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return transfer_all(self, requests, on_step)
+        return transfer_all(self, requests, *rest)
 
     monkeypatch.setattr(Stylizer, "transfer_all", small)
     results = render_all(renderer, [Job(task(folder, f"q{number}.png")) for number in range(5)])
@@ -272,11 +271,11 @@ def test_where_memory_runs_out_for_one_it_has_less_of_a_history(
 ) -> None:
     transfer_all, histories = Stylizer.transfer_all, list[int]()
 
-    def small(self: Stylizer, requests: list[Request], on_step: OnSteps | None = None) -> object:
+    def small(self: Stylizer, requests: list[Request], *rest: Any) -> object:
         histories.append(requests[0].settings.history)
         if len(requests) > 1 or requests[0].settings.history > 10:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return transfer_all(self, requests, on_step)
+        return transfer_all(self, requests, *rest)
 
     monkeypatch.setattr(Stylizer, "transfer_all", small)
     asked: dict[str, Any] = {"history": 100, "steps": 100, "stop": Stop(rel=0.99, window=2)}
@@ -292,10 +291,29 @@ def test_where_memory_runs_out_for_one_it_has_less_of_a_history(
     assert result.status == "done" and result.given_up == ()
 
 
+def test_where_memory_runs_out_a_large_one_is_computed_in_strips_before_it_has_less_of_a_history(
+    folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer_all, tried = Stylizer.transfer_all, list[tuple[int | None, int]]()
+
+    def small(self: Stylizer, requests: list[Request], on_step: Any, rows: int | None) -> object:
+        tried.append((rows, requests[0].settings.history))
+        if rows is None or requests[0].settings.history > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return transfer_all(self, requests, on_step, rows)
+
+    monkeypatch.setattr(Stylizer, "transfer_all", small)
+    runs.save_picture(folder / "content" / "large.png", seed=9, size=256)
+    each = task(folder, "large.png", "large.png", size=256, history=8, steps=8, stop=Stop(rel=0.99, window=2))
+    (result,) = render_all(renderer, [Job(each)])
+    assert tried == [(None, 8), (64, 8), (64, 4)]
+    assert (result.status, result.strips, result.given_up) == ("done", 4, ("rows 256 -> 64", "history 8 -> 4"))
+
+
 def test_where_nothing_is_left_to_give_up_it_says_what_would_fit(
     folder: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def small(self: Stylizer, requests: list[Request], on_step: OnSteps | None = None) -> object:
+    def small(self: Stylizer, requests: list[Request], *rest: Any) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Stylizer, "transfer_all", small)

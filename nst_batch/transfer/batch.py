@@ -42,6 +42,7 @@ class Batch:
         compiler: makes closures faster, where it can.
         on_step: see ``OnSteps``.
         resumed: where a single member goes on from.
+        rows: how many rows of pictures to compute at a time at a scale; None: all.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Batch:
         compiler: Compiler,
         on_step: OnSteps | None,
         resumed: State | None = None,
+        rows: Callable[[Stage, TransferSettings], int | None] = lambda *_: None,
     ) -> None:
         self._members = members
         self._settings = settings
@@ -59,6 +61,8 @@ class Batch:
         self._compiler = compiler
         self._on_step = on_step
         self._resumed = resumed
+        self._rows_for = rows
+        self._rows: int | None = None
         self._precision = networks.precision(settings)
         self._adam: Adam | None = None  # what it remembers goes on from scale to scale
         self._image: Tensor | None = None
@@ -85,7 +89,9 @@ class Batch:
     def _render(self, scale: int, stage: Stage) -> None:
         """Optimise at one scale, from where the last one ended."""
         members, settings, resumed = self._members, self._settings, self._resumed
-        passes = self._networks.passes(settings, self._precision)
+        # What was begun in strips goes on in them: other strips are rounded otherwise.
+        self._rows = self._rows_for(stage, settings) if resumed is None else resumed["rows"]
+        passes = self._networks.passes(settings, self._precision).in_strips(self._rows)
         for each in members:
             each.begin(stage, passes)
         x = self._begin(stage)
@@ -135,7 +141,7 @@ class Batch:
             loop = state()
             if loop is None:
                 return None
-            common = {"scale": scale, "round": round_, "evaluations": self._evaluations}
+            common = {"scale": scale, "round": round_, "evaluations": self._evaluations, "rows": self._rows}
             return [
                 {**common, "member": each.state(), "loop": of_one(loop, place)}
                 for place, each in enumerate(self._members)

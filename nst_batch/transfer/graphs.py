@@ -48,7 +48,8 @@ class Compiler:
         Good until the next one is asked for.
         """
         plain: Closure = partial(objective.gradient, passes)
-        if not (self._enabled and like.is_cuda and like[:, 0].numel() <= PIXELS and objective.is_movable):
+        recordable = self._enabled and passes.strip is None
+        if not (recordable and like.is_cuda and like[:, 0].numel() <= PIXELS and objective.is_movable):
             return plain
         key = (passes, like.shape, like.dtype, objective.signature(), _flags())
         if key in self._cannot:

@@ -18,8 +18,9 @@ from nst_batch.records import Losses
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.octaves import octave_name, octave_pictures
 from nst_batch.transfer.ops import Pull, nhwc
-from nst_batch.transfer.passes import Passes, Trace
-from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments, moments
+from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.seeing import Asked, Seen, look
+from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments
 
 Weight = float | Tensor
 
@@ -129,12 +130,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class _View:
-    """The picture at one octave, what the network made of it, and the moments at each layer that has a target."""
+    """The picture at one octave, and what the network made of it."""
 
     octave: int
     picture: Tensor
-    trace: Trace
-    moments: dict[str, Moments]
+    seen: Seen
 
 
 class Objective:
@@ -198,7 +198,7 @@ class Objective:
     @torch.no_grad()
     def __call__(self, passes: Passes, image: Tensor) -> Terms:
         """The terms at ``image`` (BxCxHxW in [0, 1])."""
-        return self._terms(passes, image, self._views(passes, image))
+        return self._terms(image, self._views(passes, image))
 
     @torch.no_grad()
     def style_at(self, passes: Passes, image: Tensor) -> float:
@@ -211,11 +211,11 @@ class Objective:
         """The total at ``image`` (BxCxHxW in [0, 1]), of shape B, and its gradient, of the image's."""
         image = image.detach().requires_grad_(True)
         views = self._views(passes, image)
-        terms = self._terms(passes, image, views)
+        terms = self._terms(image, views)
         small = [*terms.style.values(), *([] if terms.tv is None else [terms.tv])]
-        leaves = [leaf for view in views for found in view.moments.values() for leaf in _leaves(found)]
+        leaves = [leaf for view in views for found in view.seen.moments.values() for leaf in _leaves(found)]
         slopes = iter(torch.autograd.grad(torch.stack(small).sum(), leaves, retain_graph=True) if leaves else ())
-        pulled = [passes.backward(view.trace, self._pulls(view, slopes)) for view in views]
+        pulled = [view.seen.backward(self._pulls(view, slopes)) for view in views]
         if len(views) == 1 and terms.tv is None:
             return terms.total().detach(), pulled[0]
         ends = [view.picture for view in views]
@@ -231,32 +231,28 @@ class Objective:
         for octave, picture in enumerate(octave_pictures(image, settings)):
             names = {octave_name(layer, octave): layer for layer in settings.style_layers}
             names = {name: layer for name, layer in names.items() if name in self.targets.style}
-            taps = {*names.values(), *(self.targets.content if content and octave == 0 else ())}
-            if not taps:
+            wanted = self.targets.content if content and octave == 0 else {}
+            asked = Asked(names, self.targets.guides, means, wanted, backward=torch.is_grad_enabled())
+            if not asked.taps:
                 continue
-            trace = passes.forward(picture, taps)
-            measured = {
-                name: moments(trace.features[layer], self.targets.guides.get(name), means=means, gram=passes.gram)
-                for name, layer in names.items()
-            }
-            for leaf in (leaf for found in measured.values() for leaf in _leaves(found)):
+            with torch.no_grad():
+                seen = look(passes, picture, asked)
+            for leaf in (leaf for found in seen.moments.values() for leaf in _leaves(found)):
                 leaf.requires_grad_(torch.is_grad_enabled())
-            views.append(_View(octave, picture, trace, measured))
+            views.append(_View(octave, picture, seen))
         return views
 
-    def _terms(self, passes: Passes, image: Tensor, views: Sequence[_View]) -> Terms:
+    def _terms(self, image: Tensor, views: Sequence[_View]) -> Terms:
         targets, settings = self.targets, self.settings
-        content = {
-            layer: self.content_weights[layer] * passes.distance(views[0].trace.features[layer], target)
-            for layer, target in targets.content.items()
-        }
+        distances = views[0].seen.distances if targets.content else {}
+        content = {layer: self.content_weights[layer] * distances[layer] for layer in targets.content}
         tv = settings.tv_weight * total_variation(image, settings.tv) if settings.tv_weight else None
         return Terms(content, self._style_terms(views), tv)
 
     def _style_terms(self, views: Sequence[_View]) -> dict[str, Tensor]:
         """By layer and octave; a style may have octaves that the picture has not."""
         terms = {}
-        for name, found in ((name, found) for view in views for name, found in view.moments.items()):
+        for name, found in ((name, found) for view in views for name, found in view.seen.moments.items()):
             regions = style_loss(found, self.targets.style[name], self.settings)
             shared = [share * loss for share, loss in zip(self.targets.shares, regions.unbind(1), strict=True)]
             terms[name] = self.style_weights[name] * torch.stack(shared).sum(0)
@@ -265,18 +261,16 @@ class Objective:
     def _pulls(self, view: _View, slopes: Iterator[Tensor]) -> dict[str, Pull]:
         """What the losses ask of the features, by layer; ``slopes`` are the losses' derivatives by moments."""
         pulls = {}
-        for name, found in view.moments.items():
-            layer = name.partition("/")[0]
-            features, guides = view.trace.features[layer], self.targets.guides.get(name)
-            positions = 1 if guides is not None else features.shape[2:].numel()
+        for name, found in view.seen.moments.items():
+            layer, guides = name.partition("/")[0], self.targets.guides.get(name)
+            positions = 1 if guides is not None else view.seen.positions[layer]
             slope = next(slopes) / positions
             offset = None if found.mean is None else next(slopes) / positions
             pulls[layer] = Pull(slope + slope.mT, offset, guides)
         if view.octave == 0:
             for layer, target in self.targets.content.items():
-                features = view.trace.features[layer]
-                exact = torch.promote_types(features.dtype, torch.float32)
-                scale = features.new_full((len(features),), 2 / features[0].numel(), dtype=exact)
+                exact = torch.promote_types(target.dtype, torch.float32)
+                scale = target.new_full((len(view.picture),), 2 / target[0].numel(), dtype=exact)
                 pull = pulls.get(layer, Pull())
                 pulls[layer] = dataclasses.replace(pull, target=target, scale=scale * self.content_weights[layer])
         return pulls

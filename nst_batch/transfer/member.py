@@ -50,7 +50,8 @@ class Stylized:
 
     ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
     picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
-    height, evaluations); ``precision`` is the word of what it was optimised in.
+    height, evaluations); ``precision`` is the word of what it was optimised in; ``strips`` how many the picture was
+    computed in at last, 0: as a whole.
     """
 
     image: Tensor
@@ -65,6 +66,7 @@ class Stylized:
     balance: Balance | None
     notes: tuple[str, ...]
     precision: str
+    strips: int = 0
 
 
 class Member:
@@ -207,10 +209,11 @@ class Member:
             balance=self._balancer.record() if self._balancer else None,
             notes=(*self._pictures.notes(), *self._layout.notes),
             precision=self._networks.precision(settings).word,
+            strips=0 if self._passes.strip is None else -(-stage.height // self._passes.strip),
         )
 
     def _losses(self, seen: Tensor, stage: Stage) -> Losses:
-        passes = self._networks.passes(self._settings, EXACT)
+        passes = self._networks.passes(self._settings, EXACT).in_strips(self._passes.strip)
         objective = self._objective(stage, passes)
         if self._balancer is not None:
             objective = self._balancer.weighted(objective, self._style_of_content(objective, passes, stage))

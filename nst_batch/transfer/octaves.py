@@ -45,11 +45,6 @@ def octave_pictures(image: Tensor, settings: TransferSettings) -> list[Tensor]:
     return pictures
 
 
-def taps_at(octave: int, settings: TransferSettings) -> tuple[str, ...]:
-    """Layers to be seen at an octave: the style's, and at the picture itself the content's too."""
-    return (*settings.style_layers, *settings.content_layers) if octave == 0 else settings.style_layers
-
-
 def style_features(network: Extractor, image: Tensor, settings: TransferSettings) -> dict[str, Tensor]:
     """Features at the style layers, by ``octave_name``.
 

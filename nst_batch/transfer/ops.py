@@ -50,6 +50,12 @@ class Pull:
         )
         return dataclasses.replace(self, matrix=matrix, offset=offset, scale=scale)
 
+    def rows(self, first: int, end: int) -> Pull:
+        """What is asked of some rows of the features."""
+        guides = None if self.guides is None else self.guides[:, first:end]
+        target = None if self.target is None else self.target[:, :, first:end]
+        return dataclasses.replace(self, guides=guides, target=target)
+
     @property
     def is_general(self) -> bool:
         """Whether there is more to it than one matrix and one target."""

@@ -7,6 +7,7 @@ three: convolution with its ReLU, pooling with its ReLU, the losses' gradient wi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ class Passes:
         self._vgg = vgg
         dtype = dtype or vgg.mean.dtype
         kernels = built().kernels if native and vgg.mean.is_cpu and dtype == torch.float32 else None
-        self._ops: Ops = (
+        self.ops: Ops = (
             NativeOps(vgg.convolutions, vgg.network, kernels)
             if kernels
             else TorchOps(vgg.convolutions, vgg.network, dtype)
@@ -58,6 +59,22 @@ class Passes:
         self.dtype = dtype
         self.mean = vgg.mean
         """What pictures are compared with for device and precision."""
+        self.strip: int | None = None
+        """Rows of a picture to be seen at a time; None: all. See ``seeing``."""
+
+    def in_strips(self, rows: int | None) -> Passes:
+        """The same passes, of so many rows at a time."""
+        other = copy.copy(self)
+        other.strip = rows
+        return other
+
+    def framed(self, image: Tensor) -> Tensor:
+        """What conv1_1 sees: ``VGG19.framed``."""
+        return self._vgg.framed(image)
+
+    def channels(self, index: int) -> int:
+        """Of a convolution's output, by its place."""
+        return len(self._vgg.convolutions[index][1])
 
     def __call__(self, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
         """Features alone: as ``VGG19``, but for the precision, and never attached to a graph."""
@@ -79,33 +96,33 @@ class Passes:
             raise ValueError(f"no such layers: {sorted(unknown)}")
         picture = image.detach()
         with torch.enable_grad():
-            framed = self._vgg.framed(picture.requires_grad_(True))
+            framed = self.framed(picture.requires_grad_(True))
         trace = Trace({}, [], [], [], picture, framed)
-        for index in range(_depth(wanted)):
+        for index in range(depth_of(wanted)):
             self._convolve(trace, index, wanted)
         return trace
 
     def _convolve(self, trace: Trace, index: int, wanted: set[str]) -> None:
         """One convolution; its ReLU is applied at once if nobody wants to see what was before."""
-        name, after = CONV_LAYERS[index], _after(CONV_LAYERS[index])
+        name = CONV_LAYERS[index]
         rectify = name not in wanted
         if index == 0:
             x = trace.framed
-            found = self._ops.first(x)
+            found = self.ops.first(x)
             found = found.relu_() if rectify else found
-        elif _begins_block(index):
-            x = self._ops.pool(trace.stored[-1])
-            found = self._ops.conv(index, x, False, rectify)
+        elif begins_block(index):
+            x = self.ops.pool(trace.stored[-1])
+            found = self.ops.conv(index, x, False, rectify)
         else:
             x = trace.stored[-1]
-            found = self._ops.conv(index, x, not trace.rectified[-1], rectify)
+            found = self.ops.conv(index, x, not trace.rectified[-1], rectify)
         trace.inputs.append(x)
         trace.stored.append(found)
         trace.rectified.append(rectify)
         if name in wanted:
             trace.features[name] = found
-        if after in wanted:
-            trace.features[after] = found if rectify else found.relu()
+        if after(name) in wanted:
+            trace.features[after(name)] = found if rectify else found.relu()
 
     @torch.no_grad()
     def backward(self, trace: Trace, pulls: Mapping[str, Pull]) -> Tensor:
@@ -118,29 +135,29 @@ class Passes:
         Returns:
             As the picture, Bx3xHxW or Bx1xHxW.
         """
-        boost = _boost(pulls) if self.dtype == torch.float16 else None
+        boost = boost_of(pulls) if self.dtype == torch.float16 else None
         if boost is not None:
             pulls = {tap: pull.times(boost) for tap, pull in pulls.items()}
         g: Tensor | None = None
-        for index in reversed(range(_depth(pulls))):
-            name, after = CONV_LAYERS[index], _after(CONV_LAYERS[index])
-            if after in pulls:
-                g = self._ops.pull(trace.features[after], pulls[after], g, gate=True)
+        for index in reversed(range(depth_of(pulls))):
+            name = CONV_LAYERS[index]
+            if after(name) in pulls:
+                g = self.ops.pull(trace.features[after(name)], pulls[after(name)], g, gate=True)
             if name in pulls:
-                g = self._ops.pull(trace.features[name], pulls[name], g, gate=False)
+                g = self.ops.pull(trace.features[name], pulls[name], g, gate=False)
             if g is None:
                 raise AssertionError("the deepest layer has a pull")
             if index == 0:
                 break
-            gate = _after(CONV_LAYERS[index - 1]) not in pulls  # else it waits for what that layer's losses ask
-            if _begins_block(index):
-                g = self._ops.conv_back(index, g, trace.inputs[index], gate=False)
-                g = self._ops.pool_back(g, trace.stored[index - 1], gate)
+            gate = after(CONV_LAYERS[index - 1]) not in pulls  # else it waits for what that layer's losses ask
+            if begins_block(index):
+                g = self.ops.conv_back(index, g, trace.inputs[index], gate=False)
+                g = self.ops.pool_back(g, trace.stored[index - 1], gate)
             else:
-                g = self._ops.conv_back(index, g, trace.stored[index - 1], gate)
+                g = self.ops.conv_back(index, g, trace.stored[index - 1], gate)
         if g is None:
             return torch.zeros_like(trace.picture)
-        framed = self._ops.first_back(g).to(trace.framed.dtype)
+        framed = self.ops.first_back(g).to(trace.framed.dtype)
         if boost is not None:
             framed = framed / boost.view(-1, 1, 1, 1)
         (gradient,) = torch.autograd.grad(trace.framed, trace.picture, framed)
@@ -148,14 +165,14 @@ class Passes:
 
     def gram(self, features: Tensor) -> Tensor:
         """F Fᵀ, BxCxC, in float32 at least."""
-        return self._ops.gram(features)
+        return self.ops.gram(features)
 
     def distance(self, features: Tensor, target: Tensor) -> Tensor:
         """mean((F - P)²) for each picture, in float32 at least."""
-        return self._ops.distance(features, target) / features[0].numel()
+        return self.ops.distance(features, target) / features[0].numel()
 
 
-def _boost(pulls: Mapping[str, Pull]) -> Tensor | None:
+def boost_of(pulls: Mapping[str, Pull]) -> Tensor | None:
     """What brings the pulls on each picture near 1, B: gradients of pixels would be lost at float16's lower end.
 
     Gradients grow or shrink by a few powers of two from layer to layer; float16 has thirty.
@@ -167,15 +184,16 @@ def _boost(pulls: Mapping[str, Pull]) -> Tensor | None:
     return torch.where(largest > 0, 1 / largest, 1)
 
 
-def _after(name: str) -> str:
+def after(name: str) -> str:
     """The ReLU after a convolution."""
     return name.replace("conv", "relu")
 
 
-def _begins_block(index: int) -> bool:
+def begins_block(index: int) -> bool:
+    """Whether a convolution, by its place, comes after a pooling (or is the first)."""
     return CONV_LAYERS[index].endswith("_1")
 
 
-def _depth(taps: Iterable[str]) -> int:
+def depth_of(taps: Iterable[str]) -> int:
     """How many convolutions lead to the last of these taps."""
     return max((1 + CONV_LAYERS.index(tap.replace("relu", "conv")) for tap in taps), default=0)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 State = dict[str, Any]
 
-FORMAT = "1"
+FORMAT = "2"
 _TENSOR = "$tensor"
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
 
 from nst_batch.errors import DivergedError
+from nst_batch.memory import free, rows_that_fit
 from nst_batch.records import Losses, Weights
 from nst_batch.settings import INIT_WORDS, TransferSettings
+from nst_batch.sizes import Stage
 from nst_batch.transfer.batch import Batch, OnSteps
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.encode import to_image
@@ -33,13 +36,22 @@ class Stylizer:
         weights: which VGG-19; see ``transfer.weights``.
         device: where to compute: ``cpu``, ``cuda:0``, ….
         compiled: use what has to be built first: kernels in C++ on a CPU, recorded closures on a GPU.
+        tile: rows of a picture that are computed at a time; ``auto``: all that memory holds, ``off``: all.
 
     Raises:
         WeightsError: the weights cannot be loaded.
     """
 
-    def __init__(self, weights: Weights = EMBEDDED, device: str = "cpu", *, compiled: bool = True) -> None:
+    def __init__(
+        self,
+        weights: Weights = EMBEDDED,
+        device: str = "cpu",
+        *,
+        compiled: bool = True,
+        tile: int | Literal["auto", "off"] = "auto",
+    ) -> None:
         self.networks = Networks(weights, torch.device(device), native=compiled)
+        self.tile = tile
         self.cache = TensorCache()
         self._compiler = Compiler(enabled=compiled)
         self._at_once: dict[Hashable, int] = {}
@@ -121,7 +133,7 @@ class Stylizer:
         return result
 
     def transfer_all(
-        self, requests: Sequence[Request], on_step: OnSteps | None = None
+        self, requests: Sequence[Request], on_step: OnSteps | None = None, rows: int | None = None
     ) -> list[Stylized | DivergedError]:
         """Several transfers at once.
 
@@ -129,6 +141,7 @@ class Stylizer:
             requests: pictures of one shape, with the same settings but for seeds and starts; one alone, if it goes on
                 from where it was.
             on_step: see ``OnSteps``.
+            rows: of pictures to compute at a time; None: as ``tile`` has it.
 
         Returns:
             For each its picture, or why there is none.
@@ -140,8 +153,25 @@ class Stylizer:
         members = [Member(request, self.networks, self.cache) for request in requests]
         if len(members) > 1 and (any(each.alone for each in members) or len({each.stages for each in members}) > 1):
             raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
-        resumed = requests[0].resumed if len(requests) == 1 else None
-        return Batch(members, requests[0].settings, self.networks, self._compiler, on_step, resumed).render()
+        settings, resumed = requests[0].settings, requests[0].resumed if len(requests) == 1 else None
+        if rows is not None and resumed is not None:
+            resumed = {**resumed, "rows": rows}
+        rows_at = self._rows if rows is None else lambda *_: rows
+        return Batch(members, settings, self.networks, self._compiler, on_step, resumed, rows_at).render()
+
+    def _rows(self, stage: Stage, settings: TransferSettings) -> int | None:
+        """How many rows of a picture to compute at a time at a scale; None: all."""
+        if self.tile == "auto":
+            return rows_that_fit(settings, stage.width, stage.height, self._free())
+        return None if self.tile == "off" else self.tile
+
+    def _free(self) -> int:
+        """Bytes that may still be taken: of the GPU, with what torch keeps for itself, or of the machine."""
+        device = self.networks.device
+        if device.type != "cuda":
+            return free()
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
 
     def free_memory(self) -> None:
         """Keep nothing that can be made again: memory has run out."""

@@ -13,10 +13,11 @@ from nst_batch.sizes import SMALLEST_SIDE, Stage
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.losses import Targets, needs_means, style_loss
 from nst_batch.transfer.masks import Layout, Mask, Part
-from nst_batch.transfer.octaves import style_features
+from nst_batch.transfer.octaves import octave_name, octave_pictures
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Pictures, StylePart
-from nst_batch.transfer.statistics import Moments, guides_at, mixed, moments
+from nst_batch.transfer.seeing import Asked, features_of, look
+from nst_batch.transfer.statistics import Moments, guides_at, mixed
 
 _SMALLER = 0.7  # of a style's size: strokes a third narrower, and still its strokes
 
@@ -34,7 +35,7 @@ class TargetMaker:
         self._passes = passes
         self._settings = settings
         self._cache = cache
-        self._common = (passes.network, passes.dtype)
+        self._common = (passes.network, passes.dtype, passes.strip)
 
     def targets(self, pictures: Pictures, layout: Layout, stage: Stage) -> Targets:
         """The targets of one transfer at one scale."""
@@ -58,21 +59,19 @@ class TargetMaker:
 
         @torch.no_grad()
         def measure() -> dict[str, Tensor]:
-            found: dict[str, Tensor] = self._passes(pictures.content_at(stage).to(self._passes.mean), layers)
-            return found
+            return features_of(self._passes, pictures.content_at(stage).to(self._passes.mean), layers)
 
         return self._cache.get(key, measure)
 
     def _style(self, pictures: Pictures, part: Part, stage: Stage) -> dict[str, Moments]:
         """Moments of one style, or of one region of it."""
-        style, settings = pictures.styles[part.style], self._settings
+        style = pictures.styles[part.style]
         picture = style.picture
         mask = pictures.mask(picture) if part.region is not None else None
 
         @torch.no_grad()
         def measure() -> dict[str, Moments]:
-            features = style_features(self._passes, pictures.style_at(style, stage).to(self._passes.mean), settings)
-            return {name: self._moments(f, self._style_guide(mask, part, f)) for name, f in features.items()}
+            return self._measured(pictures.style_at(style, stage).to(self._passes.mean), mask, part)
 
         region = (part.region, picture.mask.key) if mask and picture.mask else None
         key = (self._style_key(pictures, style, stage), region)
@@ -94,19 +93,25 @@ class TargetMaker:
             smaller = interpolate(image, scale_factor=_SMALLER, mode="bicubic", antialias=True)
             if min(smaller.shape[2:]) < SMALLEST_SIDE:
                 return {}
-            whole, other = (style_features(self._passes, each, self._settings) for each in (image, smaller))
-            return {
-                name: float(style_loss(self._moments(other[name]), self._moments(whole[name]), self._settings))
-                for name in other
-            }
+            whole, other = self._measured(image), self._measured(smaller)
+            return {name: float(style_loss(other[name], whole[name], self._settings)) for name in other}
 
         settings = self._settings
         terms = (settings.style_weight, settings.style_statistic, settings.gram_norm, settings.mean_weight)
         key = ("variation", self._style_key(pictures, part, stage), terms, settings.std_weight)
         return self._cache.get(key, measure)
 
-    def _moments(self, features: Tensor, guides: Tensor | None = None) -> Moments:
-        return moments(features, guides, means=needs_means(self._settings), gram=self._passes.gram)
+    def _measured(self, image: Tensor, mask: Mask | None = None, part: Part | None = None) -> dict[str, Moments]:
+        """Moments of a style picture, or of its ``part`` of a ``mask``, by layer and octave."""
+        found: dict[str, Moments] = {}
+        for octave, picture in enumerate(octave_pictures(image, self._settings)):
+            names = {octave_name(layer, octave): layer for layer in self._settings.style_layers}
+            guides: dict[str, Tensor] = {}
+            if mask is not None and part is not None:
+                guides = {name: self._style_guide(mask, part, picture, layer) for name, layer in names.items()}
+            asked = Asked(names, guides, needs_means(self._settings), {})
+            found.update(look(self._passes, picture, asked).moments)
+        return found
 
     def _style_key(self, pictures: Pictures, part: StylePart, stage: Stage) -> Hashable:
         """What decides a style's features at a scale."""
@@ -115,11 +120,9 @@ class TargetMaker:
         layers = (settings.style_layers, settings.octaves, needs_means(settings))
         return ("style", picture.key, pictures.color_key(picture, stage), size, layers, self._common)
 
-    def _style_guide(self, mask: Mask | None, part: Part, features: Tensor) -> Tensor | None:
-        if mask is None:
-            return None
-        height, width = features.shape[2:]
-        return guides_at(mask.at(4 * height, 4 * width, part.region), height, width).to(features)
+    def _style_guide(self, mask: Mask, part: Part, picture: Tensor, layer: str) -> Tensor:
+        height, width = (side >> (int(layer[4]) - 1) for side in picture.shape[2:])
+        return guides_at(mask.at(4 * height, 4 * width, part.region), height, width).to(self._passes.mean)
 
     def _guides(self, maps: Tensor, name: str) -> Tensor:
         """Where the content's regions are in the features of a layer and octave."""

@@ -96,7 +96,7 @@ class NativeOps:
     def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
         """The gradient of ``pool``'s x (gate), or of relu(x)."""
         batch, channels, height, width = x.shape
-        out = torch.empty_like(x)
+        out = _empty(*x.shape)
         self._kernels.run("unpool", nhwc(g), nhwc(x), out, batch, height, width, channels, *self._pooling(), gate)
         return out
 
@@ -123,7 +123,7 @@ class NativeOps:
         if pull.is_general:
             return pull_in_general(x, pull, out, gate)
         batch, channels, height, width = x.shape
-        add, out = out is not None, torch.empty_like(x) if out is None else out
+        add, out = out is not None, _empty(*x.shape) if out is None else nhwc(out)
         matrix, target = pull.matrix, pull.target
         if matrix is not None:
             chunks = matrix[:, 0].view(batch, channels, -1, self._kernels.chunk)
