@@ -62,8 +62,20 @@ class Pull:
         return self.guides is not None or self.offset is not None
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of a convolution's result are wanted: ``count`` of them, beginning where row ``first`` of what it is
+    made from is."""
+
+    first: int
+    count: int
+
+
 class Ops(Protocol):
-    """Operators of one network on one device. ``x`` is as stored: before its ReLU, or after it."""
+    """Operators of one network on one device. ``x`` is as stored: before its ReLU, or after it.
+
+    With ``out`` the result is written there. Of convolutions ``rows`` may be asked for; ``x`` has the same.
+    """
 
     dtype: torch.dtype
 
@@ -73,16 +85,26 @@ class Ops(Protocol):
     def first_back(self, g: Tensor) -> Tensor:
         """The gradient of conv1_1's framed input."""
 
-    def conv(self, index: int, x: Tensor, rectify_input: bool, rectify: bool) -> Tensor:
+    def conv(
+        self,
+        index: int,
+        x: Tensor,
+        rectify_input: bool,
+        rectify: bool,
+        rows: Rows | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """A convolution other than the first; of relu(x), or made into relu of it, if so told."""
 
-    def conv_back(self, index: int, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+    def conv_back(
+        self, index: int, g: Tensor, x: Tensor, gate: bool, rows: Rows | None = None, out: Tensor | None = None
+    ) -> Tensor:
         """The gradient of ``conv``'s input, which was ``x``; ``gate``: zero where x is not positive."""
 
-    def pool(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """2x2 pooling of relu(x)."""
 
-    def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+    def pool_back(self, g: Tensor, x: Tensor, gate: bool, out: Tensor | None = None) -> Tensor:
         """The gradient of ``pool``'s x (gate), or of relu(x)."""
 
     def gram(self, x: Tensor) -> Tensor:
@@ -100,20 +122,25 @@ def nhwc(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def rows(x: Tensor) -> Tensor:
+def in_place(found: Tensor, out: Tensor | None) -> Tensor:
+    """``found``, where it was to be."""
+    return found if out is None or out is found else out.copy_(found)
+
+
+def positions_of(x: Tensor) -> Tensor:
     """BxCxhxw as BxNxC, a view."""
     return nhwc(x).permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def features(positions: Tensor, like: Tensor) -> Tensor:
-    """``rows`` undone: BxNxC as BxCxhxw, a view."""
+    """``positions_of`` undone: BxNxC as BxCxhxw, a view."""
     batch, channels, height, width = like.shape
     return positions.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def pull_in_general(x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Tensor:
     """``Ops.pull`` with regions and means."""
-    positions = rows(x)
+    positions = positions_of(x)
     total = torch.zeros_like(x) if out is None else out
     if pull.matrix is not None:
         guides = None if pull.guides is None else pull.guides.flatten(1).to(x.dtype)
@@ -158,27 +185,40 @@ class TorchOps:
         framed = g.new_empty(batch, 3, height + 2, width + 2, dtype=self._exact)
         return _input_gradient(g.to(self._exact), framed, self._first[0], padding=0)
 
-    def conv(self, index: int, x: Tensor, rectify_input: bool, rectify: bool) -> Tensor:
+    def conv(
+        self,
+        index: int,
+        x: Tensor,
+        rectify_input: bool,
+        rectify: bool,
+        rows: Rows | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """A convolution other than the first."""
         weight, bias = self._convolutions[index]
         found: Tensor = conv2d(x.relu() if rectify_input else x, weight, bias, padding=1)
-        return nhwc(found.relu_() if rectify else found)
+        found = found.relu_() if rectify else found
+        return in_place(nhwc(found) if rows is None else _these(found, rows), out)
 
-    def conv_back(self, index: int, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+    def conv_back(
+        self, index: int, g: Tensor, x: Tensor, gate: bool, rows: Rows | None = None, out: Tensor | None = None
+    ) -> Tensor:
         """The gradient of ``conv``'s input, which was ``x``."""
-        found = _input_gradient(g, x, self._convolutions[index][0], padding=1)
-        return _gated(found, x) if gate else found
+        like = x if rows is None else x.new_empty(1).expand(*x.shape[:2], *g.shape[2:])
+        found = _input_gradient(g, like, self._convolutions[index][0], padding=1)
+        found = found if rows is None else _these(found, rows)
+        return in_place(_gated(found, x) if gate else found, out)
 
-    def pool(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """2x2 pooling of relu(x)."""
-        return self._pooled(x.relu())
+        return in_place(self._pooled(x.relu()), out)
 
-    def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+    def pool_back(self, g: Tensor, x: Tensor, gate: bool, out: Tensor | None = None) -> Tensor:
         """The gradient of ``pool``'s x (gate), or of relu(x)."""
         with torch.enable_grad():
             leaf = x.detach().relu().requires_grad_(True)
             (found,) = torch.autograd.grad(self._pooled(leaf), leaf, g)
-        return _gated(found, x) if gate else found
+        return in_place(_gated(found, x) if gate else found, out)
 
     def _pooled(self, x: Tensor) -> Tensor:
         pooled = (max_pool2d if self._network.pooling == "max" else avg_pool2d)(x, 2)
@@ -186,7 +226,7 @@ class TorchOps:
 
     def gram(self, x: Tensor) -> Tensor:
         """Sums over positions of f f'; products of low precision are added up in float32."""
-        positions = rows(x)
+        positions = positions_of(x)
         if x.dtype in (torch.float32, torch.float64):
             return positions.mT @ positions
         if x.is_cuda:
@@ -202,11 +242,15 @@ class TorchOps:
         if pull.is_general or pull.matrix is None:
             return pull_in_general(x, pull, out, gate)
         matrix = pull.matrix[:, 0].to(x.dtype)
-        total = rows(x) @ matrix if out is None else rows(out).baddbmm_(rows(x), matrix)
+        total = positions_of(x) @ matrix if out is None else positions_of(out).baddbmm_(positions_of(x), matrix)
         found = features(total, x)
         if pull.target is not None and pull.scale is not None:
             found = found + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target)
         return _gated(found, x) if gate else found
+
+
+def _these(found: Tensor, rows: Rows) -> Tensor:
+    return found[:, :, rows.first : rows.first + rows.count]
 
 
 def _gated(g: Tensor, x: Tensor) -> Tensor:

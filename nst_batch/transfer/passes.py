@@ -68,9 +68,9 @@ class Passes:
         other.strip = rows
         return other
 
-    def framed(self, image: Tensor) -> Tensor:
+    def framed(self, image: Tensor, first: int = 0, end: int | None = None) -> Tensor:
         """What conv1_1 sees: ``VGG19.framed``."""
-        return self._vgg.framed(image)
+        return self._vgg.framed(image, first, end)
 
     def channels(self, index: int) -> int:
         """Of a convolution's output, by its place."""

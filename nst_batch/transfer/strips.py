@@ -19,13 +19,15 @@ import torch
 from torch import Tensor
 
 from nst_batch.settings import CONV_LAYERS
-from nst_batch.transfer.ops import Pull, nhwc
+from nst_batch.transfer.ops import Pull, Rows
 from nst_batch.transfer.passes import Passes, after, begins_block, boost_of, depth_of
 
 See = Callable[[str, Tensor, int], None]
-"""Told (tap, rows of its features, BxCxhxw, and which row of all is the first of them)."""
+"""Told (tap, rows of its features, BxCxhxw, and which row of all is the first of them). The rows are overwritten when
+the next ones are told."""
 
-HANDED_UP = 3  # rows of a gradient that the strip above may depend on
+ALIGNED = 4  # rows, of which strips have whole multiples: the tiles of ``native``, so that features are the same bits
+HANDED = 2 + ALIGNED  # rows at most that the strip below needs of a layer's input, and the strip above of its gradient
 
 
 @dataclass
@@ -36,10 +38,6 @@ class _Strip:
     stored: list[Tensor] = field(default_factory=list)
     rectified: list[bool] = field(default_factory=list)
 
-    def drop(self, index: int) -> None:
-        """Forget a convolution's output, that nobody looks at any more: memory is short where there are strips."""
-        self.stored[index] = self.stored[index].new_empty(0)
-
 
 class Strips:
     """Passes over one picture.
@@ -48,7 +46,7 @@ class Strips:
         passes: through the network.
         image: Bx3xHxW RGB in [0, 1], or Bx1xHxW grey.
         taps: names from ``VGG19_LAYERS``.
-        height: rows of the picture in a strip.
+        height: rows of the picture in a strip. Multiples of 64 waste nothing.
     """
 
     def __init__(self, passes: Passes, image: Tensor, taps: Iterable[str], height: int) -> None:
@@ -57,34 +55,11 @@ class Strips:
         self._wanted = set(taps)
         self._depth = depth_of(self._wanted)
         self._picture = image.detach()
-        with torch.enable_grad():
-            self._framed = passes.framed(self._picture.requires_grad_(True))
         self._heights = [image.shape[2] >> (int(name[4]) - 1) for name in CONV_LAYERS[: self._depth]]
-        self._ends = _ends(self._heights, height)
         self._widths = [image.shape[3] >> (int(name[4]) - 1) for name in CONV_LAYERS[: self._depth]]
+        self._ends = _ends(self._heights, height)
         self._numbers = range(len(self._ends))
-        self._handed_down: list[list[Tensor]] = []  # by convolution and strip: rows of its input from the one above
         self._last: _Strip | None = None
-
-    @torch.no_grad()
-    def forward(self, see: See, *, again: bool = True) -> None:
-        """Features, strip by strip, from the top.
-
-        Args:
-            see: told of them.
-            again: whether ``backward`` comes after it.
-        """
-        self._handed_down, self._last = self._room(again=again), None
-        for number in self._numbers:
-            last = number == self._numbers[-1]
-            strip = self._strip(number, keep=again and last)
-            for tap, rows in strip.features.items():
-                if rows.shape[2]:
-                    see(tap, rows, self._rows(number, CONV_LAYERS.index(tap.replace("relu", "conv")))[0])
-            if again and last:
-                self._last = strip  # the backward pass begins with it
-            else:
-                strip.features.clear()  # before the next one is made
 
     def _rows(self, number: int, index: int) -> tuple[int, int]:
         """Which rows of a convolution's output a strip makes: the first, and the first that it does not."""
@@ -95,63 +70,120 @@ class Strips:
         first, end = self._rows(number, index - 1)
         return (first // 2, end // 2) if begins_block(index) else (first, end)
 
-    def _room(self, *, again: bool) -> list[list[Tensor]]:
-        """Room for what strips hand down, by convolution and strip; taken at once, since memory would be torn to pieces
-        by taking it in between. Unless it is needed ``again``, two share it in turn."""
-        like, room = self._framed.detach(), [list[Tensor]()]
-        for index in range(1, self._depth):
-            rows = [self._input_rows(number, index)[0] - self._first_needed(number, index) for number in self._numbers]
-            starts = [0, *itertools.accumulate(rows)] if again else [max(rows) * (n % 2) for n in self._numbers]
-            shape = (len(like), self._passes.channels(index - 1), max(starts) + max(rows), self._widths[index])
-            whole = torch.empty(shape, dtype=self._passes.dtype, device=like.device, memory_format=torch.channels_last)
-            room.append([whole[:, :, start : start + count] for start, count in zip(starts, rows, strict=False)])
-        return room
-
     def _first_needed(self, number: int, index: int) -> int:
         """The first row of a convolution's input that a strip's own rows depend on."""
         return max(self._rows(number, index)[0] - 1, 0)
 
-    def _strip(self, number: int, *, keep: bool = True) -> _Strip:
-        """One strip's features, given the rows handed down to it; hands down what the next one needs.
+    def _handed(self, number: int, index: int) -> int:
+        """How many rows of a convolution's input a strip is handed from the one above."""
+        return self._input_rows(number, index)[0] - self._first_needed(number, index)
 
-        ``keep``: all of them, for the backward pass.
+    @torch.no_grad()
+    def forward(self, see: See, *, again: bool = True) -> None:
+        """Features, strip by strip, from the top.
+
+        Args:
+            see: told of them.
+            again: whether ``backward`` comes after it.
         """
+        self._take_room(again=again)
+        for number in self._numbers:
+            strip = self._strip(number)
+            for tap, rows in strip.features.items():
+                if rows.shape[2]:
+                    see(tap, rows, self._rows(number, CONV_LAYERS.index(tap.replace("relu", "conv")))[0])
+        self._last = strip  # the backward pass begins with it
+
+    def _take_room(self, *, again: bool) -> None:
+        """Take all the memory that passes need, at once: a heap would be torn to pieces by thousands of strips' needs.
+
+        ``_made`` is for outputs of convolutions, ``_given`` for their inputs, each with room for the rows that are
+        handed down to it; an output that is an input as it is lies there only. ``_handed_down`` has those rows for each
+        strip; unless they are needed ``again``, two strips share them in turn. ``_gradients`` are two, one made from
+        the other; ``_handed_up`` rows of them for the strip above.
+        """
+        channels = [self._passes.channels(index) for index in range(self._depth)]
+        most = [max(end - first for first, end in self._all_rows(index)) for index in range(self._depth)]
+        self._made: list[Tensor] = []
+        self._given = [self._empty(0, 0, 0)]
+        self._handed_down: list[list[Tensor]] = [[]]
+        for index in range(self._depth):
+            last = index + 1 == self._depth
+            stays = not last and not begins_block(index + 1)
+            rows = 0 if last else HANDED + (most[index] if stays else most[index] // 2)
+            if not last:
+                self._given.append(self._empty(channels[index], rows, self._widths[index + 1]))
+                self._handed_down.append(self._room_between(index + 1, again=again))
+            self._made.append(
+                self._given[-1][:, :, HANDED:]
+                if stays
+                else self._empty(channels[index], most[index], self._widths[index])
+            )
+        if again:
+            sizes = [c * (rows + HANDED) * w for c, rows, w in zip(channels, most, self._widths, strict=True)]
+            self._gradients = [self._empty(1, 1, max(sizes)).flatten(1) for _ in range(2)]
+            self._handed_up = [self._empty(c, HANDED, w) for c, w in zip(channels, self._widths, strict=True)]
+
+    def _all_rows(self, index: int) -> list[tuple[int, int]]:
+        return [self._rows(number, index) for number in self._numbers]
+
+    def _room_between(self, index: int, *, again: bool) -> list[Tensor]:
+        """For the rows of a convolution's input that each strip is handed."""
+        rows = [self._handed(number, index) for number in self._numbers]
+        starts = [0, *itertools.accumulate(rows)] if again else [HANDED * (n % 2) for n in self._numbers]
+        whole = self._empty(self._passes.channels(index - 1), max(starts) + HANDED, self._widths[index])
+        return [whole[:, :, start : start + count] for start, count in zip(starts, rows, strict=False)]
+
+    def _empty(self, channels: int, rows: int, width: int) -> Tensor:
+        shape, like = (len(self._picture), channels, rows, width), self._picture
+        return torch.empty(shape, dtype=self._passes.dtype, device=like.device, memory_format=torch.channels_last)
+
+    def _strip(self, number: int) -> _Strip:
+        """One strip's features, given the rows handed down to it; hands down what the next one needs."""
         strip = _Strip()
-        first, end = self._rows(number, 0)
-        self._keep(strip, 0, self._ops.first(nhwc(self._framed.detach()[:, :, first : end + 2])))
-        for index in range(1, self._depth):
-            x = strip.stored[-1]
-            if begins_block(index):
-                x = self._ops.pool(x) if x.shape[2] > 1 else _no_rows(x, x.shape[3] // 2)
-            rectify_input = not begins_block(index) and not strip.rectified[-1]
-            x = _joined(self._handed_down[index][number] if number else None, x)
+        for index in range(self._depth):
             first, end = self._rows(number, index)
-            top, bottom = self._first_needed(number, index), min(end + 1, self._heights[index])
-            if end > first:
-                rectify = CONV_LAYERS[index] not in self._wanted
-                found = self._ops.conv(index, nhwc(x[:, :, : bottom - top]), rectify_input, rectify)
-                found = found[:, :, first - top : end - top]
+            out = self._made[index][:, :, : end - first]
+            name = CONV_LAYERS[index]
+            rectify = name not in self._wanted
+            if index == 0:
+                found = self._ops.first(self._passes.framed(self._picture, first, end))
+                _ = torch.clamp(found, 0, out=out) if rectify else out.copy_(found)
             else:
-                found = _no_rows(x, x.shape[3], self._passes.channels(index))
-            self._keep(strip, index, found)
-            if number < self._numbers[-1]:
-                below = self._first_needed(number + 1, index) - top
-                self._handed_down[index][number + 1].copy_(x[:, :, below:])
-            if not keep:
-                strip.drop(index - 1)
+                rectify_input = not begins_block(index) and not strip.rectified[-1]
+                self._convolve(number, index, strip.stored[-1], rectify_input, rectify, out)
+            strip.stored.append(out)
+            strip.rectified.append(rectify)
+            if not rectify:
+                strip.features[name] = out
+            if after(name) in self._wanted:
+                strip.features[after(name)] = out if rectify else out.relu()
         return strip
 
-    def _keep(self, strip: _Strip, index: int, found: Tensor) -> None:
-        name = CONV_LAYERS[index]
-        rectify = name not in self._wanted
-        if index == 0 and rectify:
-            found = found.relu_()
-        strip.stored.append(found)
-        strip.rectified.append(rectify)
-        if not rectify:
-            strip.features[name] = found
-        if after(name) in self._wanted:
-            strip.features[after(name)] = found if rectify else found.relu()
+    def _convolve(
+        self, number: int, index: int, before: Tensor, rectify_input: bool, rectify: bool, out: Tensor
+    ) -> None:
+        """One convolution, given the new rows of the output of the one before."""
+        there, handed = self._new_rows(number, index), self._handed(number, index)
+        if begins_block(index) and there.shape[2]:
+            self._ops.pool(before, out=there)
+        given = self._given[index][:, :, HANDED - handed : HANDED + there.shape[2]]
+        if number:
+            given[:, :, :handed].copy_(self._handed_down[index][number])
+        first, end = self._rows(number, index)
+        top = self._first_needed(number, index)
+        if end > first:
+            bottom = min(end + 1, self._heights[index])
+            self._ops.conv(
+                index, given[:, :, : bottom - top], rectify_input, rectify, Rows(first - top, end - first), out
+            )
+        if number < self._numbers[-1]:
+            self._handed_down[index][number + 1].copy_(given[:, :, self._first_needed(number + 1, index) - top :])
+
+    def _new_rows(self, number: int, index: int) -> Tensor:
+        """Where rows of a convolution's input are that are new in a strip."""
+        first, end = self._input_rows(number, index)
+        return self._given[index][:, :, HANDED : HANDED + end - first]
 
     @torch.no_grad()
     def backward(self, pulls: Mapping[str, Pull]) -> Tensor:
@@ -159,80 +191,82 @@ class Strips:
         boost = boost_of(pulls) if self._passes.dtype == torch.float16 else None
         if boost is not None:
             pulls = {tap: pull.times(boost) for tap, pull in pulls.items()}
-        framed = torch.zeros_like(self._framed)
-        below: list[Tensor | None] = [None] * self._depth
+        gradient = torch.zeros_like(self._picture)
+        handed_up = [0] * self._depth  # how many rows there are
         for number in reversed(self._numbers):
             strip, self._last = self._last or self._strip(number), None
-            g = self._back(number, strip, pulls, below)
-            first, end = self._rows(number, 0)
-            framed[:, :, first : end + 2] += self._ops.first_back(nhwc(g)).to(framed.dtype)
-        if boost is not None:
-            framed = framed / boost.view(-1, 1, 1, 1)
-        (gradient,) = torch.autograd.grad(self._framed, self._picture, framed)
+            g = self._ops.first_back(self._back(number, strip, pulls, handed_up))
+            g = g if boost is None else g / boost.to(g).view(-1, 1, 1, 1)
+            self._add(number, g, gradient)
         return gradient
 
-    def _back(self, number: int, strip: _Strip, pulls: Mapping[str, Pull], below: list[Tensor | None]) -> Tensor:
-        """The gradient of conv1_1's output in a strip; ``below`` has those of its successors' first rows, and gets its
-        own."""
-        g: Tensor | None = None
+    def _add(self, number: int, g: Tensor, gradient: Tensor) -> None:
+        """Add the gradient of what conv1_1 saw to that of the picture."""
+        first, end = self._rows(number, 0)
+        rows = slice(max(first - 1, 0), end + 1)
+        with torch.enable_grad():
+            picture = self._picture[:, :, rows].requires_grad_(True)  # of its own, and no more of it
+            framed = self._passes.framed(picture, int(first > 0), picture.shape[2] - int(end < self._heights[0]))
+        gradient[:, :, rows] += torch.autograd.grad(framed, picture, g.to(framed.dtype))[0]
+
+    def _back(self, number: int, strip: _Strip, pulls: Mapping[str, Pull], handed_up: list[int]) -> Tensor:
+        """The gradient of conv1_1's output in a strip; takes the rows handed up by the one below, and hands up some."""
+        here, there = self._gradients
+        g = _as_features(here, strip.stored[-1]).zero_()
         for index in reversed(range(self._depth)):
             name, rows = CONV_LAYERS[index], self._rows(number, index)
             for tap, gate in ((after(name), True), (name, False)):
                 if tap in pulls and rows[1] > rows[0]:
-                    g = self._ops.pull(strip.features.pop(tap), pulls[tap].rows(*rows), g, gate=gate)
-            if g is None:
-                g = torch.zeros_like(strip.stored[index])
-            strip.drop(index)
+                    found = self._ops.pull(strip.features[tap], pulls[tap].rows(*rows), g, gate=gate)
+                    g = found if found.data_ptr() == g.data_ptr() else g.copy_(found)
             if index == 0:
                 break
-            g = _joined(g, below[index])
-            below[index] = g[:, :, :HANDED_UP].clone(memory_format=torch.channels_last)
-            g = self._through(number, index, g, strip, gate=after(CONV_LAYERS[index - 1]) not in pulls)
-        if g is None:
-            raise AssertionError("there is a convolution")
+            g = self._with_rows_below(index, g, here, handed_up)
+            gate = after(CONV_LAYERS[index - 1]) not in pulls  # else it waits for what that layer's losses ask
+            before, given = strip.stored[index - 1], self._new_rows(number, index)
+            top, first = self._rows(number, index)[0], self._input_rows(number, index)[0]
+            wanted = Rows(first - top, given.shape[2])
+            bottom = min(first + wanted.count + 1, self._heights[index])
+            if wanted.count == 0:
+                g = _as_features(here, before).zero_()
+            elif begins_block(index):
+                out = _as_features(there, given)
+                pooled = self._ops.conv_back(index, g[:, :, : bottom - top], given, False, wanted, out)
+                g = self._ops.pool_back(pooled, before, gate, out=_as_features(here, before))
+            else:
+                out = _as_features(there, before)
+                g = self._ops.conv_back(index, g[:, :, : bottom - top], before, gate, wanted, out)
+                here, there = there, here
         return g
 
-    def _through(self, number: int, index: int, g: Tensor, strip: _Strip, *, gate: bool) -> Tensor:
-        """From a convolution's output to the output of the one before: ``g`` begins with this strip's first row."""
-        top = self._rows(number, index)[0]
-        first, end = self._input_rows(number, index)
-        before = strip.stored[index - 1]
-        if end == first:
-            return torch.zeros_like(before)
-        bottom = min(end + 1, self._heights[index])
-        like = g.new_empty(1).expand(len(g), self._passes.channels(index - 1), bottom - top, g.shape[3])
-        g = self._ops.conv_back(index, nhwc(g[:, :, : bottom - top]), like, gate=False)
-        g = nhwc(g[:, :, first - top : end - top])
-        if begins_block(index):
-            return self._ops.pool_back(g, before, gate)
-        return g.masked_fill_(before <= 0, 0) if gate else g
+    def _with_rows_below(self, index: int, g: Tensor, room: Tensor, handed_up: list[int]) -> Tensor:
+        """A strip's gradient of a convolution's output (the first in the ``room``), with rows handed up below it."""
+        own, more, waiting = g.shape[2], handed_up[index], self._handed_up[index]
+        joined = _as_features(room, waiting.new_empty(1).expand(*waiting.shape[:2], own + more, waiting.shape[3]))
+        if len(g) > 1:  # else its rows are where they are to be
+            joined[:, :, :own] = g.clone()
+        joined[:, :, own:] = waiting[:, :, :more]
+        handed_up[index] = min(HANDED, own + more)
+        waiting[:, :, : handed_up[index]] = joined[:, :, : handed_up[index]]
+        return joined
+
+
+def _as_features(room: Tensor, like: Tensor) -> Tensor:
+    """The beginning of some room (Bxn), as features in channels_last."""
+    batch, channels, height, width = like.shape
+    return room[:, : channels * height * width].view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _ends(heights: Sequence[int], height: int) -> list[list[int]]:
-    """How many rows of each convolution's output are there after each strip: all that can be.
-
-    Before a pooling, an even number of them.
-    """
+    """How many rows of each convolution's output are there after each strip: all that can be, but ``ALIGNED``."""
     found: list[list[int]] = []
     for end in range(height, heights[0] + height, height):
-        ends = [min(end, heights[0])]
-        for index in range(1, len(heights)):
-            there = ends[-1] // 2 if begins_block(index) else ends[-1]
-            can_be = there if there == heights[index] else max(there - 1, 0)
-            if can_be < heights[index] and index + 1 < len(CONV_LAYERS) and begins_block(index + 1):
-                can_be -= can_be % 2
-            ends.append(max(can_be, found[-1][index] if found else 0))
+        ends: list[int] = []
+        for index, all_rows in enumerate(heights):
+            there = min(end, all_rows) if index == 0 else ends[-1] // 2 if begins_block(index) else ends[-1]
+            if there < all_rows:
+                there -= index > 0  # the last one waits for what is below it
+                there = max(there - there % ALIGNED, found[-1][index] if found else 0)
+            ends.append(there)
         found.append(ends)
     return found
-
-
-def _joined(upper: Tensor | None, lower: Tensor | None) -> Tensor:
-    """Rows below rows."""
-    parts = [each for each in (upper, lower) if each is not None and each.shape[2]]
-    if not parts:
-        return next(each for each in (upper, lower) if each is not None)
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
-
-
-def _no_rows(like: Tensor, width: int, channels: int | None = None) -> Tensor:
-    return like.new_empty(len(like), channels or like.shape[1], 0, width)

@@ -94,12 +94,16 @@ class VGG19(nn.Module):
         layers = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
         return [(layer.weight.detach(), layer.bias.detach()) for layer in layers if layer.bias is not None]
 
-    def framed(self, image: Tensor) -> Tensor:
-        """What conv1_1 sees: Bx3x(H+2)x(W+2), normalised, with a frame of one pixel as ``Network.padding`` has it."""
+    def framed(self, image: Tensor, first: int = 0, end: int | None = None) -> Tensor:
+        """What conv1_1 sees to make its rows from ``first`` on, ``end`` left out: Bx3x(end - first + 2)x(W+2),
+        normalised, around a picture of H rows a frame of one pixel as ``Network.padding`` has it."""
+        end = image.shape[2] if end is None else end
+        rows = image[:, :, max(first - 1, 0) : end + 1]
         if self.network.caffe:
-            image = image.flip(1) * 255
+            rows = rows.flip(1) * 255
         mode = "constant" if self.network.padding == "zeros" else self.network.padding
-        return pad((image - self.mean) / self.std, (1, 1, 1, 1), mode=mode)
+        around = (1, 1, int(first == 0), int(end == image.shape[2]))
+        return pad((rows - self.mean) / self.std, around, mode=mode)
 
     def forward(self, image: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
         """Features of ``image``.

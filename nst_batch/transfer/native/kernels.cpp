@@ -97,11 +97,12 @@ struct Tile {  // where a tile of the output is: its picture, its first row and 
         : picture(index / (down * across)), y(index / across % down * TILE), x(index % across * TILE) {}
 };
 
-// The 6x6 window around a tile, all channels, to v[point][channel]; beyond the edge are zeros.
-static inline void gather(const float* x, int64_t h, int64_t w, int64_t channels, Tile tile, bool rectify, float* v,
-                          int64_t point) {
+// The 6x6 window around a tile, all channels, to v[point][channel]; beyond the edge are zeros. The output's first row is
+// where row `first` of x is.
+static inline void gather(const float* x, int64_t h, int64_t w, int64_t channels, int64_t first, Tile tile, bool rectify,
+                          float* v, int64_t point) {
     const float* base = x + tile.picture * h * w * channels;
-    const int64_t top = tile.y - 1, left = tile.x - 1;
+    const int64_t top = first + tile.y - 1, left = tile.x - 1;
     const bool inside = top >= 0 && left >= 0 && top + WINDOW <= h && left + WINDOW <= w;
     for (int64_t c = 0; c < channels; c += LANES) {
         Vec d[POINTS], e[POINTS];
@@ -148,15 +149,16 @@ int parts() { return PARTS; }
 // Bytes of workspace for each thread of convolve.
 int64_t workspace(int64_t inputs, int64_t tiles) { return POINTS * ((tiles * inputs + 16) + (tiles * CHUNK + 16)) * 4; }
 
-// A 3x3 convolution with zeros around, stride 1.
+// Some rows of a 3x3 convolution with zeros around, stride 1: `rows` of them, the first where row `first` of x is.
 //   x [batch][h][w][inputs]; rectify_input: relu(x) is meant
+//   out [batch][rows][w][outputs]
 //   kernel [outputs / CHUNK][36][inputs][CHUNK]: transformed weights
 //   bias [outputs] or null; gate: like out, or null: out is zero where gate is not positive; rectify: out = relu(out)
 //   tiles: as many are done at a time
 void convolve(const float* x, const float* kernel, const float* bias, const float* gate, float* out, int64_t batch,
-              int64_t h, int64_t w, int64_t inputs, int64_t outputs, int rectify_input, int rectify, int64_t tiles,
-              float* space, int threads) {
-    const int64_t down = (h + TILE - 1) / TILE, across = (w + TILE - 1) / TILE, count = batch * down * across;
+              int64_t h, int64_t w, int64_t inputs, int64_t outputs, int64_t first_row, int64_t rows, int rectify_input,
+              int rectify, int64_t tiles, float* space, int threads) {
+    const int64_t down = (rows + TILE - 1) / TILE, across = (w + TILE - 1) / TILE, count = batch * down * across;
     // 16 more than a power of two, or the 36 points of a tile would all want the same lines of the cache
     const int64_t vpoint = tiles * inputs + 16, mpoint = tiles * CHUNK + 16;
 #pragma omp parallel num_threads(threads)
@@ -167,7 +169,7 @@ void convolve(const float* x, const float* kernel, const float* bias, const floa
         for (int64_t first = 0; first < count; first += tiles) {
             const int64_t n = std::min(tiles, count - first);
             for (int64_t t = 0; t < n; t++)
-                gather(x, h, w, inputs, Tile(first + t, down, across), rectify_input, v + t * inputs, vpoint);
+                gather(x, h, w, inputs, first_row, Tile(first + t, down, across), rectify_input, v + t * inputs, vpoint);
             for (int64_t c = 0; c < outputs; c += CHUNK) {
                 for (int64_t i = 0; i < POINTS; i++)
                     for (int64_t t = 0; t < n; t += ROWS)
@@ -175,8 +177,8 @@ void convolve(const float* x, const float* kernel, const float* bias, const floa
                             kernel + (c * POINTS + i * CHUNK) * inputs, CHUNK, inputs, m + i * mpoint + t * CHUNK, CHUNK,
                             false);
                 for (int64_t t = 0; t < n; t++)
-                    scatter(m + t * CHUNK, mpoint, bias, gate, rectify, out, h, w, outputs, Tile(first + t, down, across),
-                            c);
+                    scatter(m + t * CHUNK, mpoint, bias, gate, rectify, out, rows, w, outputs,
+                            Tile(first + t, down, across), c);
             }
         }
     }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nst_batch.transfer.native.library import Kernels
-from nst_batch.transfer.ops import Convolution, Pull, nhwc, pull_in_general
+from nst_batch.transfer.ops import Convolution, Pull, Rows, in_place, nhwc, pull_in_general
 from nst_batch.transfer.vgg import Network
 
 TILES = 36  # of 4x4 results at a time: transformed, 64 channels of them take 330 kB, which the second cache holds
@@ -44,36 +44,49 @@ class NativeOps:
         self._kernels.run("to_picture", nhwc(g), kernel, out, batch, height, width, channels)
         return out
 
-    def conv(self, index: int, x: Tensor, rectify_input: bool, rectify: bool) -> Tensor:
+    def conv(
+        self,
+        index: int,
+        x: Tensor,
+        rectify_input: bool,
+        rectify: bool,
+        rows: Rows | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """A convolution other than the first."""
         weight, bias = self._convolutions[index]
-        return self._convolve(self._kernel(index, back=False), len(weight), x, bias, None, rectify_input, rectify)
+        out = _room(out, len(x), len(weight), rows.count if rows else x.shape[2], x.shape[3])
+        return self._convolve(self._kernel(index, back=False), x, bias, None, rows, out, rectify_input, rectify)
 
-    def conv_back(self, index: int, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+    def conv_back(
+        self, index: int, g: Tensor, x: Tensor, gate: bool, rows: Rows | None = None, out: Tensor | None = None
+    ) -> Tensor:
         """The gradient of ``conv``'s input, which was ``x``."""
-        return self._convolve(self._kernel(index, back=True), x.shape[1], g, None, x if gate else None)
+        return self._convolve(self._kernel(index, back=True), g, None, x if gate else None, rows, _room(out, *x.shape))
 
     def _convolve(
         self,
         kernel: Tensor,
-        outputs: int,
         x: Tensor,
         bias: Tensor | None,
         gate: Tensor | None,
+        rows: Rows | None,
+        out: Tensor,
         rectify_input: bool = False,
         rectify: bool = False,
     ) -> Tensor:
         batch, inputs, height, width = x.shape
-        out = _empty(batch, outputs, height, width)
+        rows = rows or Rows(0, height)
         threads = torch.get_num_threads()
-        tiles = batch * -(-height // 4) * -(-width // 4)
+        tiles = batch * -(-rows.count // 4) * -(-width // 4)
         at_once = max(1, min(TILES, -(-tiles // threads)))  # every thread gets some
         space = self._kernels.workspace(inputs, at_once, threads)
+        found, gate = nhwc(out), None if gate is None else nhwc(gate)
         self._kernels.run(
-            "convolve", nhwc(x), kernel, bias, gate, out, batch, height, width, inputs, outputs,
-            rectify_input, rectify, at_once, space,
+            "convolve", nhwc(x), kernel, bias, gate, found, batch, height, width, inputs, out.shape[1],
+            rows.first, rows.count, rectify_input, rectify, at_once, space,
         )  # fmt: skip
-        return out
+        return in_place(found, out)
 
     def _kernel(self, index: int, *, back: bool) -> Tensor:
         """Weights transformed, and laid out as ``convolve`` reads them; backwards: mirrored, ends exchanged."""
@@ -86,19 +99,21 @@ class NativeOps:
             self._transformed[index, back] = chunks.to(torch.float32, memory_format=torch.contiguous_format)
         return self._transformed[index, back]
 
-    def pool(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """2x2 pooling of relu(x)."""
         batch, channels, height, width = x.shape
-        out = _empty(batch, channels, height // 2, width // 2)
-        self._kernels.run("pool", nhwc(x), out, batch, height, width, channels, *self._pooling())
-        return out
+        out = _room(out, batch, channels, height // 2, width // 2)
+        found = nhwc(out)
+        self._kernels.run("pool", nhwc(x), found, batch, height, width, channels, *self._pooling())
+        return in_place(found, out)
 
-    def pool_back(self, g: Tensor, x: Tensor, gate: bool) -> Tensor:
+    def pool_back(self, g: Tensor, x: Tensor, gate: bool, out: Tensor | None = None) -> Tensor:
         """The gradient of ``pool``'s x (gate), or of relu(x)."""
         batch, channels, height, width = x.shape
-        out = _empty(*x.shape)
-        self._kernels.run("unpool", nhwc(g), nhwc(x), out, batch, height, width, channels, *self._pooling(), gate)
-        return out
+        out = _room(out, *x.shape)
+        found = nhwc(out)
+        self._kernels.run("unpool", nhwc(g), nhwc(x), found, batch, height, width, channels, *self._pooling(), gate)
+        return in_place(found, out)
 
     def _pooling(self) -> tuple[int, float]:
         return self._network.pooling == "max", self._network.pooling_scale
@@ -133,6 +148,10 @@ class NativeOps:
             batch, height * width, channels, target is not None and len(target) == 1, gate, add,
         )  # fmt: skip
         return out
+
+
+def _room(out: Tensor | None, *shape: int) -> Tensor:
+    return _empty(*shape) if out is None else out
 
 
 def _empty(batch: int, channels: int, height: int, width: int) -> Tensor:
