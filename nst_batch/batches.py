@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Iterable
 from itertools import islice
 
-from nst_batch.memory import SHARE, needed
+from nst_batch.demands import Way, stage_bytes
+from nst_batch.memory import SHARE
 from nst_batch.messages import Job
 from nst_batch.records import Task
 from nst_batch.sizes import target_size
@@ -30,10 +31,11 @@ def limit(task: Task, wanted: int | None, memory: int) -> int:
     """
     if wanted is not None:
         return wanted
-    pixels = size_of(task)[0] * size_of(task)[1]
-    if memory == 0 or pixels == 0:
+    (width, height), settings = size_of(task), task.settings
+    if memory == 0 or width == 0:
         return 1
-    return max(1, min(MOST, PIXELS // pixels, int(SHARE * memory / needed(task.settings, pixels))))
+    each = stage_bytes(settings, width, height, Way(None, settings.pairs(settings.steps)))
+    return max(1, min(MOST, PIXELS // (width * height), int(SHARE * memory / each)))
 
 
 def first_batch(waiting: Iterable[Job], most: int) -> list[Job]:

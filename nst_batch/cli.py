@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sys
@@ -18,6 +19,7 @@ from nst_batch.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from nst_batch.decisions import Decision
+    from nst_batch.forecasts import Forecaster
     from nst_batch.pipeline import Pipeline
     from nst_batch.progress import ProgressView
     from nst_batch.scheduler import Outcome, Scheduler
@@ -112,7 +114,7 @@ def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSigna
 
 
 def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals) -> Scheduler:
-    from nst_batch.devices import choose_devices, choose_threads  # these import torch: two seconds
+    from nst_batch.devices import choose_devices, choose_threads, share_of_memory  # these import torch: two seconds
     from nst_batch.messages import WorkerOptions
     from nst_batch.scheduler import Scheduler
 
@@ -121,7 +123,8 @@ def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSi
     run = ready.spec.run
     batch = None if run.batch == "auto" else run.batch
     limits = ready.spec.limits.records()
-    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile, limits, run.tile)
+    memory = run.memory_limit or share_of_memory(devices)
+    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile, limits, run.tile, memory)
     return Scheduler(ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop)
 
 
@@ -173,26 +176,56 @@ def plan(
 
     ready = prepare(pipeline, _overrides(sets), Choices(verify, force, retry_failed), say)
     _warn_of_broken_lines(ready)
+    ahead = ready.forecaster()
     if as_json:
         listed = [
             {"task": d.task.id, "output": d.task.output, "state": d.state, "reason": d.reason, "detail": d.detail}
+            | _forecast(ahead, d)
             for d in ready.decisions
         ]
-        print_json({**_state(ready, begun), "reasons": ready.reasons(), "decisions": listed})
+        total = dataclasses.asdict(ahead.total(d.task for d in ready.todo()))
+        print_json({**_state(ready, begun), "reasons": ready.reasons(), "forecast": total, "decisions": listed})
         return ExitCode.DONE
     counts = ready.counts()
     print(f"{ready.spec.name}: {_tasks(counts['tasks'])}: {_in_words(counts)}")
     for reason, count in ready.reasons().items():
         print(f"  {count} {reason}")
-    _print_decisions([d for d in ready.decisions if d.state != "done"])
+    if counts["todo"]:
+        print(f"  {_in_total(ahead, ready)}")
+    _print_decisions([d for d in ready.decisions if d.state != "done"], ahead)
     return ExitCode.DONE
 
 
-def _print_decisions(decisions: list[Decision]) -> None:
+def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
+    """What is expected of a task that is to be rendered; nothing where the picture's size is not known."""
+    found = ahead.of(decision.task) if decision.state == "todo" else None
+    return {"forecast": None if found is None else dataclasses.asdict(found)}
+
+
+def _in_total(ahead: Forecaster, ready: Pipeline) -> str:
+    from nst_batch.memory import in_words
+    from nst_batch.progress import clock
+
+    total, workers = ahead.total(d.task for d in ready.todo()), ahead.here.workers
+    parts = [f"about {clock(total.seconds)} on {workers} worker{'s' * (workers > 1)}"]
+    parts += [f"{in_words(total.bytes)} at most{' each' * (workers > 1)}"]
+    parts += [f"{total.strips} in strips, to save memory"] if total.strips else []
+    parts += [f"{total.too_large} too large for the memory there is"] if total.too_large else []
+    return ", ".join(parts) + ("" if ahead.is_measured else " (nothing was measured here yet)")
+
+
+def _print_decisions(decisions: list[Decision], ahead: Forecaster) -> None:
+    from nst_batch.memory import in_words
+    from nst_batch.progress import clock
+
     for decision in decisions[:SHOWN]:
         why = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
         gone = "" if decision.state == "todo" else "  (given up; --retry-failed tries again)"
-        print(printable(f"{decision.task.output}  {why}{gone}"))
+        expected = ahead.of(decision.task) if decision.state == "todo" else None
+        takes = f"  {clock(expected.seconds)}, {in_words(expected.bytes)}" if expected else ""
+        takes += f", strips of {expected.way.rows} rows" if expected and expected.way.rows else ""
+        takes += ", does not fit" if expected and not expected.fits else ""
+        print(printable(f"{decision.task.output}  {why}{gone}{takes}"))
     if len(decisions) > SHOWN:
         print(f"… and {len(decisions) - SHOWN} more; --json lists them all")
 
@@ -231,8 +264,6 @@ def presets(
     name: Annotated[str | None, typer.Argument(help="Print this one as YAML, ready to paste.")] = None,
 ) -> int:
     """List the presets, or print one."""
-    import dataclasses
-
     import yaml
 
     from nst_batch.presets import PRESETS

@@ -15,6 +15,7 @@ from nst_batch.inputs import sha256_of
 from nst_batch.manifest import inputs_of
 from nst_batch.paths import RunPaths
 from nst_batch.records import Task
+from nst_batch.settings import SETTINGS
 
 DEATHS_TO_QUARANTINE = 2
 """A task that was in hand when this many workers died is not handed out again unless asked."""
@@ -131,7 +132,8 @@ def _what_changed(task: Task, before: Mapping[str, Any]) -> tuple[str, str]:
     if [task.weights.digest, task.weights.format] != before["weights"]:
         return "weights changed", f"now {task.weights.name}"
     now = json.loads(json.dumps(dataclasses.asdict(task.settings)))
-    then = before["settings"]
+    later = {name: item.default for name, item in SETTINGS.items() if item.metadata.get("added")}
+    then = {**later, **before["settings"]}
     fields = [
         f"{name}: {then.get(name, 'unset')} -> {now.get(name, 'unset')}"
         for name in sorted(now.keys() | then.keys())

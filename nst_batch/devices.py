@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from nst_batch.errors import UsageError
+from nst_batch.memory import SHARE, free
 
 
 def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -25,6 +26,12 @@ def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
         if device not in ("cpu", *gpus):
             raise UsageError(f"run.devices: no {device} on this machine", hint=f"it has: {', '.join(('cpu', *gpus))}")
     return tuple(wanted)
+
+
+def share_of_memory(devices: Sequence[str]) -> int | None:
+    """Bytes for each worker, where several share the machine's; None: what is free when it is wanted."""
+    sharing = sum(not device.startswith("cuda") for device in devices)
+    return int(SHARE * free() / sharing) if sharing > 1 else None
 
 
 def choose_threads(devices: Sequence[str], wanted: int | None) -> int:

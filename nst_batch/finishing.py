@@ -74,7 +74,8 @@ class Finisher:
     def _finish(self, job: Job, stylized: Stylized, common: TaskResult, on_result: OnResult) -> None:
         begun = time.perf_counter()
         try:
-            fields = {"status": "done", **self._write(job.task, stylized)}
+            given_up = (*common.given_up, *stylized.given_up)
+            fields = {"status": "done", "given_up": given_up, **self._write(job.task, stylized)}
         except Exception as error:  # noqa: BLE001 - whatever a disk or an encoder may have against one picture
             fields = {"error": Failure.of(error), "bytes": getattr(error, "bytes_wanted", 0)}
         seconds = common.seconds + time.perf_counter() - begun
@@ -97,6 +98,7 @@ class Finisher:
             "notes": stylized.notes,
             "precision": stylized.precision,
             "strips": stylized.strips,
+            "history": stylized.history,
             "width": stylized.image.shape[3],
             "height": stylized.image.shape[2],
             "bytes": len(data),

@@ -1,58 +1,24 @@
-"""How much memory a transfer takes, about, how much there is, and what to give up when it is not enough."""
+"""How much memory there is, how much this process has, and how it shows that there is no more.
+
+What a transfer takes is counted in ``demands``.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import os
 import platform
 import resource
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from nst_batch.settings import TransferSettings
-
-SHARE = 0.7  # of what is free, to be planned with
-LEAST_HISTORY = 4  # pairs; with fewer, L-BFGS is hardly better than gradient descent
-STEP = 4  # by which a history is divided when memory has run out
-ROWS = 16  # strips of whole multiples of this make whole rows of the deepest features
-LEAST_ROWS, MOST_ROWS = 64, 1024
-_BYTES_OF_VECTORS = 250  # a pixel: pictures, gradients, and what the content is compared with
-_BYTES_A_PAIR = 24  # a pixel, of L-BFGS's history: two times three float32
-_BYTES = 3500  # a pixel, of features, their gradients, and all else
+SHARE = 0.85  # of what is free, to be planned with
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD = -3, -1, -2  # of glibc's mallopt
+_NEVER, _LARGE = 1 << 30, 1 << 20  # bytes
+_KEPT = "MALLOC_TRIM_THRESHOLD_"
 _CGROUPS = Path("/sys/fs/cgroup")
-
-
-def needed(settings: TransferSettings, pixels: int) -> int:
-    """Bytes that a transfer to a picture of so many pixels takes, about, beside the network's weights."""
-    return pixels * (_BYTES + _BYTES_A_PAIR * min(settings.history, settings.steps))
-
-
-def rows_that_fit(settings: TransferSettings, width: int, height: int, room: int) -> int | None:
-    """How many rows of a picture to compute at a time, in so many bytes; None: all of them fit at once.
-
-    Twice as many rows take twice the memory and hardly less time, so there is no haste to take all there is.
-    """
-    pixels, room = width * height, int(SHARE * room)
-    if needed(settings, pixels) <= room:
-        return None
-    vectors = pixels * (_BYTES_OF_VECTORS + _BYTES_A_PAIR * min(settings.history, settings.steps))
-    rows = (room - vectors) // (width * _BYTES) // ROWS * ROWS
-    return max(LEAST_ROWS, min(rows, MOST_ROWS))
-
-
-def fewer_rows(height: int, rows: int | None) -> int | None:
-    """How many rows to compute at a time when so many (None: all) were too many; None: it cannot be fewer."""
-    fewer = (height if rows is None else rows) // STEP // ROWS * ROWS
-    return fewer if fewer >= LEAST_ROWS else None
-
-
-def thrifty(settings: TransferSettings) -> TransferSettings | None:
-    """Settings that give nearly the same picture with less memory; None where there is nothing left to save."""
-    history = min(settings.history, settings.steps)
-    if settings.optimizer == "adam" or history <= LEAST_HISTORY:
-        return None
-    return replace(settings, history=max(LEAST_HISTORY, history // STEP))
 
 
 def has_run_out(error: BaseException) -> bool:
@@ -88,6 +54,23 @@ def _limits() -> Iterator[int]:
             yield int((folder / limit_file).read_text()) - int((folder / used_file).read_text())
 
 
+def keep_freed(*, keep: bool) -> None:
+    """Whether a worker keeps large blocks of memory that it frees, for its next ones (as it is started: see
+    ``processes``), or gives them back at once: where memory is short, what is kept is in pieces that nothing fits into.
+
+    Of glibc alone; others are left alone, and so are processes that were started otherwise, when all shall be kept.
+    """
+    if keep and _KEPT not in os.environ:
+        return
+    size = _NEVER if keep else _LARGE
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for what, value in ((_MMAP_THRESHOLD, size), (_TRIM_THRESHOLD, size), (_TOP_PAD, size // 4)):
+            library.mallopt(what, value)
+        if not keep:
+            library.malloc_trim(0)
+
+
 def kills() -> int:
     """How many processes of this control group were killed since its memory ran out."""
     total = 0
@@ -113,6 +96,14 @@ def _groups() -> Iterator[tuple[Path, str, str]]:
 def _field(file: Path, name: str) -> int:
     """The number behind ``name`` in a file with one in each line."""
     return int(file.read_text().split(name, 1)[1].split()[0])
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now; 0 where the system does not say."""
+    try:
+        return _field(Path("/proc/self/status"), "VmRSS:") * 1024
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def reset_peak(device: str) -> None:

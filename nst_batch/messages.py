@@ -20,7 +20,8 @@ class WorkerOptions:
 
     ``root`` is the run's folder; ``threads`` are torch's CPU threads (on the CPU, equal threads give equal bytes);
     ``batch`` is how many tasks are rendered together, None: as many as pay; ``compile`` whether kernels are built and
-    closures recorded; ``limits`` what input pictures may be; ``tile`` how many rows are computed at a time.
+    closures recorded; ``limits`` what input pictures may be; ``tile`` how many rows are computed at a time;
+    ``memory`` how many bytes each worker is to be content with.
     """
 
     root: Path
@@ -30,6 +31,7 @@ class WorkerOptions:
     compile: Literal["auto", "on", "off"] = "auto"
     limits: Limits = field(default_factory=Limits)
     tile: int | Literal["auto", "off"] = "auto"
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

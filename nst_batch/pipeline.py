@@ -20,6 +20,7 @@ from nst_batch.atomic import remove_temporaries, write_atomic
 from nst_batch.backlog import News
 from nst_batch.decisions import Decision
 from nst_batch.errors import RunLocked, WeightsError
+from nst_batch.forecasts import Forecaster
 from nst_batch.history import History, ManifestReader
 from nst_batch.inputs import InputCache
 from nst_batch.paths import RunPaths
@@ -76,6 +77,11 @@ class Pipeline:
     def reasons(self) -> dict[str, int]:
         """Tasks to do, by why."""
         return dict(Counter(d.reason for d in self.decisions if d.state == "todo"))
+
+    def forecaster(self) -> Forecaster:
+        """What its tasks will take."""
+        run = self.spec.run
+        return Forecaster(run.devices, run.threads, run.tile, run.memory_limit)
 
     def owned(self) -> frozenset[str]:
         """Output names that this run has written before."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
+from nst_batch.demands import work
 from nst_batch.errors import PlanError
 from nst_batch.records import ALGORITHM_VERSION, OutputFormat, Source, Style, Task, Weights
-from nst_batch.settings import CONV_LAYERS, FROM_FILE, INIT_WORDS, TransferSettings
-from nst_batch.sizes import stages
+from nst_batch.settings import FROM_FILE, INIT_WORDS, TransferSettings
 from nst_batch.spec import PipelineSpec, Sample, sweep_points
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
@@ -117,7 +117,7 @@ def task_id(
         "content": _digests(content),
         "style": [[*_digests(style.source), style.weight, style.region] for style in styles],
         "start": start.digest if start else None,
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.for_ids(),
         "weights": [weights.digest, weights.format],
         "format": [format.suffix, format.bits, format.quality if format.suffix in LOSSY_SUFFIXES else None],
     }
@@ -130,31 +130,8 @@ def _digests(source: Source) -> list[str | None]:
 
 
 def cost(source: Source, settings: TransferSettings) -> float:
-    """Floating-point operations of a transfer, about: VGG forward, and twice that backward, at every step."""
-    if not source.width:
-        return 0.0
-    depth = max(_depth(layer) for layer in (*settings.content_layers, *settings.style_layers))
-    pixels = sum(stage.steps * stage.width * stage.height for stage in stages(source.width, source.height, settings))
-    return 3.0 * pixels * _FORWARD[depth]
-
-
-def _depth(layer: str) -> int:
-    """How many convolutions a tap needs."""
-    return CONV_LAYERS.index(layer.replace("relu", "conv")) + 1
-
-
-def _forward_operations() -> list[float]:
-    """Operations a pixel of VGG-19's first n convolutions, for n from 0: 2 · 9 · Cin · Cout / 4^(block - 1)."""
-    totals, channels = [0.0], 3
-    for name in CONV_LAYERS:
-        block = int(name[4])
-        width = min(64 << (block - 1), 512)
-        totals.append(totals[-1] + 18 * channels * width / 4 ** (block - 1))
-        channels = width
-    return totals
-
-
-_FORWARD = _forward_operations()
+    """Floating-point operations of a transfer, about."""
+    return work(settings, source.width, source.height) if source.width else 0.0
 
 
 def _pairs(spec: PipelineSpec) -> Iterator[_Pair]:

@@ -177,7 +177,8 @@ class TaskResult:
     seconds: float = 0.0  # of the device, shared out among the tasks rendered together, and of writing the file
     together: int = 1  # tasks that were rendered together, this one among them
     strips: int = 0  # in which the picture was computed at last; 0: as a whole
-    given_up: tuple[str, ...] = ()  # when memory ran out, as ``history 100 -> 25``
+    history: int = 0  # pairs that L-BFGS had room for at the last scale
+    given_up: tuple[str, ...] = ()  # where memory was short, as ``history 100 -> 25``
     peak_memory_bytes: int = 0
     device: str = ""
     host: str = ""

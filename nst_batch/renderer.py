@@ -21,13 +21,15 @@ import torch
 from nst_batch import __version__
 from nst_batch.batches import size_of
 from nst_batch.checkpoints import Checkpoints
+from nst_batch.demands import fewer_rows, least_bytes, thrifty
 from nst_batch.errors import CompileError, DivergedError, Interrupted, MemoryRanOut
 from nst_batch.finishing import Finisher, OnResult
-from nst_batch.memory import SHARE, fewer_rows, free, has_run_out, in_words, needed, peak, reset_peak, thrifty
+from nst_batch.memory import SHARE, free, has_run_out, in_words, peak, reset_peak
 from nst_batch.messages import Job, Progress, WorkerOptions
 from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
 from nst_batch.settings import TransferSettings
+from nst_batch.sizes import Stage
 from nst_batch.transfer.images import load_picture
 from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.pictures import Picture, StylePart, decode
@@ -65,7 +67,8 @@ class Renderer:
         torch.set_num_threads(options.threads)
         self._options = options
         self._device = device
-        self._stylizer = Stylizer(options.weights, device, compiled=options.compile != "off", tile=options.tile)
+        compiled = options.compile != "off"
+        self._stylizer = Stylizer(options.weights, device, compiled=compiled, tile=options.tile, memory=options.memory)
         if options.compile == "on" and self.note:
             raise CompileError(self.note, hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto")
         self._finisher = Finisher(RunPaths(options.root))
@@ -187,11 +190,11 @@ class Renderer:
     def _too_large(self, task: Task, saving: Saving) -> MemoryRanOut:
         """What would fit instead."""
         (width, height), there = size_of(task), self.memory or free()
-        wanted = needed(saving.settings, width * height)
+        wanted = least_bytes(saving.settings, Stage(width, height, saving.settings.steps, 1.0), self._options.tile)
         scale = math.sqrt(SHARE * there / max(wanted, 1))
         would = f"; about {int(width * scale)} x {int(height * scale)} would fit" if scale < 1 else ""
         return MemoryRanOut(
-            f"memory ran out at {width} x {height} pixels, which takes about {in_words(wanted)}, "
+            f"memory ran out at {width} x {height} pixels, which take about {in_words(wanted)} at least, "
             f"and {in_words(there)} are free{would}",
             hint="use a smaller transfer.size, or fewer workers",
         )
@@ -287,7 +290,7 @@ class Saving:
         settings = thrifty(self.settings)
         if settings is None:
             return None
-        before = min(self.settings.history, self.settings.steps)
+        before = self.settings.pairs(self.settings.steps)
         return replace(self._without(f"history {before} -> {settings.history}"), settings=settings)
 
     def _without(self, what: str) -> Saving:

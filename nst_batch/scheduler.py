@@ -7,6 +7,7 @@ first, so that all finish together: one by one, or several of a kind to a GPU. O
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections import Counter
@@ -33,15 +34,17 @@ from nst_batch.errors import (
     UsageError,
     WorkerDied,
 )
+from nst_batch.forecasts import remember
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
 from nst_batch.processes import LEAVE_SECONDS, WorkerProcess
-from nst_batch.records import Failure, TaskResult, utc_now
+from nst_batch.records import Failure, Task, TaskResult, utc_now
 from nst_batch.signals import StopSignals
 from nst_batch.writers import Writer
 
 WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
+REMEMBER_SECONDS = 1.0  # between two tasks of which what they took is remembered
 ROOM_BYTES = 1 << 20  # what a disk has to take before a run goes on that found it full
 FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
 
@@ -120,6 +123,7 @@ class Scheduler:
         self._deaths: Counter[str] = Counter()  # by task id
         self._false_starts: Counter[int] = Counter()  # by slot
         self._rendered = self._failed = self._elsewhere = 0
+        self._remembered = -math.inf
         self._patient = True
 
     def run(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
@@ -282,6 +286,7 @@ class Scheduler:
             again = again and self._deaths[job.task.id] < DEATHS_TO_QUARANTINE
         if result.status == "done":
             self._rendered += 1
+            self._remember(job.task, result)
         elif again:
             self._backlog.rest(job)
         else:
@@ -289,6 +294,12 @@ class Scheduler:
         if not again:
             self._backlog.over(job.task)
         self._observer.finished(slot, result, final=not again)
+
+    def _remember(self, task: Task, result: TaskResult) -> None:
+        """What tasks take, now and then, for forecasts."""
+        if time.monotonic() - self._remembered > REMEMBER_SECONDS:
+            self._remembered = time.monotonic()
+            remember(task, result, self._options.threads)
 
     def _append(self, job: Job, result: TaskResult) -> None:
         while True:

@@ -18,13 +18,15 @@ CONV_LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for
 VGG19_LAYERS = CONV_LAYERS + tuple(name.replace("conv", "relu") for name in CONV_LAYERS)
 """Where features can be tapped: ``convB_I`` before the ReLU, ``reluB_I`` after it (block B, place I)."""
 
+MOST_PAIRS = 100  # of L-BFGS's history, with `history: auto`
 INIT_WORDS = ("content", "style", "noise", "gray")
 FROM_FILE = "file"
 """What ``init`` is once its file has been found; the file's digest then stands for it in the task's id."""
 
 
 def _setting(default: Any, doc: str, **limits: Any) -> Any:
-    """A field with its explanation and its limits: ``ge``, ``gt``, ``le``, ``items`` (allowed items), ``filled``."""
+    """A field with its explanation and its limits: ``ge``, ``gt``, ``le``, ``items`` (allowed items), ``filled``;
+    ``added`` later, its default being what was done before: ids know of it only where it is something else."""
     return field(default=default, metadata={"doc": doc, **limits})
 
 
@@ -179,7 +181,15 @@ class TransferSettings:
     # The optimiser
     optimizer: Literal["lbfgs", "adam"] = _setting("lbfgs", "L-BFGS, or Adam")
     learning_rate: float = _setting(1.0, "length of L-BFGS steps, in units of its own direction", gt=0)
-    history: int = _setting(100, "L-BFGS curvature pairs kept; each takes 24 bytes a pixel", ge=1, le=1000)
+    history: int | Literal["auto"] = _setting(
+        100,
+        "L-BFGS curvature pairs kept; each takes 24 bytes a pixel; auto: up to 100, as many as memory has room for",
+        ge=1,
+        le=1000,
+    )
+    history_precision: Literal["fp32", "bf16"] = _setting(
+        "fp32", "in which curvature pairs are kept; bf16 takes half the memory", added=True
+    )
     metric: Literal["pixels", "smooth", "adaptive"] = _setting(
         "smooth",
         "L-BFGS: what counts as near before curvature is known: pictures with near pixels (pixels), or with near broad "
@@ -231,6 +241,18 @@ class TransferSettings:
             return ["line_search: strong_wolfe is for optimizer: lbfgs"]
         return []
 
+    def for_ids(self) -> dict[str, Any]:
+        """All values by name, but those that are as they were before there was a setting for them."""
+        items = dataclasses.fields(self)
+        later = [item.name for item in items if item.metadata.get("added") and getattr(self, item.name) == item.default]
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in later}
+
+    def pairs(self, steps: int) -> int:
+        """How many of L-BFGS's curvature pairs are kept at most in so many evaluations; none by Adam."""
+        if self.optimizer != "lbfgs":
+            return 0
+        return max(1, min(MOST_PAIRS if self.history == "auto" else self.history, steps))
+
     def layer_weights(self, kind: Literal["content", "style"]) -> tuple[float, ...]:
         """One factor for each of ``content_layers`` or ``style_layers``."""
         given: tuple[float, ...] = getattr(self, f"{kind}_layer_weights")
@@ -271,7 +293,8 @@ def mistakes(name: str, value: Any) -> list[str]:
         if not value and "items" in limits:
             return ["at least one is needed"]
         return [m for item in value for m in _item_mistakes(item, limits)]
-    if (words := words_of(name)) and value not in words:
+    number = int in get_args(TYPES[name]) and isinstance(value, int) and not isinstance(value, bool)
+    if (words := words_of(name)) and value not in words and not number:
         return [f"should not be {value!r}; {choices(value, words)}"]
     return _item_mistakes(value, limits)
 

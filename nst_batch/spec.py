@@ -26,7 +26,16 @@ from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
 from nst_batch.records import Limits
 from nst_batch.settings import SETTINGS, TransferSettings
-from nst_batch.spec_values import Devices, ExistingFile, Folder, NameTemplate, Pictures, RegionColor, setting_type
+from nst_batch.spec_values import (
+    Bytes,
+    Devices,
+    ExistingFile,
+    Folder,
+    NameTemplate,
+    Pictures,
+    RegionColor,
+    setting_type,
+)
 from nst_batch.yaml_lines import Place, YamlSyntaxError, parse
 
 MOST_BYTES = 16 << 20  # of a pipeline file: a hundred thousand pairs fit
@@ -145,6 +154,10 @@ class Run(_Section):
     tile: Tile = Field(
         default="auto",
         description="rows of a picture that are computed at a time; auto: all, where memory holds what that takes",
+    )
+    memory_limit: Bytes | None = Field(
+        default=None,
+        description="that each worker may take, as 3 GB: of a GPU, or of the machine; default: what is free",
     )
     compile: OnOff = Field(
         default="auto",

@@ -151,6 +151,22 @@ def _devices(value: Any) -> Any:
     return () if value == "auto" else _listed(value)
 
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+LEAST_MEMORY = 10**8  # bytes; with less, not even torch can be loaded
+
+
+def _bytes(value: Any) -> Any:
+    """``3 GB``, ``512 MiB``, or a number of bytes."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?)B?\s*", value, re.IGNORECASE | re.ASCII)
+        if not found:
+            raise ValueError(f"a size is a number with a unit, as '3 GB' or '512 MiB', not {show(value)}")
+        value = int(float(found[1]) * _UNITS[found[2].upper()])
+    if isinstance(value, int) and not isinstance(value, bool) and value < LEAST_MEMORY:
+        raise ValueError(f"must be at least 100 MB, not {value} bytes")
+    return value
+
+
 def _fields(template: str) -> list[str]:
     """The placeholders in a name."""
     try:
@@ -188,6 +204,7 @@ if TYPE_CHECKING:
     ExistingFile = Path
     Folder = Path
     NameTemplate = str
+    Bytes = int
     Devices = tuple[str, ...]
     RegionColor = str
 else:
@@ -195,6 +212,11 @@ else:
     Folder = Annotated[Path, AfterValidator(_folder)]
     NameTemplate = Annotated[str, AfterValidator(_name_template)]
     RegionColor = Annotated[str, AfterValidator(_region)]
+    Bytes = Annotated[
+        int,
+        BeforeValidator(_bytes),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": LEAST_MEMORY}]}),
+    ]
     Devices = Annotated[
         tuple[Annotated[str, AfterValidator(_device)], ...],
         BeforeValidator(_devices),

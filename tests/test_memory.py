@@ -1,4 +1,4 @@
-"""What transfers take, what there is, and what is given up."""
+"""What memory there is, what this process has, and how it runs out."""
 
 from __future__ import annotations
 
@@ -12,50 +12,11 @@ import pytest
 import torch
 
 from nst_batch import memory
-from nst_batch.memory import (
-    fewer_rows,
-    free,
-    has_run_out,
-    in_words,
-    kills,
-    needed,
-    peak,
-    reset_peak,
-    rows_that_fit,
-    thrifty,
-)
-from nst_batch.settings import TransferSettings
+from nst_batch.memory import free, has_run_out, in_words, kills, peak, reset_peak, resident
+from nst_batch.processes import ALLOCATOR
 from tests.runs import REPOSITORY
 
 MB = 1 << 20
-
-
-def test_a_history_is_counted_as_far_as_it_is_used() -> None:
-    short, long = TransferSettings(history=10, steps=500), TransferSettings(history=100, steps=500)
-    assert needed(long, 1000) - needed(short, 1000) == 90 * 24 * 1000
-    assert needed(TransferSettings(history=100, steps=10), 1000) == needed(short, 1000)
-
-
-def test_strips_are_as_high_as_memory_allows_where_all_is_too_much() -> None:
-    settings = TransferSettings(history=10)
-    assert rows_that_fit(settings, 1000, 1000, 10**10) is None
-    rows = [rows_that_fit(settings, 4000, 3000, room * 10**9) for room in (1, 12, 16, 24, 90)]
-    assert rows[0] == 64 and rows[-1] is None
-    assert [each for each in rows if each] == sorted(each for each in rows if each) and rows[1] != rows[2]
-    assert all(each % 16 == 0 and 64 <= each <= 1024 for each in rows if each)
-    assert [fewer_rows(height, None) for height in (4000, 256, 255)] == [992, 64, None]
-    assert fewer_rows(4000, 992) == 240 and fewer_rows(4000, 240) is None
-
-
-def test_what_is_given_up_is_history_down_to_where_it_would_matter() -> None:
-    settings, seen = TransferSettings(history=100, steps=500, size=64), list[int]()
-    while (less := thrifty(settings)) is not None:
-        assert needed(less, 1000) < needed(settings, 1000) and less.size == 64
-        settings = less
-        seen.append(settings.history)
-    assert seen == [25, 6, 4]
-    assert thrifty(TransferSettings(history=100, steps=500, optimizer="adam")) is None
-    assert thrifty(TransferSettings(history=1000, steps=40)) == TransferSettings(history=10, steps=40)
 
 
 @pytest.mark.parametrize(
@@ -146,3 +107,34 @@ def test_the_peak_is_of_what_came_since_the_reset() -> None:
     del block
     reset_peak("cpu")
     assert peak("cpu") < before + 50 * MB
+
+
+GIVES_BACK = """
+import sys, torch
+from nst_batch.memory import keep_freed, resident
+def left():
+    before = resident()
+    x = torch.ones(50 << 18)
+    del x
+    return (resident() - before) / (50 << 20)
+kept = [left()]
+keep_freed(keep=False)
+kept.append(left())
+keep_freed(keep=True)
+kept.append(left())
+print([each > 0.5 for each in kept])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator, and /proc")
+@pytest.mark.parametrize(("started", "expected"), [(True, [True, False, True]), (False, [False, False, False])])
+def test_a_worker_gives_memory_back_when_told_to_and_keeps_it_again(started: bool, expected: list[bool]) -> None:
+    environment = {**os.environ, **(ALLOCATOR if started else {})}
+    found = subprocess.run(
+        [sys.executable, "-c", GIVES_BACK], capture_output=True, text=True, env=environment, cwd=REPOSITORY, check=True
+    )
+    assert found.stdout.strip() == str(expected)
+
+
+def test_what_is_resident_is_no_more_than_the_peak() -> None:
+    assert 0 < resident() <= peak("cpu")

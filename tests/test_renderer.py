@@ -272,8 +272,9 @@ def test_where_memory_runs_out_for_one_it_has_less_of_a_history(
     transfer_all, histories = Stylizer.transfer_all, list[int]()
 
     def small(self: Stylizer, requests: list[Request], *rest: Any) -> object:
-        histories.append(requests[0].settings.history)
-        if len(requests) > 1 or requests[0].settings.history > 10:
+        history = requests[0].settings.pairs(100)
+        histories.append(history)
+        if len(requests) > 1 or history > 10:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return transfer_all(self, requests, *rest)
 
@@ -297,8 +298,9 @@ def test_where_memory_runs_out_a_large_one_is_computed_in_strips_before_it_has_l
     transfer_all, tried = Stylizer.transfer_all, list[tuple[int | None, int]]()
 
     def small(self: Stylizer, requests: list[Request], on_step: Any, rows: int | None) -> object:
-        tried.append((rows, requests[0].settings.history))
-        if rows is None or requests[0].settings.history > 5:
+        history = requests[0].settings.pairs(100)
+        tried.append((rows, history))
+        if rows is None or history > 5:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return transfer_all(self, requests, on_step, rows)
 

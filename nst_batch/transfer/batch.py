@@ -7,13 +7,16 @@ starts and ends are each one's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from nst_batch.demands import Way
 from nst_batch.errors import DivergedError
+from nst_batch.memory import keep_freed
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage
 from nst_batch.transfer.adam import Adam
@@ -32,6 +35,11 @@ SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
 WARMUP_SHARE = 0.1  # of the style's weight
 
 
+def whole(stage: Stage, settings: TransferSettings) -> Way:
+    """As it would be if memory had no end."""
+    return Way(None, settings.pairs(stage.steps))
+
+
 class Batch:
     """Transfers on their way through the scales.
 
@@ -42,7 +50,7 @@ class Batch:
         compiler: makes closures faster, where it can.
         on_step: see ``OnSteps``.
         resumed: where a single member goes on from.
-        rows: how many rows of pictures to compute at a time at a scale; None: all.
+        way: how a scale is to be computed.
     """
 
     def __init__(
@@ -53,7 +61,7 @@ class Batch:
         compiler: Compiler,
         on_step: OnSteps | None,
         resumed: State | None = None,
-        rows: Callable[[Stage, TransferSettings], int | None] = lambda *_: None,
+        way: Callable[[Stage, TransferSettings], Way] = whole,
     ) -> None:
         self._members = members
         self._settings = settings
@@ -61,8 +69,8 @@ class Batch:
         self._compiler = compiler
         self._on_step = on_step
         self._resumed = resumed
-        self._rows_for = rows
-        self._rows: int | None = None
+        self._way_for = way
+        self._way = Way(None, 0)
         self._precision = networks.precision(settings)
         self._adam: Adam | None = None  # what it remembers goes on from scale to scale
         self._image: Tensor | None = None
@@ -89,13 +97,21 @@ class Batch:
     def _render(self, scale: int, stage: Stage) -> None:
         """Optimise at one scale, from where the last one ended."""
         members, settings, resumed = self._members, self._settings, self._resumed
+        passes = self._networks.passes(settings, self._precision)
+        passes.prepare((*settings.content_layers, *settings.style_layers))
         # What was begun in strips goes on in them: other strips are rounded otherwise.
-        self._rows = self._rows_for(stage, settings) if resumed is None else resumed["rows"]
-        passes = self._networks.passes(settings, self._precision).in_strips(self._rows)
+        self._way = self._way_for(stage, settings) if resumed is None else Way(resumed["rows"], resumed["pairs"])
+        rows, pairs = self._way.rows, self._way.pairs
+        passes = passes.in_strips(rows)
+        if self._networks.device.type == "cpu":
+            keep_freed(keep=rows is None)
         for each in members:
             each.begin(stage, passes)
         x = self._begin(stage)
-        optimiser = self._adam or optimiser_for(settings, x)
+        if rows is not None:
+            for each in members:
+                each.save_memory()
+        optimiser = self._adam or optimiser_for(replace(settings, history=pairs) if pairs else settings, x)
         before: tuple[float, ...] = ()
         for place, (steps, share) in enumerate(_rounds(stage, settings)):
             if resumed is not None and place < resumed["round"]:
@@ -115,7 +131,7 @@ class Batch:
             self._evaluations += max(map(len, found.curves))
         ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
         for each, restarts, taken_back in ends:
-            each.end(stage, restarts, taken_back)
+            each.end(stage, restarts, taken_back, pairs)
         self._adam = optimiser if isinstance(optimiser, Adam) else None
         self._image = x
 
@@ -141,7 +157,7 @@ class Batch:
             loop = state()
             if loop is None:
                 return None
-            common = {"scale": scale, "round": round_, "evaluations": self._evaluations, "rows": self._rows}
+            common = {"scale": scale, "round": round_, "evaluations": self._evaluations, **vars(self._way)}
             return [
                 {**common, "member": each.state(), "loop": of_one(loop, place)}
                 for place, each in enumerate(self._members)

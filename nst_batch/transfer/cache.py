@@ -41,6 +41,12 @@ class TensorCache:
                 self._bytes -= freed
         return value
 
+    def forget(self, kind: str) -> None:
+        """Keep nothing of one kind: whose keys begin with that word."""
+        with self._lock:
+            for key in [key for key in self._items if isinstance(key, tuple) and key[0] == kind]:
+                self._bytes -= self._items.pop(key)[0]
+
     def clear(self) -> None:
         """Keep nothing."""
         with self._lock:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nst_batch.transfer.snapshot import State
 
+AT_ONCE = 1 << 24  # values of a history in low precision that are brought to full precision at a time
 CURVATURE_LEAST = 1e-10  # y·s at which a pair is too flat to be of use; torch.optim.LBFGS's number
 
 
@@ -43,11 +44,13 @@ class Curvature:
     Args:
         history: pairs kept; memory for all of them is taken with the first.
         metric: None: the identity.
+        dtype: of what is kept; None: as the values are. bfloat16 takes half the memory.
     """
 
-    def __init__(self, history: int, metric: Metric | None) -> None:
+    def __init__(self, history: int, metric: Metric | None, dtype: torch.dtype | None = None) -> None:
         self._history = history
         self._metric = metric
+        self._dtype = dtype
         self._kept = 0  # places in use: as many pairs as any function may have
         self._count = torch.empty(0)  # B: of pairs ever kept; the next one's place is this modulo the history
         self._steps = self._changes = torch.empty(0)  # BxMxn
@@ -56,6 +59,8 @@ class Curvature:
 
     def learn(self, step: Tensor, change: Tensor, where: Tensor) -> None:
         """Keep pairs of the functions in ``where`` (B): gradients changed by ``change`` (y) along ``step`` (s), Bxn."""
+        if self._dtype is not None:  # what is kept has to go together
+            step, change = (values.to(self._dtype).to(values.dtype) for values in (step, change))
         curvature = dots(change, step)
         good = where & (curvature > CURVATURE_LEAST)  # False for NaN
         if not some(good):
@@ -63,13 +68,16 @@ class Curvature:
         self._make_room(step)
         every, place = torch.arange(len(step), device=step.device), self._count % self._history
         for rows, values in ((self._steps, step), (self._changes, change)):
-            rows[every, place] = torch.where(good[:, None], values, rows[every, place])
+            kept = values.to(rows.dtype)
+            rows[every, place] = torch.where(good[:, None], kept, rows[every, place]) if some(~good) else kept
         column = _each(self._steps[:, : self._kept], change).to(self._products)
         before = self._products[every, : self._kept, place]
         self._products[every, : self._kept, place] = torch.where(good[:, None], column, before)
         self._count = self._count + good
         if self._metric is not None:
-            self._metric.learn(*(torch.where(good[:, None], values, 0) for values in (step, change)))
+            self._metric.learn(
+                *(torch.where(good[:, None], values, 0) if some(~good) else values for values in (step, change))
+            )
         scale = curvature / dots(change, self._in_metric(change))
         self._scale = torch.where(good, scale, self._scale)
 
@@ -83,7 +91,9 @@ class Curvature:
     def _begin(self, like: Tensor) -> None:
         batch, length = like.shape
         self._count = torch.zeros(batch, dtype=torch.long, device=like.device)
-        self._steps = like.new_empty(batch, self._history, length)  # takes memory page by page, on a CPU
+        self._steps = like.new_empty(
+            batch, self._history, length, dtype=self._dtype or like.dtype
+        )  # takes memory page by page, on a CPU
         self._changes = torch.empty_like(self._steps)
         self._products = like.new_zeros(batch, self._history, self._history, dtype=torch.float64)
         self._scale = like.new_ones(batch)
@@ -100,15 +110,15 @@ class Curvature:
         order, there = self._by_age()
         matrix = self._matrix(order, there)
         # What the loop backwards through the pairs finds: R a = S q, R the products with s not younger than y.
-        along = torch.where(there, _each(steps, -gradient).gather(1, order).double(), 0)
+        along = torch.where(there, -_each(steps, gradient).gather(1, order).double(), 0)
         back = torch.linalg.solve_triangular(matrix, along[..., None], upper=True)[..., 0]
-        rest = -gradient - _sum(back, order, changes)
-        found = self._in_metric(rest) * self._scale[:, None]
+        rest = _sum(back, order, changes, gradient).add_(gradient).neg_()
+        found = self._in_metric(rest).mul_(self._scale[:, None])
         # And the loop forwards: R' c = D a - Y r, D the diagonal of R.
         across = torch.where(there, _each(changes, found).gather(1, order).double(), 0)
         right = matrix.diagonal(dim1=1, dim2=2) * back - across
         forth = torch.linalg.solve_triangular(matrix.mT, right[..., None], upper=False)[..., 0]
-        return found + _sum(forth, order, steps)
+        return found.add_(_sum(forth, order, steps, gradient))
 
     def downhill(self, gradient: Tensor) -> Tensor:
         """The direction where nothing is known, Bxn: a new tensor."""
@@ -165,7 +175,7 @@ class Curvature:
             return
         if kept > self._history:
             state, kept = _latest(state, self._history), self._history
-        self._begin(state["steps"][:, 0])
+        self._begin(state["steps"][:, 0].to(state["scale"].dtype))
         self._kept, self._count, self._scale = kept, state["count"], state["scale"]
         self._steps[:, :kept], self._changes[:, :kept] = state["steps"], state["changes"]
         self._products[:, :kept, :kept] = state["products"]
@@ -202,16 +212,33 @@ def dots(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _each(rows: Tensor, vector: Tensor) -> Tensor:
-    """Inner products of BxMxn rows with Bxn vectors: BxM."""
-    found: Tensor = (rows @ vector[:, :, None])[..., 0]
-    return found
+    """Inner products of BxMxn rows with Bxn vectors: BxM, in the vectors' precision."""
+    if rows.dtype == vector.dtype:
+        found: Tensor = (rows @ vector[:, :, None])[..., 0]
+        return found
+    parts = zip(*(torch.split(each, _part(rows), -1) for each in (rows, vector)), strict=True)
+    return torch.stack([(few.to(vector.dtype) @ part[:, :, None])[..., 0] for few, part in parts]).sum(0)
 
 
-def _sum(weights: Tensor, order: Tensor, rows: Tensor) -> Tensor:
-    """Of BxMxn rows, with BxM weights that are in another order: Bxn."""
-    placed = torch.zeros_like(weights).scatter_(1, order, weights)
-    found: Tensor = (placed.to(rows)[:, None] @ rows)[:, 0]
-    return found
+def _sum(weights: Tensor, order: Tensor, rows: Tensor, like: Tensor) -> Tensor:
+    """Of BxMxn rows, with BxM weights that are in another order: Bxn, a new tensor in the precision of ``like``."""
+    placed = torch.zeros_like(weights).scatter_(1, order, weights).to(like)[:, None]
+    if rows.dtype == like.dtype:
+        found: Tensor = (placed @ rows)[:, 0]
+        return found
+    return torch.cat([(placed @ part.to(like.dtype))[:, 0] for part in torch.split(rows, _part(rows), -1)], 1)
+
+
+def _part(rows: Tensor) -> int:
+    """How many columns of BxMxn to bring to full precision at a time."""
+    return max(1, AT_ONCE // (rows.shape[0] * rows.shape[1]))
+
+
+def chosen(where: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Rows of the one (Bxn) ``where`` (B) says so, else of the other; that very tensor, where asking costs nothing."""
+    if not some(where):
+        return other
+    return torch.where(where[:, None], one, other) if some(~where) else one
 
 
 def some(mask: Tensor) -> bool:

@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nst_batch.transfer.curvature import Curvature, Metric, dots, some
+from nst_batch.transfer.curvature import Curvature, Metric, chosen, dots, some
 from nst_batch.transfer.snapshot import State
 
 RISE_ALLOWED = 1.2  # times the last loss; small rises are part of a healthy path without line search
@@ -41,15 +41,10 @@ class _Points:
 
     def over(self, other: _Points, where: Tensor) -> _Points:
         """These ``where`` (B) says so, else the others."""
-        if not some(where):
-            return other
-        if not some(~where):
-            return self
-        column = where[:, None]
         return _Points(
-            torch.where(column, self.x, other.x),
+            chosen(where, self.x, other.x),
             torch.where(where, self.loss, other.loss),
-            torch.where(column, self.gradient, other.gradient),
+            chosen(where, self.gradient, other.gradient),
         )
 
 
@@ -63,6 +58,7 @@ class LBFGS:
             or the ``move`` from the last point to this one.
         guard: take back steps that raise the loss by more than a fifth or to no number at all.
         metric: None: the identity.
+        kept: precision of the history; None: as the values are.
 
     Attributes:
         going: B; false where there is nowhere to go: the gradient is zero, the loss no number, or the restarts are
@@ -79,11 +75,12 @@ class LBFGS:
         secant: Literal["direction", "move"] = "direction",
         guard: bool = False,
         metric: Metric | None = None,
+        kept: torch.dtype | None = None,
     ) -> None:
         self._learning_rate = learning_rate
         self._secant = secant
         self._guard = guard
-        self._curvature = Curvature(history, metric)
+        self._curvature = Curvature(history, metric, kept)
         self._last: _Points | None = None
         self._best: _Points | None = None
         self._direction = torch.empty(0)
@@ -108,9 +105,10 @@ class LBFGS:
         if self._last is not None:
             if self._guard:
                 rose = ~(loss <= last.loss * RISE_ALLOWED)
-            best = here.over(best, finite & ~rose & (loss < best.loss))
+                best = here.over(best, finite & ~rose & (loss < best.loss))
             step = x - last.x if self._secant == "move" else self._direction * self._length[:, None]
             self._curvature.learn(step, gradient - last.gradient, finite & ~rose)
+            del step
         self.going = self.going & (finite | rose)
         return self._go_on(here, last, best, rose)
 
@@ -162,11 +160,12 @@ class LBFGS:
         self._curvature.forget(anew)
         base = here.over(best.over(last, anew), ~rose)
         direction, length = self._choose(base)
-        direction = torch.where(shorter[:, None], self._direction, direction)
+        direction = chosen(shorter, self._direction, direction)
         length = torch.where(shorter, self._length * _SHORTER, length)
-        self._last, self._best, self._direction, self._length = base, best, direction, length
+        self._last, self._best = base, best if self._guard else None
+        self._direction, self._length = direction, length
         self.going = self.going & length.isfinite() & (length != 0)
-        return torch.where(self.going[:, None], base.x + length[:, None] * direction, base.x)
+        return chosen(self.going, torch.addcmul(base.x, length[:, None], direction), base.x)
 
     def _choose(self, base: _Points) -> tuple[Tensor, Tensor]:
         """Directions from there, and how far."""

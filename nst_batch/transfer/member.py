@@ -51,7 +51,8 @@ class Stylized:
     ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
     picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
     height, evaluations); ``precision`` is the word of what it was optimised in; ``strips`` how many the picture was
-    computed in at last, 0: as a whole.
+    computed in at last, 0: as a whole; ``history`` how
+    many pairs of L-BFGS's history there was room for at last, and ``given_up`` where those were fewer than wanted.
     """
 
     image: Tensor
@@ -67,6 +68,8 @@ class Stylized:
     notes: tuple[str, ...]
     precision: str
     strips: int = 0
+    history: int = 0
+    given_up: tuple[str, ...] = ()
 
 
 class Member:
@@ -98,6 +101,8 @@ class Member:
         self._scales: list[tuple[int, int, int]] = []
         self._restarts = self._taken_back = 0
         self._settled = False
+        self._pairs = 0
+        self._given_up: tuple[str, ...] = ()
 
     @property
     def alone(self) -> bool:
@@ -115,6 +120,10 @@ class Member:
         self._passes = passes
         self._plain = self._objective(stage, passes)
         self._bare = self._style_of_content(self._plain, passes, stage) if self._balancer else 0.0
+
+    def save_memory(self) -> None:
+        """Keep no pictures of this size; those that are wanted again are read again."""
+        self._cache.forget("pixels")
 
     def goal(self, share: float, *, again: bool = False) -> tuple[Objective, float]:
         """What is to be minimised now, the style at ``share`` of its weight; and that weight, to compare with others'.
@@ -138,8 +147,12 @@ class Member:
         self._curve += curve
         self._settled = settled
 
-    def end(self, stage: Stage, restarts: int, taken_back: int) -> None:
-        """Take note of what a scale took."""
+    def end(self, stage: Stage, restarts: int, taken_back: int, pairs: int) -> None:
+        """Take note of what a scale took; ``pairs`` are those that its history had room for."""
+        self._pairs = pairs
+        wanted = self._settings.pairs(stage.steps)
+        if self._settings.history != "auto" and pairs < wanted:
+            self._given_up += (f"history {wanted} -> {pairs} at {stage.width} x {stage.height}",)
         before = sum(evaluations for _, _, evaluations in self._scales)
         self._scales.append((stage.width, stage.height, len(self._curve) - before))
         self._restarts += restarts
@@ -152,6 +165,7 @@ class Member:
             "scales": [list(self._scales)],
             "counts": [(self._restarts, self._taken_back)],
             "settled": [self._settled],
+            "given_up": [self._given_up],
             "balancer": self._balancer.state() if self._balancer else None,
         }
 
@@ -160,6 +174,7 @@ class Member:
         self._curve, self._settled = list(state["curve"][0]), state["settled"][0]
         self._scales = [(width, height, evaluations) for width, height, evaluations in state["scales"][0]]
         self._restarts, self._taken_back = state["counts"][0]
+        self._given_up = tuple(state["given_up"][0])
         if self._balancer is not None:
             self._balancer.restore(state["balancer"])
 
@@ -167,11 +182,10 @@ class Member:
         """The picture to begin with, 1xCxHxW on the CPU; never a cached tensor itself."""
         settings, pictures = self._settings, self._pictures
         content = pictures.content_at(stage)
-        noise = _noise(content, settings, self._request.seed)
         if settings.init == "noise":
-            return noise
+            return _noise(content, settings, self._request.seed)
         if settings.init == "content":
-            start = content.clone()
+            start = content
         elif settings.init == "style":
             start = pictures.stretched(pictures.styles[0].picture, stage)
         elif settings.init == "gray":
@@ -180,7 +194,9 @@ class Member:
             if self._request.start is None:
                 raise ValueError("settings.init is a file, so the request needs start")
             start = pictures.stretched(self._request.start, stage)
-        return torch.lerp(start, noise, settings.init_noise) if settings.init_noise else start.clone()
+        if not settings.init_noise:
+            return start.clone()
+        return torch.lerp(start, _noise(content, settings, self._request.seed), settings.init_noise)
 
     def result(self, image: Tensor) -> Stylized:
         """The picture (1xCxHxW) in its final colours, and its losses measured in float32.
@@ -209,6 +225,8 @@ class Member:
             balance=self._balancer.record() if self._balancer else None,
             notes=(*self._pictures.notes(), *self._layout.notes),
             precision=self._networks.precision(settings).word,
+            history=self._pairs,
+            given_up=self._given_up,
             strips=0 if self._passes.strip is None else -(-stage.height // self._passes.strip),
         )
 

@@ -79,6 +79,9 @@ class Ops(Protocol):
 
     dtype: torch.dtype
 
+    def prepare(self, depth: int) -> None:
+        """Make what so many convolutions need, and keep it."""
+
     def first(self, framed: Tensor) -> Tensor:
         """conv1_1 of Bx3x(H+2)x(W+2): BxCxHxW."""
 
@@ -172,6 +175,9 @@ class TorchOps:
         self._first = (nhwc(convolutions[0][0].to(exact)), convolutions[0][1].to(exact))
         self._convolutions = [(nhwc(weight.to(dtype)), bias.to(dtype)) for weight, bias in convolutions]
         self._exact = exact
+
+    def prepare(self, depth: int) -> None:
+        """All is there."""
 
     def first(self, framed: Tensor) -> Tensor:
         """conv1_1."""

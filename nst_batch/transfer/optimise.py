@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.adam import Adam
+from nst_batch.transfer.curvature import chosen
 from nst_batch.transfer.lbfgs import LBFGS
 from nst_batch.transfer.precondition import AdaptiveMetric, SmoothMetric
 from nst_batch.transfer.searching import SearchingLBFGS
@@ -46,17 +47,19 @@ def optimiser_for(settings: TransferSettings, image: Tensor) -> Optimiser:
     """A new optimiser, as the settings want it, for pictures like ``image`` (BxCxHxW)."""
     if settings.optimizer == "adam":
         return Adam(settings.adam_rate, settings.adam_betas)
-    metric, history = None, min(settings.history, settings.steps)
+    metric, history = None, settings.pairs(settings.steps)
+    kept = torch.bfloat16 if settings.history_precision == "bf16" else None
     if settings.metric != "pixels":
         metric = _METRICS[settings.metric](image.shape, image.device, image.dtype)
     if settings.line_search == "strong_wolfe":
-        return SearchingLBFGS(learning_rate=settings.learning_rate, history=history, metric=metric)
+        return SearchingLBFGS(learning_rate=settings.learning_rate, history=history, metric=metric, kept=kept)
     return LBFGS(
         learning_rate=settings.learning_rate,
         history=history,
         secant="move" if settings.clamp == "step" else "direction",
         guard=settings.guard,
         metric=metric,
+        kept=kept,
     )
 
 
@@ -125,12 +128,12 @@ class _Loop:
         gradient = gradient.flatten(1)
         loss = torch.where(gradient.isfinite().all(1), loss, math.nan)  # no way on from there
         better = self._going & (loss < self._best_loss)  # False for NaN
-        self._best = torch.where(better[:, None], self._x, self._best)
+        self._best = chosen(better, self._x, self._best)
         self._best_loss = torch.where(better, loss, self._best_loss)
         self._unread.append((loss, self._going))
         following = self._optimiser.advance(self._x, loss, gradient)
         self._going = self._going & self._optimiser.going
-        self._x = torch.where(self._going[:, None], following, self._x)
+        self._x = chosen(self._going, following, self._x)
         if self._settings.averaging:
             self._average.add(self._in_range(self._x), self._going)
 

@@ -68,6 +68,10 @@ class Passes:
         other.strip = rows
         return other
 
+    def prepare(self, taps: Iterable[str]) -> None:
+        """Make what passes to these taps and back need of the network, so that it can be told what memory is left."""
+        self.ops.prepare(depth_of(taps))
+
     def framed(self, image: Tensor, first: int = 0, end: int | None = None) -> Tensor:
         """What conv1_1 sees: ``VGG19.framed``."""
         return self._vgg.framed(image, first, end)

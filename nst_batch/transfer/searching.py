@@ -18,11 +18,18 @@ from nst_batch.transfer.snapshot import State
 class SearchingLBFGS:
     """As ``lbfgs.LBFGS`` for a single function (B = 1), with a line search in place of the guard."""
 
-    def __init__(self, *, learning_rate: float = 1.0, history: int = 100, metric: Metric | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 1.0,
+        history: int = 100,
+        metric: Metric | None = None,
+        kept: torch.dtype | None = None,
+    ) -> None:
         self.going = torch.ones(1, dtype=torch.bool)
         self.restarts = self.taken_back = torch.zeros(1, dtype=torch.long)
         self._learning_rate = learning_rate
-        self._curvature = Curvature(history, metric)
+        self._curvature = Curvature(history, metric, kept)
         self._last: Trial | None = None
         self._search: Search | None = None
         self._direction = torch.empty(0)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nst_batch.demands import rows_handed, rows_made
 from nst_batch.settings import CONV_LAYERS
 from nst_batch.transfer.ops import Pull, Rows
 from nst_batch.transfer.passes import Passes, after, begins_block, boost_of, depth_of
@@ -25,9 +26,6 @@ from nst_batch.transfer.passes import Passes, after, begins_block, boost_of, dep
 See = Callable[[str, Tensor, int], None]
 """Told (tap, rows of its features, BxCxhxw, and which row of all is the first of them). The rows are overwritten when
 the next ones are told."""
-
-ALIGNED = 4  # rows, of which strips have whole multiples: the tiles of ``native``, so that features are the same bits
-HANDED = 2 + ALIGNED  # rows at most that the strip below needs of a layer's input, and the strip above of its gradient
 
 
 @dataclass
@@ -57,7 +55,9 @@ class Strips:
         self._picture = image.detach()
         self._heights = [image.shape[2] >> (int(name[4]) - 1) for name in CONV_LAYERS[: self._depth]]
         self._widths = [image.shape[3] >> (int(name[4]) - 1) for name in CONV_LAYERS[: self._depth]]
-        self._ends = _ends(self._heights, height)
+        aligned = rows_made(image.shape[2], height)
+        self._hand = rows_handed(image.shape[2], height)
+        self._ends = _ends(self._heights, height, aligned)
         self._numbers = range(len(self._ends))
         self._last: _Strip | None = None
 
@@ -110,19 +110,19 @@ class Strips:
         for index in range(self._depth):
             last = index + 1 == self._depth
             stays = not last and not begins_block(index + 1)
-            rows = 0 if last else HANDED + (most[index] if stays else most[index] // 2)
+            rows = 0 if last else self._hand + (most[index] if stays else most[index] // 2)
             if not last:
                 self._given.append(self._empty(channels[index], rows, self._widths[index + 1]))
                 self._handed_down.append(self._room_between(index + 1, again=again))
             self._made.append(
-                self._given[-1][:, :, HANDED:]
+                self._given[-1][:, :, self._hand :]
                 if stays
                 else self._empty(channels[index], most[index], self._widths[index])
             )
         if again:
-            sizes = [c * (rows + HANDED) * w for c, rows, w in zip(channels, most, self._widths, strict=True)]
+            sizes = [c * (rows + self._hand) * w for c, rows, w in zip(channels, most, self._widths, strict=True)]
             self._gradients = [self._empty(1, 1, max(sizes)).flatten(1) for _ in range(2)]
-            self._handed_up = [self._empty(c, HANDED, w) for c, w in zip(channels, self._widths, strict=True)]
+            self._handed_up = [self._empty(c, self._hand, w) for c, w in zip(channels, self._widths, strict=True)]
 
     def _all_rows(self, index: int) -> list[tuple[int, int]]:
         return [self._rows(number, index) for number in self._numbers]
@@ -130,8 +130,8 @@ class Strips:
     def _room_between(self, index: int, *, again: bool) -> list[Tensor]:
         """For the rows of a convolution's input that each strip is handed."""
         rows = [self._handed(number, index) for number in self._numbers]
-        starts = [0, *itertools.accumulate(rows)] if again else [HANDED * (n % 2) for n in self._numbers]
-        whole = self._empty(self._passes.channels(index - 1), max(starts) + HANDED, self._widths[index])
+        starts = [0, *itertools.accumulate(rows)] if again else [self._hand * (n % 2) for n in self._numbers]
+        whole = self._empty(self._passes.channels(index - 1), max(starts) + self._hand, self._widths[index])
         return [whole[:, :, start : start + count] for start, count in zip(starts, rows, strict=False)]
 
     def _empty(self, channels: int, rows: int, width: int) -> Tensor:
@@ -167,7 +167,7 @@ class Strips:
         there, handed = self._new_rows(number, index), self._handed(number, index)
         if begins_block(index) and there.shape[2]:
             self._ops.pool(before, out=there)
-        given = self._given[index][:, :, HANDED - handed : HANDED + there.shape[2]]
+        given = self._given[index][:, :, self._hand - handed : self._hand + there.shape[2]]
         if number:
             given[:, :, :handed].copy_(self._handed_down[index][number])
         first, end = self._rows(number, index)
@@ -183,7 +183,7 @@ class Strips:
     def _new_rows(self, number: int, index: int) -> Tensor:
         """Where rows of a convolution's input are that are new in a strip."""
         first, end = self._input_rows(number, index)
-        return self._given[index][:, :, HANDED : HANDED + end - first]
+        return self._given[index][:, :, self._hand : self._hand + end - first]
 
     @torch.no_grad()
     def backward(self, pulls: Mapping[str, Pull]) -> Tensor:
@@ -246,7 +246,7 @@ class Strips:
         if len(g) > 1:  # else its rows are where they are to be
             joined[:, :, :own] = g.clone()
         joined[:, :, own:] = waiting[:, :, :more]
-        handed_up[index] = min(HANDED, own + more)
+        handed_up[index] = min(self._hand, own + more)
         waiting[:, :, : handed_up[index]] = joined[:, :, : handed_up[index]]
         return joined
 
@@ -257,8 +257,8 @@ def _as_features(room: Tensor, like: Tensor) -> Tensor:
     return room[:, : channels * height * width].view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
-def _ends(heights: Sequence[int], height: int) -> list[list[int]]:
-    """How many rows of each convolution's output are there after each strip: all that can be, but ``ALIGNED``."""
+def _ends(heights: Sequence[int], height: int, aligned: int) -> list[list[int]]:
+    """How many rows of each convolution's output are there after each strip: all that can be, in multiples."""
     found: list[list[int]] = []
     for end in range(height, heights[0] + height, height):
         ends: list[int] = []
@@ -266,7 +266,7 @@ def _ends(heights: Sequence[int], height: int) -> list[list[int]]:
             there = min(end, all_rows) if index == 0 else ends[-1] // 2 if begins_block(index) else ends[-1]
             if there < all_rows:
                 there -= index > 0  # the last one waits for what is below it
-                there = max(there - there % ALIGNED, found[-1][index] if found else 0)
+                there = max(there - there % aligned, found[-1][index] if found else 0)
             ends.append(there)
         found.append(ends)
     return found

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from PIL import Image
 
-from nst_batch.errors import DivergedError
-from nst_batch.memory import free, rows_that_fit
+from nst_batch.demands import Way, least_bytes, way_that_fits
+from nst_batch.errors import DivergedError, MemoryRanOut
+from nst_batch.memory import SHARE, free, in_words, resident
 from nst_batch.records import Losses, Weights
 from nst_batch.settings import INIT_WORDS, TransferSettings
 from nst_batch.sizes import Stage
@@ -37,6 +39,7 @@ class Stylizer:
         device: where to compute: ``cpu``, ``cuda:0``, ….
         compiled: use what has to be built first: kernels in C++ on a CPU, recorded closures on a GPU.
         tile: rows of a picture that are computed at a time; ``auto``: all that memory holds, ``off``: all.
+        memory: bytes to be content with, in all: of this process, or of the GPU; None: what is free.
 
     Raises:
         WeightsError: the weights cannot be loaded.
@@ -49,9 +52,11 @@ class Stylizer:
         *,
         compiled: bool = True,
         tile: int | Literal["auto", "off"] = "auto",
+        memory: int | None = None,
     ) -> None:
         self.networks = Networks(weights, torch.device(device), native=compiled)
         self.tile = tile
+        self.memory = memory
         self.cache = TensorCache()
         self._compiler = Compiler(enabled=compiled)
         self._at_once: dict[Hashable, int] = {}
@@ -154,24 +159,38 @@ class Stylizer:
         if len(members) > 1 and (any(each.alone for each in members) or len({each.stages for each in members}) > 1):
             raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
         settings, resumed = requests[0].settings, requests[0].resumed if len(requests) == 1 else None
-        if rows is not None and resumed is not None:
-            resumed = {**resumed, "rows": rows}
-        rows_at = self._rows if rows is None else lambda *_: rows
-        return Batch(members, settings, self.networks, self._compiler, on_step, resumed, rows_at).render()
+        if resumed is not None:
+            pairs = min(resumed["pairs"], settings.pairs(settings.steps))
+            resumed = {**resumed, "pairs": pairs, "rows": resumed["rows"] if rows is None else rows}
+        self._refuse_what_never_fits(members[0].stages[-1], settings)
+        way = partial(self._way, tile=self.tile if rows is None else rows)
+        return Batch(members, settings, self.networks, self._compiler, on_step, resumed, way).render()
 
-    def _rows(self, stage: Stage, settings: TransferSettings) -> int | None:
-        """How many rows of a picture to compute at a time at a scale; None: all."""
-        if self.tile == "auto":
-            return rows_that_fit(settings, stage.width, stage.height, self._free())
-        return None if self.tile == "off" else self.tile
+    def _way(self, stage: Stage, settings: TransferSettings, tile: int | str) -> Way:
+        """How a scale is computed in the memory there is; as sparingly as can be, where that may be too little."""
+        return way_that_fits(settings, stage, self._room(SHARE), tile)[0]
 
-    def _free(self) -> int:
-        """Bytes that may still be taken: of the GPU, with what torch keeps for itself, or of the machine."""
+    def _refuse_what_never_fits(self, stage: Stage, settings: TransferSettings) -> None:
+        """Raises MemoryRanOut: even the most sparing way takes more than there is."""
+        there, least = self._room(1.0), least_bytes(settings, stage, self.tile)
+        if self.memory is not None and there < least:
+            raise MemoryRanOut(
+                f"{stage.width} x {stage.height} pixels take {in_words(least)} at least, beside torch and the network, "
+                f"and {in_words(there)} are left of run.memory_limit ({in_words(self.memory)})",
+                hint="use a smaller transfer.size, tile: auto, or a larger run.memory_limit",
+            )
+
+    def _room(self, share: float) -> int:
+        """Bytes that may still be taken: a share of what the machine has free, or the GPU with what torch keeps there;
+        and no more than is left of the limit."""
         device = self.networks.device
-        if device.type != "cuda":
-            return free()
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + kept
+        if device.type == "cuda":
+            taken = torch.cuda.memory_allocated(device)
+            there = int(torch.cuda.mem_get_info(device)[0]) + torch.cuda.memory_reserved(device) - taken
+        else:
+            taken, there = resident(), free()
+        there = int(share * there)
+        return there if self.memory is None else max(0, min(there, self.memory - taken))
 
     def free_memory(self) -> None:
         """Keep nothing that can be made again: memory has run out."""

@@ -30,6 +30,12 @@ class NativeOps:
         self._kernels = kernels
         self._transformed: dict[tuple[int, bool], Tensor] = {}
 
+    def prepare(self, depth: int) -> None:
+        """Transform the weights of so many convolutions."""
+        for index in range(1, depth):
+            for back in (False, True):
+                self._kernel(index, back=back)
+
     def first(self, framed: Tensor) -> Tensor:
         """conv1_1."""
         weight, bias = self._convolutions[0]
@@ -94,9 +100,12 @@ class NativeOps:
             weight = self._convolutions[index][0].double()
             if back:
                 weight = weight.flip(2, 3).transpose(0, 1)
-            points = torch.einsum("ai,bj,ocij->abco", _TRANSFORM, _TRANSFORM, weight)
-            chunks = points.reshape(36, weight.shape[1], -1, self._kernels.chunk).permute(2, 0, 1, 3)
-            self._transformed[index, back] = chunks.to(torch.float32, memory_format=torch.contiguous_format)
+            chunk = self._kernels.chunk
+            found = torch.empty(len(weight) // chunk, 36, weight.shape[1], chunk)
+            for place, part in enumerate(torch.split(weight, chunk)):
+                points = torch.einsum("ai,bj,ocij->abco", _TRANSFORM, _TRANSFORM, part)
+                found[place] = points.flatten(0, 1)
+            self._transformed[index, back] = found
         return self._transformed[index, back]
 
     def pool(self, x: Tensor, out: Tensor | None = None) -> Tensor:

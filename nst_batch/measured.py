@@ -1,0 +1,114 @@
+"""What tasks took on devices like these: a line for each, kept in the user's cache, so that others can be foretold."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from nst_batch.atomic import write_atomic
+from nst_batch.transfer.user_cache import cache_folder, key
+
+KEPT = 400  # lines, when the file has twice as many
+
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One task: on which device (see ``Here``), of how many pixels at its last scale, and what it took beside what it
+    was expected to take if nothing was known of the device."""
+
+    device: str
+    pixels: int
+    seconds: float
+    expected_seconds: float
+    bytes: int
+    expected_bytes: int
+
+
+@dataclass(frozen=True)
+class Here:
+    """The devices of a run as far as can be told without torch: what measurements call them, whether they are the CPU,
+    how many workers there are, and how many threads each has."""
+
+    name: str
+    is_cpu: bool
+    workers: int
+    threads: int
+
+
+def here(devices: Sequence[str], threads: int | None) -> Here:
+    """What a run's ``devices`` (empty: auto) are on this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = _gpus()
+    is_cpu = all(each == "cpu" for each in devices) if devices else not gpus
+    workers = max(1, len(devices) or (1 if is_cpu else len(gpus)))
+    each = threads or max(1, cores // workers)
+    return Here(cpu_name(each) if is_cpu else next(iter(gpus), "GPU"), is_cpu, workers, each)
+
+
+def cpu_name(threads: int) -> str:
+    """Workers of so many threads, on CPUs of this kind."""
+    return f"cpu {key()} x {threads}"
+
+
+def _gpus() -> list[str]:
+    """Their models, as the driver has them."""
+    found = []
+    with contextlib.suppress(OSError):
+        for folder in sorted(_NVIDIA.iterdir()):
+            lines = (folder / "information").read_text().splitlines()
+            found += [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model:")]
+    return found
+
+
+def device_name(device: str, threads: int) -> str:
+    """What measurements call a manifest's ``device``: ``cpu``, or ``cuda:0 (NVIDIA H200)``."""
+    return device.partition("(")[2].rstrip(")") if "(" in device else cpu_name(threads)
+
+
+def read(file: Path | None = None) -> list[Measurement]:
+    """All there are; broken lines are passed over."""
+    found = list[Measurement]()
+    with contextlib.suppress(OSError):
+        for line in (file or _file()).read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError, TypeError, LookupError):
+                found.append(_parsed(json.loads(line)))
+    return found
+
+
+def _parsed(values: dict[str, object]) -> Measurement:
+    """Raises ValueError, TypeError or LookupError: not what ``note`` writes."""
+    kinds = {field.name: type(getattr(_EXAMPLE, field.name)) for field in fields(Measurement)}
+    found = Measurement(**{name: kind(values[name]) for name, kind in kinds.items()})
+    if min(found.pixels, found.seconds, found.expected_seconds) <= 0:
+        raise ValueError("nothing takes no time")
+    return found
+
+
+_EXAMPLE = Measurement("cpu", 1, 1.0, 1.0, 1, 1)
+
+
+def note(measurement: Measurement, file: Path | None = None) -> None:
+    """Keep one. Where that cannot be written, it is forgotten."""
+    file = file or _file()
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(asdict(measurement)) + "\n")
+        _shorten(file)
+
+
+def _shorten(file: Path) -> None:
+    if file.stat().st_size < KEPT * 2 * 180:  # a line has about that many bytes
+        return
+    lines = file.read_text(encoding="utf-8").splitlines()[-KEPT:]
+    write_atomic(file, ("\n".join(lines) + "\n").encode())
+
+
+def _file() -> Path:
+    return cache_folder() / "measured.jsonl"

@@ -1,0 +1,64 @@
+"""What tasks took is kept, and read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nst_batch import measured
+from nst_batch.measured import KEPT, Measurement, cpu_name, device_name, here, note, read
+
+
+def measurement(number: int = 1) -> Measurement:
+    return Measurement("cpu x", number, 2.5, 2.0, 10**9, 9 * 10**8)
+
+
+def test_what_is_noted_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "cache" / "measured.jsonl"
+    assert read(file) == []
+    note(measurement(1), file)
+    note(measurement(2), file)
+    assert read(file) == [measurement(1), measurement(2)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "{", "[]", "7", "{}", '{"device": "cpu"}', "\x00", '{"device": "a", "pixels": "many", "seconds": 1}',
+     '{"device": "a", "pixels": 0, "seconds": 1, "expected_seconds": 1, "bytes": 1, "expected_bytes": 1}'],
+)  # fmt: skip
+def test_broken_lines_are_passed_over(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "measured.jsonl"
+    note(measurement(1), file)
+    with file.open("a") as out:
+        out.write(line + "\n")
+    note(measurement(2), file)
+    assert read(file) == [measurement(1), measurement(2)]
+
+
+def test_only_the_last_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "measured.jsonl"
+    for number in range(1, 3 * KEPT):
+        note(measurement(number), file)
+    found = read(file)
+    assert KEPT <= len(found) < 2.5 * KEPT and found[-1] == measurement(3 * KEPT - 1)
+    assert [each.pixels for each in found] == list(range(found[0].pixels, 3 * KEPT))
+
+
+def test_what_cannot_be_written_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    note(measurement(), tmp_path / "file" / "measured.jsonl")
+    assert read(tmp_path / "file" / "measured.jsonl") == []
+
+
+def test_devices_are_known_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The border to NVIDIA's driver: the folder that it keeps for each GPU."""
+    monkeypatch.setattr(measured, "_NVIDIA", tmp_path)
+    assert here((), 3) == measured.Here(cpu_name(3), True, 1, 3)
+    assert here(("cpu", "cpu"), 2).workers == 2
+    for number in range(2):
+        (tmp_path / f"0000:0{number}").mkdir()
+        (tmp_path / f"0000:0{number}" / "information").write_text("Model: \t\t NVIDIA H200\nIRQ: 7\n")
+    assert here((), None).name == "NVIDIA H200" and here((), None).workers == 2
+    assert here(("cuda:0",), None).workers == 1 and here(("cpu",), 1).is_cpu
+    assert device_name("cuda:0 (NVIDIA H200)", 1) == "NVIDIA H200" and device_name("cpu", 2) == cpu_name(2)
