@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from nst_batch.settings import CONV_LAYERS, TransferSettings
 from nst_batch.sizes import Stage, stages
 
 ITEM = 4  # bytes of a value, in float32
+FEW_PAIRS = 20  # below which twice as many in bf16 are better
 LEAST_PAIRS = 4  # of L-BFGS's history; with fewer, it is hardly better than gradient descent
 FEWER = 4  # by which a history is divided when memory has run out
 ROWS = 64  # strips of whole multiples of it waste nothing at any layer
 MOST_ROWS = 512  # more rows take more memory and hardly less time
-_SMALL = 2400  # rows of a picture
 _TILES = 4  # rows of one tile in ``transfer.native``
-_VECTORS = (
-    7  # of the picture's size: the point, the last one, the best one, their gradients, the direction, the pass's own
-)
+_VECTORS = 5  # of the picture's size: the point, the last one, its gradient, the direction, the passes' gradient
 _PASSING = 6  # vectors that the optimiser needs for a moment, when the passes need nothing
 _METRIC_VECTORS, _METRIC_PASSING = 3, 12  # more of them, for a metric
 _VARIATION_PASSING = 10  # vectors, for total variation
@@ -32,10 +31,12 @@ _POINTS = 36  # products of a tile in ``transfer.native``, for each of which a k
 
 @dataclass(frozen=True)
 class Way:
-    """How a scale is computed: so many rows of the picture at a time (None: all), with so many pairs of a history."""
+    """How a scale is computed: so many rows of the picture at a time (None: all), with so many pairs of a history,
+    which are kept in that precision."""
 
     rows: int | None
     pairs: int
+    kept: Literal["fp32", "bf16"] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def rows_made(height: int, rows: int) -> int:
     """Strips of so many rows make whole multiples of this many of each layer's: whole tiles, so that features are the
     very same as of the whole picture; but of a large picture, where rows that are handed from strip to strip would take
     more memory than the strips themselves, no more than pooling needs."""
-    return _TILES if height <= _SMALL or rows * rows >= 7 * height else 2
+    return _TILES if rows * rows >= 6 * height else 2
 
 
 def rows_handed(height: int, rows: int) -> int:
@@ -155,7 +156,7 @@ def _strips(layers: tuple[_Layer, ...], width: int, height: int, rows: int) -> i
 
 def stage_bytes(settings: TransferSettings, width: int, height: int, way: Way) -> int:
     """What a scale takes at the most, computed that way, beside Python, torch and the network."""
-    vector, kept = _vector(width * height), kept_bytes(settings, width, height, way.pairs)
+    vector, kept = _vector(width * height), kept_bytes(settings, width, height, way)
     during = passes_bytes(settings, width, height, way.rows)
     during += vector * _VARIATION_PASSING if settings.tv_weight else 0
     during += vector // 3 if settings.octaves > 1 else 0  # the smaller pictures
@@ -164,10 +165,10 @@ def stage_bytes(settings: TransferSettings, width: int, height: int, way: Way) -
     return kept + max(during, after)
 
 
-def kept_bytes(settings: TransferSettings, width: int, height: int, pairs: int) -> int:
+def kept_bytes(settings: TransferSettings, width: int, height: int, way: Way) -> int:
     """What the optimiser keeps, whatever becomes of the passes."""
-    vectors = _VECTORS + (_METRIC_VECTORS if _has_metric(settings) else 0)
-    return vectors * _vector(width * height) + pairs_bytes(settings, width * height, pairs)
+    vectors = _VECTORS + 2 * settings.guard + (settings.averaging > 0) + _METRIC_VECTORS * _has_metric(settings)
+    return vectors * _vector(width * height) + way.pairs * _pair_bytes(width * height, way.kept)
 
 
 def _has_metric(settings: TransferSettings) -> bool:
@@ -179,12 +180,10 @@ def _vector(pixels: int) -> int:
 
 
 def moved_bytes(settings: TransferSettings, stage: Stage, pairs: float) -> float:
-    """What the optimiser reads and writes in one step, with so many pairs of a history: each four times."""
+    """What the optimiser reads and writes in one step, with so many pairs of a history: both vectors of each twice."""
     vectors = _PASSING + _VECTORS + (_METRIC_PASSING if _has_metric(settings) else 0)
-    return (
-        2.0 * vectors * _vector(stage.width * stage.height)
-        + 4 * pairs_bytes(settings, stage.width * stage.height, 1) / 2 * pairs
-    )
+    pixels = stage.width * stage.height
+    return 2.0 * vectors * _vector(pixels) + 2 * pairs * _pair_bytes(pixels, settings.history_precision)
 
 
 def network_bytes(settings: TransferSettings) -> int:
@@ -193,27 +192,37 @@ def network_bytes(settings: TransferSettings) -> int:
     return sum(2 * _POINTS * ITEM * each.inputs * each.outputs for each in layers)
 
 
-def pairs_bytes(settings: TransferSettings, pixels: int, pairs: int) -> int:
-    """What so many pairs of L-BFGS's history take."""
-    return pairs * 2 * 3 * pixels * (2 if settings.history_precision == "bf16" else ITEM)
+def _pair_bytes(pixels: int, kept: str) -> int:
+    return 2 * _vector(pixels) // (2 if kept == "bf16" else 1)
 
 
 def ways(settings: TransferSettings, stage: Stage, tile: int | str = "auto") -> Iterator[Way]:
     """The ways to compute a scale, the best first: whole; by strips, which costs time; with fewer pairs of a history,
-    which costs evaluations."""
-    pairs = settings.pairs(stage.steps)
-    if tile == "off":
-        rows: list[int | None] = [None]
-    elif isinstance(tile, int):
-        rows = [tile if tile < stage.height else None]
-    else:
-        rows = [None, *(each for each in range(MOST_ROWS, 0, -ROWS) if each < stage.height)]
+    which costs evaluations; and with pairs in bf16 rather than with few, where ``history: auto`` leaves that open."""
+    most, kept = settings.pairs(stage.steps), settings.history_precision
+    rows = _rows(stage, tile)
     for each in rows:
-        yield Way(each, pairs)
-    least = min(rows, key=lambda each: stage_bytes(settings, stage.width, stage.height, Way(each, 0)))
-    while pairs > LEAST_PAIRS:
-        pairs = max(LEAST_PAIRS, pairs * 9 // 10)
-        yield Way(least, pairs)
+        yield Way(each, most, kept)
+    low = settings.history == "auto" and kept == "fp32" and most > 0
+    sparing = min(rows, key=lambda each: stage_bytes(settings, stage.width, stage.height, Way(each, 0)))
+    yield from (Way(sparing, pairs, kept) for pairs in _fewer(most, FEW_PAIRS if low else LEAST_PAIRS))
+    if low:
+        yield from (Way(sparing, pairs, "bf16") for pairs in _fewer(most, LEAST_PAIRS))
+
+
+def _rows(stage: Stage, tile: int | str) -> list[int | None]:
+    """How many rows may be computed at a time; None: all."""
+    if tile == "off":
+        return [None]
+    if isinstance(tile, int):
+        return [tile if tile < stage.height else None]
+    return [None, *(each for each in range(MOST_ROWS, 0, -ROWS) if each < stage.height)]
+
+
+def _fewer(pairs: int, least: int) -> Iterator[int]:
+    while pairs > least:
+        pairs = max(least, pairs * 9 // 10)
+        yield pairs
 
 
 def way_that_fits(settings: TransferSettings, stage: Stage, room: float, tile: int | str = "auto") -> tuple[Way, bool]:

@@ -13,6 +13,7 @@
     │   ├── StorageError         the disk is full or read-only (waited for; then the run ends)
     │   ├── DivergedError        no finite loss was ever seen (never retried)
     │   ├── MemoryRanOut         even with as little as it can do with (retried: others may have taken it)
+    │   ├── TooLarge             more memory than run.memory_limit allows, whatever is given up (never retried)
     │   └── WorkerDied           the process died with the task in hand (retried, then quarantined)
     ├── RunLocked             2  another run writes other pictures under the same names, or never gets going
     ├── ManifestError         1  results cannot be recorded (a full disk); what was recorded stands
@@ -115,6 +116,10 @@ class MemoryRanOut(TaskError):
     """There is not enough memory for a task, even with all given up that can be."""
 
     transient = True
+
+
+class TooLarge(TaskError):
+    """A task takes more memory than it may, whatever is given up."""
 
 
 class WorkerDied(TaskError):

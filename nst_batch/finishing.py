@@ -99,6 +99,7 @@ class Finisher:
             "precision": stylized.precision,
             "strips": stylized.strips,
             "history": stylized.history,
+            "history_precision": stylized.history_precision,
             "width": stylized.image.shape[3],
             "height": stylized.image.shape[2],
             "bytes": len(data),

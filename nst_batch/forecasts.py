@@ -70,11 +70,12 @@ def remember(task: Task, result: TaskResult, threads: int) -> None:
     if not whole or not result.scales or result.seconds <= 0:
         return
     settings, is_cpu = task.settings, not result.device.startswith("cuda")
+    kept = "bf16" if result.history_precision == "bf16" else settings.history_precision
     scales = list[tuple[Stage, Way]]()
     for width, height, evaluations in result.scales:
         last = (width, height) == (result.width, result.height)
         rows = -(-height // result.strips) if last and result.strips else None
-        scales.append((Stage(width, height, evaluations, 1.0), Way(rows, settings.pairs(evaluations))))
+        scales.append((Stage(width, height, evaluations, 1.0), Way(rows, settings.pairs(evaluations), kept)))
     seconds = seconds_of(settings, scales, speed_of(is_cpu=is_cpu, threads=threads))
     most = max(stage_bytes(settings, stage.width, stage.height, way) for stage, way in scales)
     most += network_bytes(settings) if is_cpu else 0
@@ -139,7 +140,7 @@ class Forecaster:
         most = max(stage_bytes(settings, scale.width, scale.height, way) for scale, way, _ in found)
         pixels = scales[-1].width * scales[-1].height
         # What is nearly full may still do; what the optimiser alone takes more than there is cannot.
-        fits = self._limit - network >= kept_bytes(settings, scales[-1].width, scales[-1].height, found[-1][1].pairs)
+        fits = self._limit - network >= kept_bytes(settings, scales[-1].width, scales[-1].height, found[-1][1])
         return Forecast(seconds * self._factor(pixels), self._base + network + most, found[-1][1], fits)
 
     def _factor(self, pixels: int) -> float:

@@ -178,6 +178,7 @@ class TaskResult:
     together: int = 1  # tasks that were rendered together, this one among them
     strips: int = 0  # in which the picture was computed at last; 0: as a whole
     history: int = 0  # pairs that L-BFGS had room for at the last scale
+    history_precision: str = ""  # in which they were kept
     given_up: tuple[str, ...] = ()  # where memory was short, as ``history 100 -> 25``
     peak_memory_bytes: int = 0
     device: str = ""

@@ -183,7 +183,8 @@ class TransferSettings:
     learning_rate: float = _setting(1.0, "length of L-BFGS steps, in units of its own direction", gt=0)
     history: int | Literal["auto"] = _setting(
         100,
-        "L-BFGS curvature pairs kept; each takes 24 bytes a pixel; auto: up to 100, as many as memory has room for",
+        "L-BFGS curvature pairs kept; each takes 24 bytes a pixel; auto: up to 100, as many as memory has room for, "
+        "in bf16 where that is few",
         ge=1,
         le=1000,
     )

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nst_batch.demands import (
+    FEW_PAIRS,
     LEAST_PAIRS,
     Way,
     fewer_rows,
@@ -76,16 +77,16 @@ def test_strips_take_less_the_fewer_rows_they_have_until_what_is_handed_on_takes
 
 
 def test_rows_are_made_in_whole_tiles_but_of_large_pictures_in_low_strips() -> None:
-    assert rows_made(2048, 64) == rows_made(500, 7) == rows_made(8192, 256) == 4
-    assert rows_made(8192, 64) == 2
-    assert (rows_handed(2048, 64), rows_handed(8192, 64)) == (5, 3)
+    assert rows_made(2048, 128) == rows_made(600, 64) == rows_made(8192, 256) == 4
+    assert rows_made(2048, 64) == rows_made(8192, 128) == 2
+    assert (rows_handed(2048, 128), rows_handed(8192, 64)) == (5, 3)
 
 
 def test_a_history_is_counted_as_far_as_it_is_used() -> None:
     short, long = (stage_bytes(GATYS, 100, 50, Way(None, pairs)) for pairs in (10, 100))
     assert long - short == 90 * 24 * 100 * 50
-    half = dataclasses.replace(GATYS, history_precision="bf16")
-    assert 2 * (kept_bytes(half, 100, 50, 100) - kept_bytes(half, 100, 50, 0)) == 100 * 24 * 100 * 50
+    kept = [kept_bytes(GATYS, 100, 50, way) for way in (Way(None, 100, "bf16"), Way(None, 0))]
+    assert 2 * (kept[0] - kept[1]) == 100 * 24 * 100 * 50
     assert next(each.pairs for each in ways(GATYS, Stage(100, 50, 30, 1.0), "off")) == 30
     adam = TransferSettings(optimizer="adam")
     assert {each.pairs for each in ways(adam, LARGE)} == {0}
@@ -102,6 +103,17 @@ def test_ways_go_from_whole_to_strips_to_fewer_pairs() -> None:
     assert {each.rows for each in ways(GATYS, LARGE, "off")} == {None}
     assert {each.rows for each in ways(GATYS, LARGE, 200)} == {200}
     assert {each.rows for each in ways(GATYS, LARGE, 3000)} == {None}
+
+
+def test_a_history_that_is_auto_is_kept_in_bf16_rather_than_short() -> None:
+    found = list(ways(dataclasses.replace(GATYS, history="auto"), LARGE, 128))
+    assert found[0] == Way(128, 100, "fp32") and found[-1] == Way(128, LEAST_PAIRS, "bf16")
+    assert min(each.pairs for each in found if each.kept == "fp32") == FEW_PAIRS
+    takes = [stage_bytes(GATYS, LARGE.width, LARGE.height, each) for each in found]
+    change = [each.kept for each in found].index("bf16")
+    assert found[change].pairs > 2 * FEW_PAIRS and takes[:change] == sorted(takes[:change], reverse=True)
+    assert {each.kept for each in ways(dataclasses.replace(GATYS, history_precision="bf16"), LARGE)} == {"bf16"}
+    assert {each.kept for each in ways(GATYS, LARGE)} == {"fp32"}
 
 
 def test_the_way_that_is_taken_is_the_best_that_fits() -> None:

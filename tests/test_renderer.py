@@ -322,7 +322,7 @@ def test_where_nothing_is_left_to_give_up_it_says_what_would_fit(
     monkeypatch.setattr("nst_batch.renderer.free", lambda: 1_000_000)
     (result,) = render_all(renderer, [Job(task(folder, "o.png", history=20, steps=100))])
     assert result.error is not None and (result.error.type, result.error.transient) == ("MemoryRanOut", True)
-    said = r"ran out at 32 x 32 pixels, which takes about 4 MB, and 1 MB are free; about 13 x 13 would fit"
+    said = r"ran out at 32 x 32 pixels, which take about 3 MB at least, and 1 MB are free; about 17 x 17 would fit"
     assert re.search(said, result.error.message), result.error.message
     assert result.given_up == ("history 20 -> 5", "history 5 -> 4")
 

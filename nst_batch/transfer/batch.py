@@ -100,8 +100,8 @@ class Batch:
         passes = self._networks.passes(settings, self._precision)
         passes.prepare((*settings.content_layers, *settings.style_layers))
         # What was begun in strips goes on in them: other strips are rounded otherwise.
-        self._way = self._way_for(stage, settings) if resumed is None else Way(resumed["rows"], resumed["pairs"])
-        rows, pairs = self._way.rows, self._way.pairs
+        self._way = self._way_for(stage, settings) if resumed is None else Way(**resumed["way"])
+        rows, pairs, kept = self._way.rows, self._way.pairs, self._way.kept
         passes = passes.in_strips(rows)
         if self._networks.device.type == "cpu":
             keep_freed(keep=rows is None)
@@ -111,7 +111,9 @@ class Batch:
         if rows is not None:
             for each in members:
                 each.save_memory()
-        optimiser = self._adam or optimiser_for(replace(settings, history=pairs) if pairs else settings, x)
+        optimiser = self._adam or optimiser_for(
+            settings if not pairs else replace(settings, history=pairs, history_precision=kept), x
+        )
         before: tuple[float, ...] = ()
         for place, (steps, share) in enumerate(_rounds(stage, settings)):
             if resumed is not None and place < resumed["round"]:
@@ -131,7 +133,7 @@ class Batch:
             self._evaluations += max(map(len, found.curves))
         ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
         for each, restarts, taken_back in ends:
-            each.end(stage, restarts, taken_back, pairs)
+            each.end(stage, restarts, taken_back, self._way)
         self._adam = optimiser if isinstance(optimiser, Adam) else None
         self._image = x
 
@@ -157,7 +159,7 @@ class Batch:
             loop = state()
             if loop is None:
                 return None
-            common = {"scale": scale, "round": round_, "evaluations": self._evaluations, **vars(self._way)}
+            common = {"scale": scale, "round": round_, "evaluations": self._evaluations, "way": vars(self._way)}
             return [
                 {**common, "member": each.state(), "loop": of_one(loop, place)}
                 for place, each in enumerate(self._members)

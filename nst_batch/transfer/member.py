@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nst_batch.demands import Way
 from nst_batch.errors import DivergedError
 from nst_batch.records import Balance, Losses
 from nst_batch.settings import TransferSettings
@@ -51,8 +52,8 @@ class Stylized:
     ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
     picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
     height, evaluations); ``precision`` is the word of what it was optimised in; ``strips`` how many the picture was
-    computed in at last, 0: as a whole; ``history`` how
-    many pairs of L-BFGS's history there was room for at last, and ``given_up`` where those were fewer than wanted.
+    computed in at last, 0: as a whole; ``history`` how many pairs of L-BFGS's history there was room for at last, and
+    in what precision; ``given_up`` at which scales that was fewer than wanted.
     """
 
     image: Tensor
@@ -69,6 +70,7 @@ class Stylized:
     precision: str
     strips: int = 0
     history: int = 0
+    history_precision: str = ""
     given_up: tuple[str, ...] = ()
 
 
@@ -101,7 +103,7 @@ class Member:
         self._scales: list[tuple[int, int, int]] = []
         self._restarts = self._taken_back = 0
         self._settled = False
-        self._pairs = 0
+        self._way = Way(None, 0)
         self._given_up: tuple[str, ...] = ()
 
     @property
@@ -147,9 +149,9 @@ class Member:
         self._curve += curve
         self._settled = settled
 
-    def end(self, stage: Stage, restarts: int, taken_back: int, pairs: int) -> None:
-        """Take note of what a scale took; ``pairs`` are those that its history had room for."""
-        self._pairs = pairs
+    def end(self, stage: Stage, restarts: int, taken_back: int, way: Way) -> None:
+        """Take note of what a scale took, and how it was computed."""
+        self._way, pairs = way, way.pairs
         wanted = self._settings.pairs(stage.steps)
         if self._settings.history != "auto" and pairs < wanted:
             self._given_up += (f"history {wanted} -> {pairs} at {stage.width} x {stage.height}",)
@@ -225,7 +227,8 @@ class Member:
             balance=self._balancer.record() if self._balancer else None,
             notes=(*self._pictures.notes(), *self._layout.notes),
             precision=self._networks.precision(settings).word,
-            history=self._pairs,
+            history=self._way.pairs,
+            history_precision=self._way.kept if self._way.pairs else "",
             given_up=self._given_up,
             strips=0 if self._passes.strip is None else -(-stage.height // self._passes.strip),
         )

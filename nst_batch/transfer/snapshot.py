@@ -17,7 +17,7 @@ from torch import Tensor
 
 State = dict[str, Any]
 
-FORMAT = "2"
+FORMAT = "3"
 _TENSOR = "$tensor"
 
 

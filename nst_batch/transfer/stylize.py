@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 from nst_batch.demands import Way, least_bytes, way_that_fits
-from nst_batch.errors import DivergedError, MemoryRanOut
+from nst_batch.errors import DivergedError, TooLarge
 from nst_batch.memory import SHARE, free, in_words, resident
 from nst_batch.records import Losses, Weights
 from nst_batch.settings import INIT_WORDS, TransferSettings
@@ -160,21 +161,22 @@ class Stylizer:
             raise ValueError("pictures of different sizes, with regions or with a line search cannot share passes")
         settings, resumed = requests[0].settings, requests[0].resumed if len(requests) == 1 else None
         if resumed is not None:
-            pairs = min(resumed["pairs"], settings.pairs(settings.steps))
-            resumed = {**resumed, "pairs": pairs, "rows": resumed["rows"] if rows is None else rows}
+            way = Way(**resumed["way"])
+            fewer = replace(way, pairs=min(way.pairs, settings.pairs(settings.steps)), rows=rows or way.rows)
+            resumed = {**resumed, "way": vars(fewer)}
         self._refuse_what_never_fits(members[0].stages[-1], settings)
-        way = partial(self._way, tile=self.tile if rows is None else rows)
-        return Batch(members, settings, self.networks, self._compiler, on_step, resumed, way).render()
+        choose = partial(self._way, tile=self.tile if rows is None else rows)
+        return Batch(members, settings, self.networks, self._compiler, on_step, resumed, choose).render()
 
     def _way(self, stage: Stage, settings: TransferSettings, tile: int | str) -> Way:
         """How a scale is computed in the memory there is; as sparingly as can be, where that may be too little."""
         return way_that_fits(settings, stage, self._room(SHARE), tile)[0]
 
     def _refuse_what_never_fits(self, stage: Stage, settings: TransferSettings) -> None:
-        """Raises MemoryRanOut: even the most sparing way takes more than there is."""
+        """Raises TooLarge: even the most sparing way takes more than there is."""
         there, least = self._room(1.0), least_bytes(settings, stage, self.tile)
         if self.memory is not None and there < least:
-            raise MemoryRanOut(
+            raise TooLarge(
                 f"{stage.width} x {stage.height} pixels take {in_words(least)} at least, beside torch and the network, "
                 f"and {in_words(there)} are left of run.memory_limit ({in_words(self.memory)})",
                 hint="use a smaller transfer.size, tile: auto, or a larger run.memory_limit",
