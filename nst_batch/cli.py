@@ -114,13 +114,19 @@ def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSigna
 
 
 def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals) -> Scheduler:
-    from nst_batch.devices import choose_devices, choose_threads, share_of_memory  # these import torch: two seconds
+    from nst_batch.devices import (  # these import torch: two seconds
+        choose_devices,
+        choose_threads,
+        grouped,
+        share_of_memory,
+    )
     from nst_batch.messages import WorkerOptions
     from nst_batch.scheduler import Scheduler
 
-    devices = choose_devices(ready.spec.run.devices)
-    threads = choose_threads(devices, ready.spec.run.threads)
     run = ready.spec.run
+    devices = choose_devices(run.devices)
+    threads = choose_threads(devices, run.threads)
+    devices = grouped(devices, run.devices_per_task)
     batch = None if run.batch == "auto" else run.batch
     limits = ready.spec.limits.records()
     memory = run.memory_limit or share_of_memory(devices)

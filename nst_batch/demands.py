@@ -7,6 +7,7 @@ machine: see ``forecasts``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -207,7 +208,7 @@ def ways(settings: TransferSettings, stage: Stage, tile: int | str = "auto") -> 
     sparing = min(rows, key=lambda each: stage_bytes(settings, stage.width, stage.height, Way(each, 0)))
     yield from (Way(sparing, pairs, kept) for pairs in _fewer(most, FEW_PAIRS if low else LEAST_PAIRS))
     if low:
-        yield from (Way(sparing, pairs, "bf16") for pairs in _fewer(most, LEAST_PAIRS))
+        yield from (Way(sparing, pairs, "bf16") for pairs in (most, *_fewer(most, LEAST_PAIRS)))
 
 
 def _rows(stage: Stage, tile: int | str) -> list[int | None]:
@@ -227,16 +228,19 @@ def _fewer(pairs: int, least: int) -> Iterator[int]:
 
 def way_that_fits(settings: TransferSettings, stage: Stage, room: float, tile: int | str = "auto") -> tuple[Way, bool]:
     """The best way that takes no more than so many bytes, and true; or the one that takes least, and false."""
-    way = Way(None, 0)
+    least, bytes_of_least = Way(None, 0), math.inf
     for way in ways(settings, stage, tile):
-        if stage_bytes(settings, stage.width, stage.height, way) <= room:
+        takes = stage_bytes(settings, stage.width, stage.height, way)
+        if takes <= room:
             return way, True
-    return way, False
+        if takes < bytes_of_least:
+            least, bytes_of_least = way, takes
+    return least, False
 
 
 def least_bytes(settings: TransferSettings, stage: Stage, tile: int | str = "auto") -> int:
     """What a scale takes at least."""
-    return min(stage_bytes(settings, stage.width, stage.height, way) for way in ways(settings, stage, tile))
+    return stage_bytes(settings, stage.width, stage.height, way_that_fits(settings, stage, 0, tile)[0])
 
 
 def fewer_rows(height: int, rows: int | None) -> int | None:

@@ -28,6 +28,20 @@ def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(wanted)
 
 
+def grouped(devices: Sequence[str], together: int) -> tuple[str, ...]:
+    """Devices of workers that have several each: ``cuda:0+cuda:1``, ….
+
+    Raises:
+        UsageError: some would be left over.
+    """
+    if len(devices) % together:
+        raise UsageError(
+            f"run.devices_per_task: {together} does not divide the {len(devices)} devices of this run",
+            hint=f"they are: {', '.join(devices)}",
+        )
+    return tuple("+".join(devices[first : first + together]) for first in range(0, len(devices), together))
+
+
 def share_of_memory(devices: Sequence[str]) -> int | None:
     """Bytes for each worker, where several share the machine's; None: what is free when it is wanted."""
     sharing = sum(not device.startswith("cuda") for device in devices)

@@ -56,7 +56,7 @@ class Renderer:
 
     Args:
         options: of the run; pictures are written below its root.
-        device: as torch names it.
+        device: as torch names it; with ``+`` between them, several that share large pictures.
 
     Raises:
         WeightsError: the weights cannot be loaded.
@@ -66,7 +66,7 @@ class Renderer:
     def __init__(self, options: WorkerOptions, device: str) -> None:
         torch.set_num_threads(options.threads)
         self._options = options
-        self._device = device
+        self._devices, self._device = device, device.partition("+")[0]
         compiled = options.compile != "off"
         self._stylizer = Stylizer(options.weights, device, compiled=compiled, tile=options.tile, memory=options.memory)
         if options.compile == "on" and self.note:
@@ -228,8 +228,8 @@ class Renderer:
 
     def _device_name(self) -> str:
         if self._device.startswith("cuda"):
-            return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
-        return self._device
+            return f"{self._devices} ({torch.cuda.get_device_name(self._device)})"
+        return self._devices
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,9 @@ class Run(_Section):
     """How tasks are run; nothing here changes a picture's id."""
 
     devices: Devices = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
+    devices_per_task: int = Field(
+        default=1, ge=1, le=64, description="devices that compute one picture together, where it is large enough"
+    )
     retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or a passing error")
     timeout: float = Field(
         default=1800.0,

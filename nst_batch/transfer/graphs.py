@@ -48,7 +48,7 @@ class Compiler:
         Good until the next one is asked for.
         """
         plain: Closure = partial(objective.gradient, passes)
-        recordable = self._enabled and passes.strip is None
+        recordable = self._enabled and passes.strip is None and not passes.others
         if not (recordable and like.is_cuda and like[:, 0].numel() <= PIXELS and objective.is_movable):
             return plain
         key = (passes, like.shape, like.dtype, objective.signature(), _flags())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -22,12 +23,20 @@ class Networks:
         weights: which VGG-19; see ``transfer.weights``.
         device: where to compute.
         native: use kernels in C++ on a CPU, where they can be had.
+        helpers: devices that see large pictures together with it, in bands.
 
     Raises:
         WeightsError: the weights cannot be loaded.
     """
 
-    def __init__(self, weights: Weights, device: torch.device, *, native: bool = True) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        device: torch.device,
+        *,
+        native: bool = True,
+        helpers: Sequence[torch.device] = (),
+    ) -> None:
         self.device = device
         if device.type == "cuda":
             torch.cuda.set_device(device)  # recordings are made on the current one
@@ -35,6 +44,7 @@ class Networks:
         self._native = native
         self._weights = weights
         self._state = load_state(weights)
+        self._helpers = helpers
         self._passes: dict[tuple[Network, torch.dtype, torch.dtype], Passes] = {}
 
     @property
@@ -53,9 +63,14 @@ class Networks:
         network = network_of(settings, self._weights)
         key = (network, precision.picture, precision.features)
         if key not in self._passes:
-            vgg = VGG19(self._state, network).to(self.device, precision.picture)
-            self._passes[key] = Passes(vgg, precision.features, native=self._native)
+            here = self._made(network, precision, self.device)
+            others = [here if each == self.device else self._made(network, precision, each) for each in self._helpers]
+            self._passes[key] = here.across(others)
         return self._passes[key]
+
+    def _made(self, network: Network, precision: Precision, device: torch.device) -> Passes:
+        vgg = VGG19(self._state, network).to(device, precision.picture)
+        return Passes(vgg, precision.features, native=self._native)
 
 
 def network_of(settings: TransferSettings, weights: Weights) -> Network:

@@ -50,6 +50,11 @@ class Pull:
         )
         return dataclasses.replace(self, matrix=matrix, offset=offset, scale=scale)
 
+    def on(self, like: Tensor) -> Pull:
+        """The same where ``like`` is."""
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Pull(**{name: None if part is None else part.to(like.device) for name, part in parts.items()})
+
     def rows(self, first: int, end: int) -> Pull:
         """What is asked of some rows of the features."""
         guides = None if self.guides is None else self.guides[:, first:end]

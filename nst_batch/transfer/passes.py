@@ -61,16 +61,25 @@ class Passes:
         """What pictures are compared with for device and precision."""
         self.strip: int | None = None
         """Rows of a picture to be seen at a time; None: all. See ``seeing``."""
+        self.others: tuple[Passes, ...] = ()
+        """The same on other devices, to see a picture together with; see ``bands``."""
 
     def in_strips(self, rows: int | None) -> Passes:
         """The same passes, of so many rows at a time."""
         other = copy.copy(self)
-        other.strip = rows
+        other.strip, other.others = rows, tuple(each.in_strips(rows) for each in self.others)
+        return other
+
+    def across(self, others: Iterable[Passes]) -> Passes:
+        """The same passes, each together with those of other devices."""
+        other = copy.copy(self)
+        other.others = tuple(others)
         return other
 
     def prepare(self, taps: Iterable[str]) -> None:
         """Make what passes to these taps and back need of the network, so that it can be told what memory is left."""
-        self.ops.prepare(depth_of(taps))
+        for each in (self, *self.others):
+            each.ops.prepare(depth_of(taps))
 
     def framed(self, image: Tensor, first: int = 0, end: int | None = None) -> Tensor:
         """What conv1_1 sees: ``VGG19.framed``."""

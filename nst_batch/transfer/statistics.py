@@ -52,6 +52,20 @@ class Moments:
             raise ValueError("these moments were measured without means")
         return self.mean
 
+    def times(self, factor: float) -> Moments:
+        """All of them times a factor."""
+        if factor == 1:
+            return self
+        return Moments(factor * self.second, None if self.mean is None else factor * self.mean)
+
+    def plus(self, other: Moments) -> Moments:
+        """Sums of theirs."""
+        return Moments(self.second + other.second, None if self.mean is None else self.mean + other.means)
+
+    def to(self, device: torch.device) -> Moments:
+        """The same on a device."""
+        return Moments(self.second.to(device), None if self.mean is None else self.mean.to(device))
+
     def deviation(self) -> Tensor:
         """Standard deviations, BxRxC."""
         variance = self.second.diagonal(dim1=-2, dim2=-1) - self.means.square()

@@ -29,6 +29,8 @@ from nst_batch.transfer.precision import arithmetic
 from nst_batch.transfer.throughput import best_batch
 from nst_batch.transfer.weights import EMBEDDED
 
+WITHIN = 0.97  # of a limit, to be planned with: what is counted is not all there is
+
 Input = str | Path | Image.Image
 
 
@@ -37,7 +39,7 @@ class Stylizer:
 
     Args:
         weights: which VGG-19; see ``transfer.weights``.
-        device: where to compute: ``cpu``, ``cuda:0``, ….
+        device: where to compute: ``cpu``, ``cuda:0``, …; with ``+`` between them, several that share large pictures.
         compiled: use what has to be built first: kernels in C++ on a CPU, recorded closures on a GPU.
         tile: rows of a picture that are computed at a time; ``auto``: all that memory holds, ``off``: all.
         memory: bytes to be content with, in all: of this process, or of the GPU; None: what is free.
@@ -55,7 +57,8 @@ class Stylizer:
         tile: int | Literal["auto", "off"] = "auto",
         memory: int | None = None,
     ) -> None:
-        self.networks = Networks(weights, torch.device(device), native=compiled)
+        first, *helpers = map(torch.device, device.split("+"))
+        self.networks = Networks(weights, first, native=compiled, helpers=helpers)
         self.tile = tile
         self.memory = memory
         self.cache = TensorCache()
@@ -192,7 +195,7 @@ class Stylizer:
         else:
             taken, there = resident(), free()
         there = int(share * there)
-        return there if self.memory is None else max(0, min(there, self.memory - taken))
+        return there if self.memory is None else max(0, min(there, int(WITHIN * self.memory) - taken))
 
     def free_memory(self) -> None:
         """Keep nothing that can be made again: memory has run out."""
