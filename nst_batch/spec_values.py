@@ -157,12 +157,12 @@ LEAST_MEMORY = 10**8  # bytes; with less, not even torch can be loaded
 
 def _bytes(value: Any) -> Any:
     """``3 GB``, ``512 MiB``, or a number of bytes."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?)B?\s*", value, re.IGNORECASE | re.ASCII)
+    if isinstance(value, str | bool):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?)B?\s*", str(value), re.IGNORECASE | re.ASCII)
         if not found:
             raise ValueError(f"a size is a number with a unit, as '3 GB' or '512 MiB', not {show(value)}")
         value = int(float(found[1]) * _UNITS[found[2].upper()])
-    if isinstance(value, int) and not isinstance(value, bool) and value < LEAST_MEMORY:
+    if isinstance(value, int) and value < LEAST_MEMORY:
         raise ValueError(f"must be at least 100 MB, not {value} bytes")
     return value
 

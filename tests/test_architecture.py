@@ -25,6 +25,7 @@ LAYERS = (
         "paths",
         "atomic",
         "sizes",
+        "demands",
         "memory",
         "batches",
         "presets",
@@ -36,7 +37,7 @@ LAYERS = (
     *("spec", "plan", "manifest", "history", "decisions", "status"),
     *("writers", "claims", "backlog"),
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
-    *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes"),
+    *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes", "transfer.bands"),
     *(
         "transfer.octaves",
         "transfer.statistics",
@@ -58,6 +59,8 @@ LAYERS = (
     *("transfer.cache", "transfer.pictures", "transfer.targets", "transfer.member", "transfer.batch"),
     *("transfer.throughput", "transfer.stylize"),
     *(
+        "measured",
+        "forecasts",
         "pipeline",
         "console",
         "progress",
@@ -72,7 +75,7 @@ LAYERS = (
     ),
     *("cli_weights", "cli"),
 )
-ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "memory"}
+ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
 
 
 def modules() -> dict[str, Path]:

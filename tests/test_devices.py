@@ -7,7 +7,8 @@ import os
 import pytest
 import torch
 
-from nst_batch.devices import choose_devices, choose_threads
+from nst_batch import devices
+from nst_batch.devices import choose_devices, choose_threads, grouped, share_of_memory
 from nst_batch.errors import UsageError
 
 
@@ -30,3 +31,17 @@ def test_threads_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert [choose_threads(("cpu",) * n, None) for n in (1, 2, 3, 16)] == [8, 4, 2, 1]
     assert choose_threads(("cpu",) * 2, 3) == 3
+
+
+def test_devices_are_grouped_in_order_and_none_is_left_over() -> None:
+    assert grouped(("cuda:0", "cuda:1", "cuda:2", "cuda:3"), 2) == ("cuda:0+cuda:1", "cuda:2+cuda:3")
+    assert grouped(("cpu",) * 2, 1) == ("cpu", "cpu")
+    with pytest.raises(UsageError, match="2 does not divide the 3 devices") as caught:
+        grouped(("cpu",) * 3, 2)
+    assert caught.value.hint == "they are: cpu, cpu, cpu"
+
+
+def test_workers_on_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "free", lambda: 10**10)
+    assert share_of_memory(("cpu",)) is None and share_of_memory(("cuda:0", "cuda:1", "cpu")) is None
+    assert share_of_memory(("cpu", "cpu+cpu")) == int(0.85e10 / 2)

@@ -81,6 +81,13 @@ def test_auto_pooling_is_resolved_by_the_weights(folder: Path) -> None:
     assert {task.settings.pooling for task in planned(folder, BOTH, EMBEDDED)} == {"avg"}
 
 
+def test_what_was_added_later_is_no_news_where_it_says_what_was_done_before() -> None:
+    settings, later = TransferSettings(), {name for name, item in SETTINGS.items() if item.metadata.get("added")}
+    assert "history_precision" in later
+    assert set(settings.for_ids()) == set(SETTINGS) - later
+    assert "history_precision" in TransferSettings(history_precision="bf16").for_ids()
+
+
 def other_value(name: str, value: Any) -> Any:
     """A valid value for the setting that differs from ``value``."""
     words = {
@@ -89,7 +96,7 @@ def other_value(name: str, value: Any) -> Any:
         "balance": "none", "color": "content", "color_method": "luminance", "color_transform": "pca",
         "padding": "reflect", "optimizer": "adam", "line_search": "strong_wolfe", "metric": "pixels",
         "adam_betas": (0.5, 0.9), "content_layer_weights": (2.0, 1.0), "strength": 0.9, "init_noise": 0.5,
-        "averaging": 0.9,
+        "averaging": 0.9, "history": "auto", "history_precision": "bf16",
         "content_layers": ("relu4_2", "conv2_2"),
         "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_2"),
         "style_layer_weights": (1.0, 2.0, 3.0, 4.0, 5.0),
@@ -217,11 +224,15 @@ def conv_operations(layers: int, width: int, height: int) -> float:
     return float(sum(2 * 9 * before[i] * channels[i] * (width * height) / 4 ** blocks[i] for i in range(layers)))
 
 
-@pytest.mark.parametrize(("layer", "layers"), [("conv1_1", 1), ("relu2_1", 3), ("conv5_4", 16)])
-def test_cost_is_three_forward_passes_a_step(layer: str, layers: int) -> None:
-    settings = TransferSettings(size=64, steps=10, content_layers=(layer,), style_layers=(layer,))
+@pytest.mark.parametrize(
+    ("layer", "layers", "gram"),
+    [("conv1_1", 1, 64**2), ("relu2_1", 3, 128**2 / 4), ("conv5_4", 16, 512**2 / 4**4)],
+)
+def test_cost_is_convolutions_and_gram_matrices_forward_and_back(layer: str, layers: int, gram: float) -> None:
+    settings = TransferSettings(size=64, steps=10, content_layers=(layer,), style_layers=(layer,), octaves=1, scales=())
     picture = Source("a.png", "0" * 64, 1, 128, 96)
-    assert cost(picture, settings) == pytest.approx(30 * conv_operations(layers, 64, 48), rel=1e-9)
+    expected = 10 * 2 * (conv_operations(layers, 64, 48) + 2 * gram * 64 * 48)
+    assert cost(picture, settings) == pytest.approx(expected, rel=1e-9)
     assert cost(dataclasses.replace(picture, width=0, height=0), settings) == 0
 
 
@@ -372,7 +383,7 @@ def test_each_task_can_start_from_a_picture_of_its_own(folder: Path) -> None:
 def test_cost_counts_every_scale() -> None:
     picture = Source("a.png", "0" * 64, 1, 400, 300)
     one, two = (
-        cost(picture, TransferSettings(size=400, steps=100, scales=scales, scale_shares=(1, 3)))
+        cost(picture, TransferSettings(size=400, steps=100, scales=scales, scale_shares=(1, 3), octaves=1))
         for scales in ((), (200,))
     )
     assert two / one == pytest.approx(0.25 * 0.25 + 0.75)

@@ -19,7 +19,8 @@ PLAIN: dict[str, Any] = {
     "tv_weight": 0, "octaves": 1, "balance": "none", "style_scale": 1,
     "color": "style", "init": "content", "init_noise": 0, "noise_std": 0,
     "pooling": "max", "pooling_scale": 1, "padding": "zeros", "clamp": "end",
-    "optimizer": "lbfgs", "learning_rate": 1, "history": 100, "line_search": "none", "metric": "pixels",
+    "optimizer": "lbfgs", "learning_rate": 1, "history": 100, "history_precision": "fp32", "line_search": "none",
+    "metric": "pixels",
     "guard": False, "averaging": 0, "stop": None, "scales": (), "scale_shares": (), "warmup": 0,
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -371,3 +372,18 @@ def test_compile_on_is_an_error_where_nothing_can_be_compiled(folder: Path, monk
     assert "run.compile" in error.value.hint
     assert "no C++ compiler" in Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1), "cpu").note
     assert Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, compile="off"), "cpu").note == ""
+
+
+def test_two_devices_that_share_a_picture_render_the_same(folder: Path, renderer: Renderer) -> None:
+    runs.save_picture(folder / "content" / "tall.png", seed=5, size=700)
+    with Image.open(folder / "content" / "tall.png") as image:
+        image.crop((0, 0, 48, 700)).save(folder / "content" / "tall.png")
+    both = Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1), "cpu+cpu")
+    wanted: dict[str, Any] = {"size": 700, "scales": (), "octaves": 1, "style_layers": ("conv1_1", "conv2_1")}
+    one = render(renderer, Job(task(folder, "one.png", "tall.png", **wanted)))
+    two = render(both, Job(task(folder, "two.png", "tall.png", **wanted)))
+    assert (one.status, two.status, one.device, two.device) == ("done", "done", "cpu", "cpu+cpu")
+    assert one.losses is not None and two.losses is not None
+    assert two.losses.total == pytest.approx(one.losses.total, rel=1e-4)
+    pictures = [np.asarray(Image.open(folder / "out" / name)).astype(int) for name in ("one.png", "two.png")]
+    assert abs(pictures[0] - pictures[1]).mean() < 0.1  # of 255

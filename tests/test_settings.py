@@ -23,6 +23,7 @@ from nst_batch.settings import SETTINGS, VGG19_LAYERS, Stop, TransferSettings, c
         ("style_weight", math.inf, "finite"),
         ("learning_rate", 0.0, "more than 0"),
         ("history", 5000, "at most 1000"),
+        ("history", "all", "valid: auto"),
         ("style_layers", ("relu1_9",), "did you mean relu1_2"),
         ("style_layers", (), "at least one"),
         ("style_layer_weights", (1.0, 2.0), "2 weights for 5"),

@@ -287,7 +287,8 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
     text = BASE + (
         "version: 1\npairs: product\ntransfer: {preset: gatys, size: 64}\nsweep: {steps: [1, 2]}\nweights: random\n"
         "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90}\n"
-        "run: {devices: auto, retries: 1, timeout: 60, threads: 2, batch: 4, tile: 256, compile: off}\n"
+        "run: {devices: auto, retries: 1, timeout: 60, threads: 2, batch: 4, tile: 256, compile: off,\n"
+        "  memory_limit: 3 GB, devices_per_task: 2}\n"
         "limits: {pixels: 1000000, bytes: 5000000}\n"
     )
     spec, schema = load(folder, text), PipelineSpec.model_json_schema()
@@ -420,3 +421,27 @@ def test_how_tasks_are_run_together(folder: Path, written: str, batch: object, c
 def test_mistakes_about_that_are_named(folder: Path, written: str, said: str) -> None:
     with pytest.raises(SpecError, match=said):
         load(folder, BASE + f"run: {written}\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("3 GB", 3 * 10**9),
+        ("512MiB", 512 << 20),
+        ("'1.5 G'", 1_500_000_000),
+        ("2 gib", 2 << 30),
+        (200000000, 2 * 10**8),
+    ],
+)
+def test_a_limit_of_memory_is_a_number_with_a_unit(folder: Path, written: object, size: int) -> None:
+    assert load(folder, BASE + f"run: {{memory_limit: {written}}}\n").run.memory_limit == size
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("much", "a number with a unit, as '3 GB'"), ("3 XB", "'512 MiB'"), ("10 MB", "at least 100 MB"),
+     (5, "at least 100 MB"), ("true", "memory_limit")],
+)  # fmt: skip
+def test_what_is_no_limit_of_memory_is_refused(folder: Path, written: object, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        load(folder, BASE + f"run: {{memory_limit: {written}}}\n")

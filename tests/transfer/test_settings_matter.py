@@ -60,6 +60,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "optimizer": ({}, "adam"),
     "learning_rate": ({}, 0.5),
     "history": ({"steps": 12}, 1),
+    "history_precision": ({"steps": 12}, "bf16"),
     "metric": ({}, "pixels"),
     "line_search": ({"steps": 12, "guard": False}, "strong_wolfe"),
     "guard": ({"learning_rate": 20.0, "steps": 12}, False),

@@ -19,7 +19,9 @@ from torch.nn.functional import interpolate
 from torchvision.models import vgg19
 
 from nst_batch import Stylizer as PublicStylizer
-from nst_batch.errors import DivergedError, ImageError
+from nst_batch.demands import Way, stage_bytes
+from nst_batch.errors import DivergedError, ImageError, TooLarge
+from nst_batch.memory import resident
 from nst_batch.presets import PRESETS
 from nst_batch.records import Losses, Weights
 from nst_batch.settings import Stop, TransferSettings
@@ -36,7 +38,7 @@ from nst_batch.transfer.passes import Passes, Trace
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
 from nst_batch.transfer.precision import EXACT
 from nst_batch.transfer.statistics import gram_matrix
-from nst_batch.transfer.stylize import Stylizer
+from nst_batch.transfer.stylize import WITHIN, Stylizer
 from nst_batch.transfer.targets import TargetMaker
 from nst_batch.transfer.vgg import VGG19, Network
 from tests.runs import REPOSITORY
@@ -501,3 +503,39 @@ def test_the_guard_recovers_where_the_plain_method_diverges(tmp_path: Path) -> N
 def test_cuda_agrees_with_the_cpu_at_the_start(stylizer: Stylizer) -> None:
     settings = dataclasses.replace(SMALL, steps=1)
     assert traced(Stylizer(device="cuda:0"), settings) == pytest.approx(traced(stylizer, settings), rel=1e-3)
+
+
+LARGE = dataclasses.replace(SMALL, size=512, steps=4, history=3)
+
+
+def test_a_limit_of_memory_leads_to_strips_rather_than_to_an_end() -> None:
+    stylizer = Stylizer()
+    stylizer.networks.passes(LARGE, EXACT).prepare((*LARGE.content_layers, *LARGE.style_layers))
+    strips = stage_bytes(LARGE, 512, 512, Way(128, 3))
+    assert strips < 0.7 * stage_bytes(LARGE, 512, 512, Way(None, 3))
+    stylizer.memory = int((resident() + 1.05 * strips) / WITHIN)
+    result = stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), LARGE, seed=0)
+    assert result.strips in (4, 8) and result.history == 3 and result.given_up == ()
+    free = Stylizer().transfer(picture(1, 512, 512), picture(2, 256, 256), LARGE, seed=0)
+    assert free.strips == 0
+    assert (result.image - free.image).abs().mean() < 1e-3
+    assert result.losses.total == pytest.approx(free.losses.total, rel=1e-3)
+
+
+def test_where_strips_are_not_enough_there_is_less_of_a_history() -> None:
+    stylizer, long = Stylizer(), dataclasses.replace(LARGE, steps=3000, stop=Stop(rel=0.9, window=1), history=1000)
+    stylizer.networks.passes(LARGE, EXACT).prepare((*LARGE.content_layers, *LARGE.style_layers))
+    stylizer.memory = int((resident() + stage_bytes(long, 512, 512, Way(64, 100))) / WITHIN)
+    result = stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), long, seed=0)
+    assert 30 < result.history < 200 and result.history_precision == "fp32"
+    assert result.given_up == (f"history 1000 -> {result.history} at 512 x 512",)
+    auto = dataclasses.replace(long, history="auto")
+    stylizer.memory = int((resident() + stage_bytes(long, 512, 512, Way(64, 10))) / WITHIN)
+    result = stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), auto, seed=0)
+    assert result.history_precision == "bf16" and result.given_up == ()
+
+
+def test_what_no_way_fits_is_refused_at_once() -> None:
+    stylizer = Stylizer(memory=resident() + 2 * 10**7)
+    with pytest.raises(TooLarge, match=r"512 x 512 pixels take \d+ MB at least.*left of run.memory_limit"):
+        stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), LARGE, seed=0)
