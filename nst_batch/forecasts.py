@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 
 from nst_batch.demands import Way, kept_bytes, moved_bytes, network_bytes, operations, stage_bytes, way_that_fits
 from nst_batch.measured import Measurement, device_name, here, note, read
@@ -64,8 +65,11 @@ def speed_of(*, is_cpu: bool, threads: int) -> Speed:
     return Speed(CPU_THREAD.operations * threads, CPU_THREAD.bytes, CPU_THREAD.evaluation) if is_cpu else GPU
 
 
-def remember(task: Task, result: TaskResult, threads: int) -> None:
-    """Learn from a task that was rendered, by itself and in one go."""
+def remember(task: Task, result: TaskResult, threads: int, *, highest: bool = True) -> None:
+    """Learn from a task that was rendered, by itself and in one go.
+
+    ``highest``: no task before took as much memory of the same process, which keeps some of it.
+    """
     whole = result.status == "done" and result.together == 1 and not result.resumed and not result.given_up
     if not whole or not result.scales or result.seconds <= 0:
         return
@@ -80,7 +84,7 @@ def remember(task: Task, result: TaskResult, threads: int) -> None:
     most = max(stage_bytes(settings, stage.width, stage.height, way) for stage, way in scales)
     most += network_bytes(settings) if is_cpu else 0
     device, pixels = device_name(result.device, threads), result.width * result.height
-    note(Measurement(device, pixels, result.seconds, seconds, result.peak_memory_bytes, most))
+    note(Measurement(device, pixels, result.seconds, seconds, result.peak_memory_bytes * highest, most))
 
 
 class Forecaster:
@@ -151,12 +155,9 @@ class Forecaster:
         return math.exp(logs / total) if weights else 1.0
 
     def _process_bytes(self) -> int:
-        """What a process takes beside what is counted. Blocks kept from larger tasks before count for some of those
-        that were measured, hence a low one of all."""
-        found = sorted(each.bytes - each.expected_bytes for each in self._known)
-        if not found:
-            return PROCESS_BYTES if self.here.is_cpu else 0
-        return max(0, found[len(found) // 4])
+        """What a process takes beside what is counted."""
+        found = [each.bytes - each.expected_bytes for each in self._known if each.bytes]
+        return max(0, int(median(found))) if found else PROCESS_BYTES * self.here.is_cpu
 
 
 def seconds_of(settings: TransferSettings, scales: Iterable[tuple[Stage, Way]], speed: Speed) -> float:

@@ -20,7 +20,7 @@ _NVIDIA = Path("/proc/driver/nvidia/gpus")
 @dataclass(frozen=True)
 class Measurement:
     """One task: on which device (see ``Here``), of how many pixels at its last scale, and what it took beside what it
-    was expected to take if nothing was known of the device."""
+    was expected to take if nothing was known of the device. ``bytes`` are 0 where they say nothing of this task."""
 
     device: str
     pixels: int

@@ -44,6 +44,7 @@ from nst_batch.signals import StopSignals
 from nst_batch.writers import Writer
 
 WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
+HIGHER = 1.1  # peaks of memory, against those before, that are a task's own
 REMEMBER_SECONDS = 1.0  # between two tasks of which what they took is remembered
 ROOM_BYTES = 1 << 20  # what a disk has to take before a run goes on that found it full
 FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
@@ -124,6 +125,7 @@ class Scheduler:
         self._false_starts: Counter[int] = Counter()  # by slot
         self._rendered = self._failed = self._elsewhere = 0
         self._remembered = -math.inf
+        self._peaks: dict[int, int] = {}  # by slot, in bytes
         self._patient = True
 
     def run(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
@@ -286,7 +288,7 @@ class Scheduler:
             again = again and self._deaths[job.task.id] < DEATHS_TO_QUARANTINE
         if result.status == "done":
             self._rendered += 1
-            self._remember(job.task, result)
+            self._remember(slot, job.task, result)
         elif again:
             self._backlog.rest(job)
         else:
@@ -295,11 +297,13 @@ class Scheduler:
             self._backlog.over(job.task)
         self._observer.finished(slot, result, final=not again)
 
-    def _remember(self, task: Task, result: TaskResult) -> None:
+    def _remember(self, slot: int, task: Task, result: TaskResult) -> None:
         """What tasks take, now and then, for forecasts."""
+        before = self._peaks.get(slot, 0)
+        self._peaks[slot] = max(before, result.peak_memory_bytes)
         if time.monotonic() - self._remembered > REMEMBER_SECONDS:
             self._remembered = time.monotonic()
-            remember(task, result, self._options.threads)
+            remember(task, result, self._options.threads, highest=result.peak_memory_bytes > HIGHER * before)
 
     def _append(self, job: Job, result: TaskResult) -> None:
         while True:

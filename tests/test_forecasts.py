@@ -70,8 +70,9 @@ def test_only_tasks_that_were_rendered_by_themselves_and_in_one_go_are_remembere
         remember(each, result(each, 5.0, 10**9, **more), 2)
     remember(each, dataclasses.replace(result(each, 5.0, 10**9), status="failed"), 2)
     assert read(file) == []
-    remember(each, result(each, 5.0, 10**9, strips=4), 2)
+    remember(each, result(each, 5.0, 10**9, strips=4), 2, highest=False)
     (found,) = read(file)
+    assert found.bytes == 0 and forecaster(file).of(each) != forecaster(file.with_name("none")).of(each)
     assert found.seconds == 5.0 and found.pixels == 512 * 512
 
 

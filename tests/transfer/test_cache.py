@@ -29,3 +29,13 @@ def test_what_is_larger_than_the_bound_is_made_but_not_kept() -> None:
     assert cache.get("large", lambda: {"x": torch.ones(1000)})["x"].sum() == 1000
     assert cache.get("large", lambda: {"x": torch.zeros(1000)})["x"].sum() == 0
     assert cache.get("small", lambda: torch.ones(20)) is small
+
+
+def test_one_kind_is_forgotten_and_its_room_is_free() -> None:
+    cache = TensorCache(limit=1000)
+    for key in (("pixels", 1), ("style", 1), "pixels"):
+        cache.get(key, lambda: torch.zeros(50))
+    cache.forget("pixels")
+    assert cache.get(("pixels", 1), lambda: torch.ones(150)).sum() == 150
+    assert cache.get(("style", 1), lambda: torch.ones(50)).sum() == 0
+    assert cache.get("pixels", lambda: torch.ones(1)).sum() == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst_batch.transfer.curvature import Curvature, dots
+from nst_batch.transfer.curvature import Curvature, chosen, dots
 
 Pair = tuple[Tensor, Tensor]
 
@@ -134,3 +134,31 @@ def test_a_steeper_function_has_shorter_steps() -> None:
 
 def test_dots() -> None:
     torch.testing.assert_close(dots(vectors(1), vectors(2)), (vectors(1) * vectors(2)).sum(1))
+
+
+def test_what_is_kept_in_bfloat16_is_kept_together() -> None:
+    """The direction is that of the rounded pairs, in full precision; long rows are gone through in parts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nst_batch.transfer.curvature.AT_ONCE", 3 * 4 * 5)
+        curvature = Curvature(4, None, torch.bfloat16)
+        pairs = [pair(seed) for seed in range(6)]
+        for step, change in pairs:
+            curvature.learn(step, change, torch.ones(3, dtype=torch.bool))
+        gradient = vectors(77)
+        found = curvature.direction(gradient)
+    assert found.dtype == torch.float64 and curvature.state()["steps"].dtype == torch.bfloat16
+    for number in range(3):
+        kept = [tuple(values[number].bfloat16().double() for values in each) for each in pairs[-4:]]
+        expected = two_loops(kept, gradient[number], torch.ones(12, dtype=torch.float64))  # type: ignore[arg-type]
+        torch.testing.assert_close(found[number], expected, rtol=1e-9, atol=1e-9)
+    other = Curvature(4, None, torch.bfloat16)
+    other.restore(curvature.state())
+    torch.testing.assert_close(other.direction(gradient), found)
+
+
+def test_rows_are_chosen_without_copies_where_all_or_none_are() -> None:
+    one, other = vectors(1), vectors(2)
+    assert chosen(torch.ones(3, dtype=torch.bool), one, other) is one
+    assert chosen(torch.zeros(3, dtype=torch.bool), one, other) is other
+    mixed = chosen(torch.tensor([True, False, True]), one, other)
+    assert torch.equal(mixed, torch.stack([one[0], other[1], one[2]]))

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.native.ops import NativeOps
-from nst_batch.transfer.ops import Convolution, Ops, Pull, TorchOps, nhwc
+from nst_batch.transfer.ops import Convolution, Ops, Pull, Rows, TorchOps, nhwc
 from nst_batch.transfer.vgg import Network
 
 Make = Callable[[Network], Ops]
@@ -86,6 +86,39 @@ def test_convolutions(make: Make, index: int, batch: int, height: int, width: in
     (back,) = torch.autograd.grad(conv2d(leaf, weight, bias, padding=1), leaf, g.double())
     check(ops.conv_back(index, g, x, gate=False), back, ops.dtype)
     check(ops.conv_back(index, g, x, gate=True), back * (x > 0), ops.dtype)
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 5), (1, 4), (1, 11), (7, 6), (12, 1), (4, 0)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_some_rows_of_convolutions_are_those_of_all(make: Make, batch: int, first: int, count: int) -> None:
+    """Written where they are to be, whether or not that is in one piece."""
+    ops, rows = make(Network()), Rows(first, count)
+    before, after = WIDTHS[2]
+    x, g = features(ops, batch, before, 13, 7), features(ops, batch, after, 13, 7, seed=2)
+    there = nhwc(torch.zeros(batch, after, count + 3, 7, dtype=ops.dtype))
+    whole = ops.conv(2, x, True, True)[:, :, first : first + count]
+    found = ops.conv(2, x, True, True, rows, there[:, :, 2 : 2 + count])
+    check(found, whole, ops.dtype) if count else None
+    assert torch.equal(there[:, :, 2 : 2 + count], found) and not there[:, :, :2].any() and not there[:, :, -1].any()
+    gates = x[:, :, first : first + count]
+    whole = ops.conv_back(2, g, x, gate=True)[:, :, first : first + count]
+    found = ops.conv_back(2, g, gates, True, rows)
+    check(found, whole, ops.dtype) if count else None
+    assert found.shape == gates.shape
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_poolings_are_written_where_they_are_to_be(make: Make, batch: int) -> None:
+    ops = make(Network("max"))
+    x, g = features(ops, batch, 64, 9, 7), features(ops, batch, 64, 4, 3, seed=2)
+    there, back = (
+        nhwc(torch.zeros(batch, 64, 6, 3, dtype=ops.dtype)),
+        nhwc(torch.zeros(batch, 64, 12, 7, dtype=ops.dtype)),
+    )
+    ops.pool(x, out=there[:, :, 1:5])
+    assert torch.equal(there[:, :, 1:5], ops.pool(x)) and not there[:, :, ::5].any()
+    ops.pool_back(g, x, True, out=back[:, :, 2:11])
+    assert torch.equal(back[:, :, 2:11], ops.pool_back(g, x, True)) and not back[:, :, :2].any()
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)

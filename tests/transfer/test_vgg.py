@@ -120,3 +120,14 @@ def test_grey_pictures_are_seen_as_three_equal_channels(reference: nn.Sequential
     for network in (VGG19(reference.state_dict(), Network(caffe=caffe)) for caffe in (False, True)):
         one, three = (network(image, ["conv1_1"])["conv1_1"] for image in (grey, grey.expand(1, 3, 20, 24)))
         torch.testing.assert_close(one, three)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
+def test_some_rows_are_framed_as_all_are(
+    reference: nn.Sequential, padding: Literal["zeros", "replicate", "reflect"]
+) -> None:
+    network = VGG19(reference.state_dict(), Network(padding=padding))
+    image = torch.rand(1, 3, 20, 18)
+    whole = network.framed(image)
+    for first, end in ((0, 20), (0, 7), (7, 20), (3, 4), (19, 20), (0, 1)):
+        assert torch.equal(network.framed(image, first, end), whole[:, :, first : end + 2])
