@@ -19,23 +19,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, overhead, precision
+from benchmarks import batch, closure, overhead, precision, sizes
 from benchmarks.pictures import DATA
 from nst_batch.devices import choose_threads
 
-STAGES = ("closure", "precision", "picture", "batch", "overhead")
+STAGES = ("closure", "precision", "picture", "batch", "overhead")  # sizes, which takes long, when asked for
 PRESET = "pytorch-tutorial-fast"
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)}; none: all")
+    parser.add_argument("stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)} (none: these), sizes")
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, help="of a batch; default: one for each GPU, or two on a CPU")
     parser.add_argument("--threads", type=int, default=choose_threads(["cpu"], None))
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels of a side, for closures")
     parser.add_argument("--batches", type=int, nargs="+", default=[1], help="pictures at once, for closures")
+    parser.add_argument("--ways", nargs="+", default=["off", "256", "128", "64"], help="off, or rows of a strip")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each closure")
     parser.add_argument("--size", type=int, default=256, help="pixels of a side, for whole pictures")
     parser.add_argument("--steps", type=int, default=300, help="of the plain method")
@@ -43,8 +44,8 @@ def main() -> None:
     parser.add_argument("--styles", type=Path, default=DATA / "style")
     parser.add_argument("--json", type=Path, help="write all figures here too")
     given = parser.parse_args()
-    if unknown := set(given.stages) - set(STAGES):
-        parser.error(f"no such stages: {', '.join(sorted(unknown))}; there are {', '.join(STAGES)}")
+    if unknown := set(given.stages) - set(_STAGES):
+        parser.error(f"no such stages: {', '.join(sorted(unknown))}; there are {', '.join(_STAGES)}")
     console = Console(width=140)
     console.print(f"{given.device}, {given.threads} threads, torch {torch.__version__}")
     found: dict[str, Any] = {}
@@ -131,6 +132,22 @@ def _overhead(given: argparse.Namespace, console: Console, folder: Path) -> dict
     return found
 
 
+def _sizes(given: argparse.Namespace, console: Console, _: Path) -> list[dict[str, Any]]:
+    rows = []
+    for size in given.sizes:
+        rows += sizes.measure(size, given.ways, preset="gatys", steps=6, device=given.device, threads=given.threads)
+    table = _table("Whole and in strips, gatys", "px", "rows", "strips", "seconds", "of the first", "peak GB",
+                   "forecast GB", "forecast / peak", "loss")  # fmt: skip
+    for row in rows:
+        table.add_row(
+            str(row["size"]), row["way"], str(row["strips"]), f"{row['seconds']:.2f}", f"{row['slower']:.2f}",
+            f"{row['peak'] / 1e9:.2f}", f"{row['forecast'] / 1e9:.2f}", f"{row['forecast'] / row['peak']:.2f}",
+            f"{row['loss']:.6g}",
+        )  # fmt: skip
+    console.print(table)
+    return rows
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     for column in columns:
@@ -138,7 +155,14 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-_STAGES = {"closure": _closure, "precision": _precision, "picture": _picture, "batch": _batch, "overhead": _overhead}
+_STAGES = {
+    "closure": _closure,
+    "precision": _precision,
+    "picture": _picture,
+    "batch": _batch,
+    "overhead": _overhead,
+    "sizes": _sizes,
+}
 
 if __name__ == "__main__":
     main()

@@ -114,12 +114,7 @@ def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSigna
 
 
 def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals) -> Scheduler:
-    from nst_batch.devices import (  # these import torch: two seconds
-        choose_devices,
-        choose_threads,
-        grouped,
-        share_of_memory,
-    )
+    from nst_batch.devices import choose_devices, choose_threads, grouped, sharing_memory  # torch: two seconds
     from nst_batch.messages import WorkerOptions
     from nst_batch.scheduler import Scheduler
 
@@ -129,8 +124,10 @@ def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSi
     devices = grouped(devices, run.devices_per_task)
     batch = None if run.batch == "auto" else run.batch
     limits = ready.spec.limits.records()
-    memory = run.memory_limit or share_of_memory(devices)
-    options = WorkerOptions(ready.paths.root, ready.weights, threads, batch, run.compile, limits, run.tile, memory)
+    options = WorkerOptions(
+        ready.paths.root, ready.weights, threads, batch, run.compile, limits, run.tile, run.memory_limit,
+        sharing_memory(devices),
+    )  # fmt: skip
     return Scheduler(ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 
 from nst_batch.errors import UsageError
-from nst_batch.memory import SHARE, free
 
 
 def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -42,10 +41,9 @@ def grouped(devices: Sequence[str], together: int) -> tuple[str, ...]:
     return tuple("+".join(devices[first : first + together]) for first in range(0, len(devices), together))
 
 
-def share_of_memory(devices: Sequence[str]) -> int | None:
-    """Bytes for each worker, where several share the machine's; None: what is free when it is wanted."""
-    sharing = sum(not device.startswith("cuda") for device in devices)
-    return int(SHARE * free() / sharing) if sharing > 1 else None
+def sharing_memory(devices: Sequence[str]) -> int:
+    """How many workers share the machine's memory; at least 1."""
+    return max(1, sum(not device.startswith("cuda") for device in devices))
 
 
 def choose_threads(devices: Sequence[str], wanted: int | None) -> int:

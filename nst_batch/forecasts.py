@@ -20,6 +20,7 @@ from nst_batch.sizes import Stage, stages
 
 STRIPS_TIME = 1.6  # of a closure in strips, against one of the whole picture
 _MORE_EVALUATIONS = 2  # at each scale: what targets, balance and the last look at the losses take
+SHARED, LEAST_BAND = 0.8, 768  # of the speed of several devices; rows of a picture for each, or they are not used
 _TASK_SECONDS = 0.3  # reading, writing
 _NEAR = 1.0  # how fast other sizes count less, when what was measured is averaged: in powers of two of pixels
 
@@ -70,7 +71,8 @@ def remember(task: Task, result: TaskResult, threads: int, *, highest: bool = Tr
 
     ``highest``: no task before took as much memory of the same process, which keeps some of it.
     """
-    whole = result.status == "done" and result.together == 1 and not result.resumed and not result.given_up
+    alone = result.together == 1 and "+" not in result.device
+    whole = result.status == "done" and alone and not result.resumed and not result.given_up
     if not whole or not result.scales or result.seconds <= 0:
         return
     settings, is_cpu = task.settings, not result.device.startswith("cuda")
@@ -95,6 +97,7 @@ class Forecaster:
         threads: of each CPU worker; None: an equal share of the cores.
         tile: ``run.tile``.
         memory: ``run.memory_limit`` in bytes; None: what is free.
+        together: ``run.devices_per_task``.
         file: where measurements are kept; None: the user's cache.
     """
 
@@ -104,9 +107,11 @@ class Forecaster:
         threads: int | None,
         tile: int | str,
         memory: int | None,
+        together: int = 1,
         file: Path | None = None,
     ) -> None:
-        self.here = here(devices, threads)
+        self.here = here(devices, threads, together)
+        self._together = together
         self._speed = speed_of(is_cpu=self.here.is_cpu, threads=self.here.threads)
         self._tile = tile
         self._known = [each for each in read(file) if each.device == self.here.name]
@@ -145,7 +150,8 @@ class Forecaster:
         pixels = scales[-1].width * scales[-1].height
         # What is nearly full may still do; what the optimiser alone takes more than there is cannot.
         fits = self._limit - network >= kept_bytes(settings, scales[-1].width, scales[-1].height, found[-1][1])
-        return Forecast(seconds * self._factor(pixels), self._base + network + most, found[-1][1], fits)
+        shared = 1 if self._together == 1 else max(1, SHARED * min(self._together, scales[-1].height // LEAST_BAND))
+        return Forecast(seconds * self._factor(pixels) / shared, self._base + network + most, found[-1][1], fits)
 
     def _factor(self, pixels: int) -> float:
         """What was measured against what was expected, mostly of pictures of about that size; 1 where nothing was."""

@@ -41,14 +41,14 @@ class Here:
     threads: int
 
 
-def here(devices: Sequence[str], threads: int | None) -> Here:
-    """What a run's ``devices`` (empty: auto) are on this machine."""
+def here(devices: Sequence[str], threads: int | None, together: int = 1) -> Here:
+    """What a run's ``devices`` (empty: auto) are on this machine; so many ``together`` are a worker."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = _gpus()
     is_cpu = all(each == "cpu" for each in devices) if devices else not gpus
-    workers = max(1, len(devices) or (1 if is_cpu else len(gpus)))
-    each = threads or max(1, cores // workers)
-    return Here(cpu_name(each) if is_cpu else next(iter(gpus), "GPU"), is_cpu, workers, each)
+    count = len(devices) or (1 if is_cpu else len(gpus))
+    each = threads or max(1, cores // count)
+    return Here(cpu_name(each) if is_cpu else next(iter(gpus), "GPU"), is_cpu, max(1, count // together), each)
 
 
 def cpu_name(threads: int) -> str:

@@ -21,7 +21,8 @@ class WorkerOptions:
     ``root`` is the run's folder; ``threads`` are torch's CPU threads (on the CPU, equal threads give equal bytes);
     ``batch`` is how many tasks are rendered together, None: as many as pay; ``compile`` whether kernels are built and
     closures recorded; ``limits`` what input pictures may be; ``tile`` how many rows are computed at a time;
-    ``memory`` how many bytes each worker is to be content with.
+    ``memory`` how many bytes each worker may take, None: as many as are free; ``sharing`` how many workers share what
+    the machine has.
     """
 
     root: Path
@@ -32,6 +33,7 @@ class WorkerOptions:
     limits: Limits = field(default_factory=Limits)
     tile: int | Literal["auto", "off"] = "auto"
     memory: int | None = None
+    sharing: int = 1
 
 
 @dataclass(frozen=True)

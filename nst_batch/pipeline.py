@@ -81,7 +81,7 @@ class Pipeline:
     def forecaster(self) -> Forecaster:
         """What its tasks will take."""
         run = self.spec.run
-        return Forecaster(run.devices, run.threads, run.tile, run.memory_limit)
+        return Forecaster(run.devices, run.threads, run.tile, run.memory_limit, run.devices_per_task)
 
     def owned(self) -> frozenset[str]:
         """Output names that this run has written before."""

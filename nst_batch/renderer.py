@@ -68,7 +68,10 @@ class Renderer:
         self._options = options
         self._devices, self._device = device, device.partition("+")[0]
         compiled = options.compile != "off"
-        self._stylizer = Stylizer(options.weights, device, compiled=compiled, tile=options.tile, memory=options.memory)
+        self._stylizer = Stylizer(
+            options.weights, device, compiled=compiled, tile=options.tile, memory=options.memory,
+            sharing=options.sharing,
+        )  # fmt: skip
         if options.compile == "on" and self.note:
             raise CompileError(self.note, hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto")
         self._finisher = Finisher(RunPaths(options.root))

@@ -66,7 +66,13 @@ def test_what_was_measured_decides_mostly_at_sizes_like_it(file: Path) -> None:
 
 def test_only_tasks_that_were_rendered_by_themselves_and_in_one_go_are_remembered(file: Path) -> None:
     each = task()
-    for more in ({"resumed": 5}, {"together": 3}, {"given_up": ("rows 512 -> 128",)}, {"scales": ()}):
+    for more in (
+        {"resumed": 5},
+        {"together": 3},
+        {"device": "cpu+cpu"},
+        {"given_up": ("rows 512 -> 128",)},
+        {"scales": ()},
+    ):
         remember(each, result(each, 5.0, 10**9, **more), 2)
     remember(each, dataclasses.replace(result(each, 5.0, 10**9), status="failed"), 2)
     assert read(file) == []
@@ -94,4 +100,8 @@ def test_a_run_takes_as_long_as_its_workers_together_or_its_longest_task(file: P
     assert one is not None
     assert ahead.total([task(512)] * 8).seconds == pytest.approx(2 * one.seconds)
     assert ahead.total([task(512)]).seconds == one.seconds
+    pair, large = forecaster(file, devices=("cpu",) * 2, together=2), task(2048)
+    assert pair.here.workers == 1 and forecaster(file, devices=("cpu",) * 4, together=2).here.workers == 2
+    alone, shared = forecaster(file).of(large), pair.of(large)
+    assert alone is not None and shared is not None and shared.seconds == pytest.approx(alone.seconds / 1.6)
     assert ahead.total([]).seconds == 0

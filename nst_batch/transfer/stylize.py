@@ -43,6 +43,7 @@ class Stylizer:
         compiled: use what has to be built first: kernels in C++ on a CPU, recorded closures on a GPU.
         tile: rows of a picture that are computed at a time; ``auto``: all that memory holds, ``off``: all.
         memory: bytes to be content with, in all: of this process, or of the GPU; None: what is free.
+        sharing: how many processes like this one share the machine's memory.
 
     Raises:
         WeightsError: the weights cannot be loaded.
@@ -56,11 +57,13 @@ class Stylizer:
         compiled: bool = True,
         tile: int | Literal["auto", "off"] = "auto",
         memory: int | None = None,
+        sharing: int = 1,
     ) -> None:
         first, *helpers = map(torch.device, device.split("+"))
         self.networks = Networks(weights, first, native=compiled, helpers=helpers)
         self.tile = tile
         self.memory = memory
+        self._sharing = sharing
         self.cache = TensorCache()
         self._compiler = Compiler(enabled=compiled)
         self._at_once: dict[Hashable, int] = {}
@@ -193,7 +196,7 @@ class Stylizer:
             taken = torch.cuda.memory_allocated(device)
             there = int(torch.cuda.mem_get_info(device)[0]) + torch.cuda.memory_reserved(device) - taken
         else:
-            taken, there = resident(), free()
+            taken, there = resident(), free() // self._sharing
         there = int(share * there)
         return there if self.memory is None else max(0, min(there, int(WITHIN * self.memory) - taken))
 
