@@ -132,6 +132,7 @@ def test_a_worker_that_died_once_is_replaced_on_its_device(tmp_path: Path, weigh
     assert done.keys() == {"c0__s0.png", "c1__s0.png"} and done["c0__s0.png"] == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_ended_and_its_task_tried_again(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=1, styles=2)
     pipeline = ready(runs.write_pipeline(tmp_path, weights, run__timeout=5, transfer__steps=10))

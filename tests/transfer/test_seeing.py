@@ -126,7 +126,7 @@ def picture(seed: int, height: int = 70) -> Picture:
 
 TRANSFERS: dict[str, dict[str, Any]] = {
     "default": {},
-    "scales and balance": {"scales": (40,), "balance": "auto", "steps": 40},
+    "scales and balance": {"scales": (40,), "balance": "auto", "steps": 24},
     "masks": {"masks": True},
     "luminance": {"color": "content", "color_method": "luminance"},
 }

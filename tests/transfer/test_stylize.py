@@ -505,18 +505,18 @@ def test_cuda_agrees_with_the_cpu_at_the_start(stylizer: Stylizer) -> None:
     assert traced(Stylizer(device="cuda:0"), settings) == pytest.approx(traced(stylizer, settings), rel=1e-3)
 
 
-LARGE = dataclasses.replace(SMALL, size=512, steps=4, history=3)
+LARGE = dataclasses.replace(SMALL, size=384, steps=3, history=2)
 
 
 def test_a_limit_of_memory_leads_to_strips_rather_than_to_an_end() -> None:
     stylizer = Stylizer()
     stylizer.networks.passes(LARGE, EXACT).prepare((*LARGE.content_layers, *LARGE.style_layers))
-    strips = stage_bytes(LARGE, 512, 512, Way(128, 3))
-    assert strips < 0.7 * stage_bytes(LARGE, 512, 512, Way(None, 3))
+    strips = stage_bytes(LARGE, 384, 384, Way(128, 2))
+    assert strips < 0.7 * stage_bytes(LARGE, 384, 384, Way(None, 2))
     stylizer.memory = int((resident() + 1.05 * strips) / WITHIN)
-    result = stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), LARGE, seed=0)
-    assert result.strips in (4, 8) and result.history == 3 and result.given_up == ()
-    free = Stylizer().transfer(picture(1, 512, 512), picture(2, 256, 256), LARGE, seed=0)
+    result = stylizer.transfer(picture(1, 384, 384), picture(2, 256, 256), LARGE, seed=0)
+    assert result.strips in (3, 6) and result.history == 2 and result.given_up == ()
+    free = Stylizer().transfer(picture(1, 384, 384), picture(2, 256, 256), LARGE, seed=0)
     assert free.strips == 0
     assert (result.image - free.image).abs().mean() < 1e-3
     assert result.losses.total == pytest.approx(free.losses.total, rel=1e-3)
@@ -525,17 +525,17 @@ def test_a_limit_of_memory_leads_to_strips_rather_than_to_an_end() -> None:
 def test_where_strips_are_not_enough_there_is_less_of_a_history() -> None:
     stylizer, long = Stylizer(), dataclasses.replace(LARGE, steps=3000, stop=Stop(rel=0.9, window=1), history=1000)
     stylizer.networks.passes(LARGE, EXACT).prepare((*LARGE.content_layers, *LARGE.style_layers))
-    stylizer.memory = int((resident() + stage_bytes(long, 512, 512, Way(64, 100))) / WITHIN)
-    result = stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), long, seed=0)
+    stylizer.memory = int((resident() + stage_bytes(long, 384, 384, Way(64, 100))) / WITHIN)
+    result = stylizer.transfer(picture(1, 384, 384), picture(2, 256, 256), long, seed=0)
     assert 30 < result.history < 200 and result.history_precision == "fp32"
-    assert result.given_up == (f"history 1000 -> {result.history} at 512 x 512",)
+    assert result.given_up == (f"history 1000 -> {result.history} at 384 x 384",)
     auto = dataclasses.replace(long, history="auto")
-    stylizer.memory = int((resident() + stage_bytes(long, 512, 512, Way(64, 10))) / WITHIN)
-    result = stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), auto, seed=0)
+    stylizer.memory = int((resident() + stage_bytes(long, 384, 384, Way(64, 10))) / WITHIN)
+    result = stylizer.transfer(picture(1, 384, 384), picture(2, 256, 256), auto, seed=0)
     assert result.history_precision == "bf16" and result.given_up == ()
 
 
 def test_what_no_way_fits_is_refused_at_once() -> None:
     stylizer = Stylizer(memory=resident() + 2 * 10**7)
-    with pytest.raises(TooLarge, match=r"512 x 512 pixels take \d+ MB at least.*left of run.memory_limit"):
-        stylizer.transfer(picture(1, 512, 512), picture(2, 256, 256), LARGE, seed=0)
+    with pytest.raises(TooLarge, match=r"384 x 384 pixels take \d+ MB at least.*left of run.memory_limit"):
+        stylizer.transfer(picture(1, 384, 384), picture(2, 256, 256), LARGE, seed=0)
