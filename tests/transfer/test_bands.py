@@ -130,3 +130,18 @@ def test_an_error_on_one_device_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         side_by_side(work, 3)
     assert side_by_side(lambda number: number * number, 4) == [0, 1, 4, 9]
+
+
+@pytest.mark.gpu
+def test_two_gpus_find_what_one_finds() -> None:
+    """The same one twice, where there is only one."""
+    names = ["cuda:0", f"cuda:{torch.cuda.device_count() - 1}"]
+    one, other = (Passes(VGG19(embedded_state(), Network("avg")).to(name)) for name in names)
+    settings = TransferSettings(
+        octaves=1, style_weight=1000.0, tv_weight=0.0, style_layers=TAPS, content_layers=("conv2_2",)
+    )
+    goal, image = objective(one, settings, regions=False), pixels(40, 700, 1).to("cuda:0")
+    loss, gradient = goal.gradient(one, image)
+    found_loss, found = goal.gradient(one.across([other]).in_strips(128), image)
+    torch.testing.assert_close(found_loss, loss, rtol=1e-4, atol=0)
+    assert (found - gradient).norm() <= 1e-2 * gradient.norm()

@@ -64,3 +64,14 @@ def test_in_float64_nothing_differs(
         assert features[tap].shape == value.shape
         assert (features[tap] - value).norm() <= 1e-12 * value.norm()
     assert (found - gradient).norm() <= 1e-10 * gradient.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_goes_the_same_way(dtype: torch.dtype) -> None:
+    """In bfloat16 and float16, whose features are rounded alike whatever strips they are in."""
+    passes = Passes(network_of(Network("avg"), torch.float32), dtype)
+    whole, gradient, features, found = both_ways(passes, grained(96, 40), ("conv1_2", "relu3_1"), 32)
+    for tap, value in whole.items():
+        assert features[tap].dtype == dtype
+        assert (features[tap].float() - value.float()).norm() <= 1e-2 * value.float().norm()
+    assert (found - gradient).norm() <= 3e-2 * gradient.norm()
