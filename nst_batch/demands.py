@@ -25,7 +25,7 @@ _TILES = 4  # rows of one tile in ``transfer.native``
 _VECTORS = 5  # of the picture's size: the point, the last one, its gradient, the direction, the passes' gradient
 _PASSING = 6  # vectors that the optimiser needs for a moment, when the passes need nothing
 _METRIC_VECTORS, _METRIC_PASSING = 3, 12  # more of them, for a metric
-_VARIATION_PASSING = 10  # vectors, for total variation
+_VARIATION_PASSING = 2  # vectors, for total variation
 _MULTIPLY_ADD = 2  # operations
 _POINTS = 36  # products of a tile in ``transfer.native``, for each of which a kernel's weights are kept
 

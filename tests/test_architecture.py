@@ -43,6 +43,7 @@ LAYERS = (
         "transfer.statistics",
         "transfer.strips",
         "transfer.seeing",
+        "transfer.variation",
         "transfer.losses",
         "transfer.balance",
     ),

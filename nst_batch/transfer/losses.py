@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from nst_batch.records import Losses
 from nst_batch.settings import TransferSettings
@@ -21,6 +20,7 @@ from nst_batch.transfer.ops import Pull, nhwc
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.seeing import Asked, Seen, look
 from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments
+from nst_batch.transfer.variation import total_variation
 
 Weight = float | Tensor
 
@@ -56,23 +56,6 @@ def wasserstein_loss(found: Moments, target: Moments) -> Tensor:
     spread = (traces[0] + traces[1] - 2 * roots) / ours.shape[-1]
     distance: Tensor = mean_loss(found, target) + spread.to(found.second.dtype)
     return distance
-
-
-def total_variation(image: Tensor, kind: str) -> Tensor:
-    """Of BxCxHxW, for each picture: B.
-
-    ``l1``: the sum of absolute differences between neighbours in rows and columns (neural-style). ``l2``: twice the
-    mean squared differences to 8 neighbours, diagonal ones at a quarter of the weight, edges replicated (Crowson).
-    """
-    if kind == "l1":
-        down, right = image[..., 1:, :] - image[..., :-1, :], image[..., 1:] - image[..., :-1]
-        return down.abs().sum((1, 2, 3)) + right.abs().sum((1, 2, 3))
-    framed = pad(image, (1, 1, 1, 1), mode="replicate")
-    right, down = framed[..., 1:-1, 2:] - image, framed[..., 2:, 1:-1] - image
-    falling, rising = framed[..., 1:, 1:] - framed[..., :-1, :-1], framed[..., 1:, :-1] - framed[..., :-1, 1:]
-    straight = right.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))
-    diagonal = falling.square().mean((1, 2, 3)) + rising.square().mean((1, 2, 3))
-    return 2 * (straight / 3 + diagonal / 12)
 
 
 def _mean_square(difference: Tensor, dimensions: int) -> Tensor:

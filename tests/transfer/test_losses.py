@@ -17,12 +17,12 @@ from nst_batch.transfer.losses import (
     deviation_loss,
     gram_loss,
     mean_loss,
-    total_variation,
     wasserstein_loss,
 )
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.statistics import gram_matrix, moments
+from nst_batch.transfer.variation import total_variation
 from nst_batch.transfer.vgg import VGG19
 from tests.transfer.conftest import pixels
 
@@ -82,18 +82,6 @@ def test_wasserstein_survives_flat_features_in_float32() -> None:
     loss = wasserstein_loss(moments(flat), moments(features(8, 4, 4, 1).float())).sum()
     (gradient,) = torch.autograd.grad(loss, flat)
     assert torch.isfinite(loss) and torch.isfinite(gradient).all()
-
-
-def test_total_variation_is_the_sum_of_absolute_differences_or_the_mean_of_squares() -> None:
-    step = torch.zeros(1, 1, 4, 5)
-    step[..., 2:] = 1  # one edge, 4 pixels high
-    assert total_variation(step, "l1").item() == pytest.approx(4)
-    assert total_variation(step.mT.contiguous(), "l1").item() == pytest.approx(4)
-    straight, diagonal = 4 / 20 / 3, 2 * 5 / 30 / 12  # diagonals: a frame of replicated pixels makes 5 x 6 places
-    assert total_variation(step, "l2").item() == pytest.approx(2 * (straight + diagonal))
-    assert total_variation(torch.full((1, 3, 6, 6), 0.3), "l2").item() == 0
-    batch = torch.cat([step, torch.zeros_like(step)])
-    assert total_variation(batch, "l1").tolist() == pytest.approx([4, 0])
 
 
 @pytest.fixture(scope="module")
