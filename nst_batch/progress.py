@@ -137,7 +137,7 @@ class ProgressView:
         if final:
             self._tally.finish(result.task, result.status)
         if result.given_up:
-            self.note(f"{result.output}: memory ran out: {', '.join(result.given_up)}")
+            self.note(f"{result.output}: memory is short: {', '.join(result.given_up)}")
         if result.error is not None:
             what = "failed" if final else f"failed (attempt {result.attempt}), will be tried again"
             self.note(f"{result.output}: {what}: {result.error.message}")

@@ -103,6 +103,7 @@ def test_tasks_are_dealt_to_all_workers_as_they_become_free(tmp_path: Path, weig
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_is_quarantined_and_the_others_are_rendered(
     tmp_path: Path, weights: Path
 ) -> None:
