@@ -6,8 +6,6 @@ tasks in hand, but for those that an ended run left, and the next one takes up.
 
 from __future__ import annotations
 
-import torch
-
 from nst_batch.atomic import write_atomic
 from nst_batch.paths import RunPaths
 from nst_batch.records import Task
@@ -28,9 +26,9 @@ class Checkpoints:
         """Whether a task was begun; its checkpoint may turn out to be damaged."""
         return self._paths.checkpoint(task.id).is_file()
 
-    def find(self, task: Task, device: torch.device) -> State | None:
+    def find(self, task: Task) -> State | None:
         """Where a task was; None: nothing is known, it begins anew."""
-        return from_file(self._paths.checkpoint(task.id), device, task=task.id)
+        return from_file(self._paths.checkpoint(task.id), task=task.id)
 
     def keep(self, task: Task, state: State) -> None:
         """Remember where a task is.

@@ -33,11 +33,12 @@ _POINTS = 36  # products of a tile in ``transfer.native``, for each of which a k
 @dataclass(frozen=True)
 class Way:
     """How a scale is computed: so many rows of the picture at a time (None: all), with so many pairs of a history,
-    which are kept in that precision."""
+    which are kept in that precision; ``apart``: the optimiser is on the CPU, its vectors in the machine's memory."""
 
     rows: int | None
     pairs: int
     kept: Literal["fp32", "bf16"] = "fp32"
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,14 @@ def stage_bytes(settings: TransferSettings, width: int, height: int, way: Way) -
     during += vector * _VARIATION_PASSING if settings.tv_weight else 0
     during += vector // 3 if settings.octaves > 1 else 0  # the smaller pictures
     after = sum(_target(settings, width * height))
-    after += vector * (_METRIC_PASSING if _has_metric(settings) else _PASSING)
+    after += 0 if way.apart else vector * (_METRIC_PASSING if _has_metric(settings) else _PASSING)
     return kept + max(during, after)
 
 
 def kept_bytes(settings: TransferSettings, width: int, height: int, way: Way) -> int:
-    """What the optimiser keeps, whatever becomes of the passes."""
+    """What the optimiser keeps, whatever becomes of the passes; apart from it, a point and its gradient are left."""
+    if way.apart:
+        return 2 * _vector(width * height)
     vectors = _VECTORS + 2 * settings.guard + (settings.averaging > 0) + _METRIC_VECTORS * _has_metric(settings)
     return vectors * _vector(width * height) + way.pairs * _pair_bytes(width * height, way.kept)
 
@@ -197,13 +200,16 @@ def _pair_bytes(pixels: int, kept: str) -> int:
     return 2 * _vector(pixels) // (2 if kept == "bf16" else 1)
 
 
-def ways(settings: TransferSettings, stage: Stage, tile: int | str = "auto") -> Iterator[Way]:
-    """The ways to compute a scale, the best first: whole; by strips, which costs time; with fewer pairs of a history,
-    which costs evaluations; and with pairs in bf16 rather than with few, where ``history: auto`` leaves that open."""
+def ways(settings: TransferSettings, stage: Stage, tile: int | str = "auto", *, apart: bool = False) -> Iterator[Way]:
+    """The ways to compute a scale, the best first: whole; by strips, which costs time; with the optimiser ``apart``,
+    which costs more of it, where there is memory beside the device's; with fewer pairs of a history, which costs
+    evaluations; and with pairs in bf16 rather than with few, where ``history: auto`` leaves that open."""
     most, kept = settings.pairs(stage.steps), settings.history_precision
     rows = _rows(stage, tile)
     for each in rows:
         yield Way(each, most, kept)
+    if apart and most > 0:
+        yield from (Way(each, most, kept, apart=True) for each in rows)
     low = settings.history == "auto" and kept == "fp32" and most > 0
     sparing = min(rows, key=lambda each: stage_bytes(settings, stage.width, stage.height, Way(each, 0)))
     yield from (Way(sparing, pairs, kept) for pairs in _fewer(most, FEW_PAIRS if low else LEAST_PAIRS))
@@ -226,10 +232,12 @@ def _fewer(pairs: int, least: int) -> Iterator[int]:
         yield pairs
 
 
-def way_that_fits(settings: TransferSettings, stage: Stage, room: float, tile: int | str = "auto") -> tuple[Way, bool]:
+def way_that_fits(
+    settings: TransferSettings, stage: Stage, room: float, tile: int | str = "auto", *, apart: bool = False
+) -> tuple[Way, bool]:
     """The best way that takes no more than so many bytes, and true; or the one that takes least, and false."""
     least, bytes_of_least = Way(None, 0), math.inf
-    for way in ways(settings, stage, tile):
+    for way in ways(settings, stage, tile, apart=apart):
         takes = stage_bytes(settings, stage.width, stage.height, way)
         if takes <= room:
             return way, True
@@ -238,9 +246,10 @@ def way_that_fits(settings: TransferSettings, stage: Stage, room: float, tile: i
     return least, False
 
 
-def least_bytes(settings: TransferSettings, stage: Stage, tile: int | str = "auto") -> int:
+def least_bytes(settings: TransferSettings, stage: Stage, tile: int | str = "auto", *, apart: bool = False) -> int:
     """What a scale takes at least."""
-    return stage_bytes(settings, stage.width, stage.height, way_that_fits(settings, stage, 0, tile)[0])
+    way, _ = way_that_fits(settings, stage, 0, tile, apart=apart)
+    return stage_bytes(settings, stage.width, stage.height, way)
 
 
 def fewer_rows(height: int, rows: int | None) -> int | None:

@@ -144,7 +144,8 @@ class Forecaster:
 
     def _forecast(self, settings: TransferSettings, width: int, height: int) -> Forecast:
         scales, network = stages(width, height, settings), network_bytes(settings) if self.here.is_cpu else 0
-        found = [(scale, *way_that_fits(settings, scale, self._limit - network, self._tile)) for scale in scales]
+        room, apart = self._limit - network, not self.here.is_cpu
+        found = [(scale, *way_that_fits(settings, scale, room, self._tile, apart=apart)) for scale in scales]
         seconds = seconds_of(settings, [(scale, way) for scale, way, _ in found], self._speed)
         most = max(stage_bytes(settings, scale.width, scale.height, way) for scale, way, _ in found)
         pixels = scales[-1].width * scales[-1].height

@@ -207,7 +207,7 @@ class Renderer:
         requests = [saving.applied_to(self._request(job.task)) for job in jobs]
         if len(jobs) > 1:
             return requests
-        state = self._checkpoints.find(jobs[0].task, torch.device(self._device))
+        state = self._checkpoints.find(jobs[0].task)
         return [replace(requests[0], resumed=state)]
 
     def _request(self, task: Task) -> Request:

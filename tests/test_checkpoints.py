@@ -14,7 +14,6 @@ from nst_batch.settings import TransferSettings
 from nst_batch.transfer.weights import EMBEDDED
 from tests import runs
 
-CPU = torch.device("cpu")
 SOURCE = Source("a.png", "0" * 64, 1, 20, 10)
 
 
@@ -24,10 +23,10 @@ def task(letter: str) -> Task:
 
 def test_kept_found_and_dropped(tmp_path: Path) -> None:
     checkpoints = Checkpoints(RunPaths(tmp_path))
-    assert not checkpoints.has(task("a")) and checkpoints.find(task("a"), CPU) is None
+    assert not checkpoints.has(task("a")) and checkpoints.find(task("a")) is None
     checkpoints.keep(task("a"), {"x": torch.ones(2)})
     checkpoints.keep(task("a"), {"x": torch.full((2,), 2.0)})
-    found = checkpoints.find(task("a"), CPU)
+    found = checkpoints.find(task("a"))
     assert found is not None and found["x"].tolist() == [2.0, 2.0]
     assert checkpoints.has(task("a")) and not checkpoints.has(task("b"))
     checkpoints.drop(task("a"))
@@ -39,7 +38,7 @@ def test_another_tasks_file_under_this_name_is_not_believed(tmp_path: Path) -> N
     paths = RunPaths(tmp_path)
     Checkpoints(paths).keep(task("a"), {"x": torch.ones(2)})
     paths.checkpoint("a" * 32).rename(paths.checkpoint("b" * 32))
-    assert Checkpoints(paths).has(task("b")) and Checkpoints(paths).find(task("b"), CPU) is None
+    assert Checkpoints(paths).has(task("b")) and Checkpoints(paths).find(task("b")) is None
 
 
 def test_a_write_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
@@ -47,5 +46,5 @@ def test_a_write_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     checkpoints.keep(task("a"), {"x": torch.ones(2)})
     with runs.files_end_at(1 << 16), pytest.raises(OSError, match=r"[Ff]ile"):
         checkpoints.keep(task("a"), {"x": large})
-    found = checkpoints.find(task("a"), CPU)
+    found = checkpoints.find(task("a"))
     assert found is not None and len(found["x"]) == 2 and not runs.temporaries(tmp_path)

@@ -116,6 +116,17 @@ def test_a_history_that_is_auto_is_kept_in_bf16_rather_than_short() -> None:
     assert {each.kept for each in ways(GATYS, LARGE)} == {"fp32"}
 
 
+def test_the_optimiser_goes_apart_before_a_history_is_shortened() -> None:
+    found = list(ways(GATYS, LARGE, apart=True))
+    first = [each.apart for each in found].index(True)
+    assert all(each.pairs == 100 for each in found[: first + 1]) and found[first].rows is None
+    assert not any(each.apart for each in ways(GATYS, LARGE)) and all(each.pairs == 100 for each in found if each.apart)
+    least = Way(512, 100, apart=True)
+    assert stage_bytes(GATYS, 4000, 3000, least) < stage_bytes(GATYS, 4000, 3000, Way(512, 4))
+    assert way_that_fits(GATYS, LARGE, 0.8e10, apart=True)[0].apart
+    assert not any(each.apart for each in ways(TransferSettings(optimizer="adam"), LARGE, apart=True))
+
+
 def test_the_way_that_is_taken_is_the_best_that_fits() -> None:
     seen = list[tuple[int, int]]()
     for room in range(2, 120, 2):

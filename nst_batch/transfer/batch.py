@@ -21,12 +21,13 @@ from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.graphs import Compiler
-from nst_batch.transfer.losses import together
+from nst_batch.transfer.losses import Objective, together
 from nst_batch.transfer.member import Member, Stylized
 from nst_batch.transfer.networks import Networks
-from nst_batch.transfer.optimise import optimise, optimiser_for
+from nst_batch.transfer.optimise import Closure, optimise, optimiser_for
+from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precision import EXACT, arithmetic
-from nst_batch.transfer.snapshot import State, of_one
+from nst_batch.transfer.snapshot import State, moved, of_one
 
 OnSteps = Callable[[int, list[float], Callable[[], list[State] | None]], None]
 """Told (evaluations made, each picture's loss, what gives each one's state), as ``optimise.OnStep``."""
@@ -107,7 +108,8 @@ class Batch:
             keep_freed(keep=rows is None)
         for each in members:
             each.begin(stage, passes)
-        x = self._begin(stage)
+        there = torch.device("cpu") if self._way.apart else self._networks.device  # where the optimiser is
+        x = self._begin(stage).to(there)
         if rows is not None:
             for each in members:
                 each.save_memory()
@@ -122,20 +124,26 @@ class Batch:
             if before:
                 optimiser.reweigh(torch.tensor([new / old for new, old in zip(weights, before, strict=True)]).to(x))
             before = weights
-            closure = self._compiler.compiled(together(goals), passes, x)
-            told, loop = partial(self._told, scale, place), resumed["loop"] if resumed is not None else None
+            closure = self._closure(together(goals), passes, x)
+            told = partial(self._told, scale, place)
+            loop = moved(resumed["loop"], there) if resumed is not None else None
             found = optimise(closure, x, steps, settings, optimiser, told, loop)
             resumed = self._resumed = None
             x = found.image
             for number, each in enumerate(members):
                 each.note(found.curves[number], found.settled[number])
-                each.measure(x[number : number + 1])
+                each.measure(x[number : number + 1].to(self._networks.device))
             self._evaluations += max(map(len, found.curves))
         ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
         for each, restarts, taken_back in ends:
             each.end(stage, restarts, taken_back, self._way)
         self._adam = optimiser if isinstance(optimiser, Adam) else None
-        self._image = x
+        self._image = x.to(self._networks.device)
+
+    def _closure(self, objective: Objective, passes: Passes, x: Tensor) -> Closure:
+        """Of pictures like ``x``, wherever those are."""
+        closure = self._compiler.compiled(objective, passes, x)
+        return partial(_carried, closure, self._networks.device) if self._way.apart else closure
 
     def _begin(self, stage: Stage) -> Tensor:
         """The pictures to begin a scale with, BxCxHxW."""
@@ -175,6 +183,12 @@ class Batch:
             return self._members[place].result(self._image[place : place + 1])
         except DivergedError as error:
             return error
+
+
+def _carried(closure: Closure, device: torch.device, x: Tensor) -> tuple[Tensor, Tensor]:
+    """A closure on another device than the optimiser's."""
+    loss, gradient = closure(x.to(device))
+    return loss.to(x.device), gradient.to(x.device)
 
 
 def _rounds(stage: Stage, settings: TransferSettings) -> list[tuple[int, float]]:

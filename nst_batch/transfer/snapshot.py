@@ -30,6 +30,15 @@ def of_one(state: Any, place: int) -> Any:
     return state
 
 
+def moved(state: Any, device: torch.device) -> Any:
+    """The same on another device."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {key: moved(value, device) for key, value in state.items()}
+    return state
+
+
 def to_bytes(state: State, **about: str) -> bytes:
     """As a safetensors file; ``about`` is what it is of, to be asked for again."""
     tensors: dict[str, Tensor] = {}
@@ -38,15 +47,16 @@ def to_bytes(state: State, **about: str) -> bytes:
     return save(tensors, {**about, "format": FORMAT, "state": json.dumps(plain)})
 
 
-def from_file(path: Path, device: torch.device, **about: str) -> State | None:
-    """A state that was saved with the same ``about``; None: there is none, it is damaged, or of something else."""
+def from_file(path: Path, **about: str) -> State | None:
+    """A state that was saved with the same ``about``, on the CPU; None: there is none, it is damaged, or of something
+    else."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if any(metadata.get(key) != value for key, value in {**about, "format": FORMAT}.items()):
                 return None
             names = list(file.keys())
-            tensors = {name: file.get_tensor(name).clone().to(device) for name in names}
+            tensors = {name: file.get_tensor(name).clone() for name in names}
         state: State = _with_tensors(json.loads(metadata["state"]), tensors)
     except (OSError, SafetensorError, ValueError, KeyError):
         return None

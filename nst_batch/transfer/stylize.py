@@ -176,11 +176,16 @@ class Stylizer:
 
     def _way(self, stage: Stage, settings: TransferSettings, tile: int | str) -> Way:
         """How a scale is computed in the memory there is; as sparingly as can be, where that may be too little."""
-        return way_that_fits(settings, stage, self._room(SHARE), tile)[0]
+        return way_that_fits(settings, stage, self._room(SHARE), tile, apart=self._has_memory_apart)[0]
+
+    @property
+    def _has_memory_apart(self) -> bool:
+        """Whether there is memory beside the device's own."""
+        return self.networks.device.type != "cpu"
 
     def _refuse_what_never_fits(self, stage: Stage, settings: TransferSettings) -> None:
         """Raises TooLarge: even the most sparing way takes more than there is."""
-        there, least = self._room(1.0), least_bytes(settings, stage, self.tile)
+        there, least = self._room(1.0), least_bytes(settings, stage, self.tile, apart=self._has_memory_apart)
         if self.memory is not None and there < least:
             raise TooLarge(
                 f"{stage.width} x {stage.height} pixels take {in_words(least)} at least, beside torch and the network, "

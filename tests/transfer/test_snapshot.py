@@ -18,7 +18,6 @@ from nst_batch.transfer.snapshot import State, from_file, of_one, to_bytes
 from nst_batch.transfer.stylize import Stylizer
 from tests.transfer.conftest import pattern
 
-CPU = torch.device("cpu")
 SMALL = TransferSettings(size=32, steps=24, octaves=2)
 KINDS: dict[str, dict[str, object]] = {
     "default": {},
@@ -74,7 +73,7 @@ def test_taken_up_again_it_ends_the_same(stylizer: Stylizer, tmp_path: Path, kin
     file.write_bytes(to_bytes(state, task="a"))
     steps: list[int] = []
     (found,) = stylizer.transfer_all(
-        [request(settings, resumed=from_file(file, CPU, task="a"))], lambda step, _, __: steps.append(step)
+        [request(settings, resumed=from_file(file, task="a"))], lambda step, _, __: steps.append(step)
     )
     assert isinstance(found, Stylized) and isinstance(expected, Stylized)
     check(found, expected)
@@ -87,7 +86,7 @@ def test_and_again_and_again(stylizer: Stylizer, tmp_path: Path) -> None:
     for at in range(3, 24, 4):
         (latest,) = ended(stylizer, [request(SMALL, resumed=state)], at)
         (tmp_path / "state").write_bytes(to_bytes(latest))
-        state = from_file(tmp_path / "state", CPU)
+        state = from_file(tmp_path / "state")
     (found,) = stylizer.transfer_all([request(SMALL, resumed=state)])
     assert isinstance(found, Stylized) and isinstance(expected, Stylized)
     check(found, expected)
@@ -109,7 +108,7 @@ def test_a_state_survives_its_file(tmp_path: Path) -> None:
     state = {"a": shared, "b": {"c": shared, "d": [math.inf, 0.1], "e": None, "f": 3}, "g": torch.tensor([True, False])}
     file = tmp_path / "state"
     file.write_bytes(to_bytes(state, task="one"))
-    found = from_file(file, CPU, task="one")
+    found = from_file(file, task="one")
     assert found is not None
     assert torch.equal(found["a"], shared) and torch.equal(found["b"]["c"], shared)
     assert (found["b"]["d"], found["b"]["e"], found["b"]["f"]) == ([math.inf, 0.1], None, 3)
@@ -118,13 +117,13 @@ def test_a_state_survives_its_file(tmp_path: Path) -> None:
 
 def test_what_is_not_ours_or_damaged_is_no_state(tmp_path: Path) -> None:
     file = tmp_path / "state"
-    assert from_file(file, CPU, task="one") is None
+    assert from_file(file, task="one") is None
     data = to_bytes({"a": torch.rand(50)}, task="one")
     file.write_bytes(data)
-    assert from_file(file, CPU, task="two") is None
+    assert from_file(file, task="two") is None
     for broken in (b"", data[:5], data[:100], data[:-1], b"\xff" * 500, data[:8] + b"}" + data[9:]):
         file.write_bytes(broken)
-        assert from_file(file, CPU, task="one") is None
+        assert from_file(file, task="one") is None
 
 
 def test_of_one_takes_a_pictures_own_part() -> None:

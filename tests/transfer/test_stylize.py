@@ -539,3 +539,16 @@ def test_what_no_way_fits_is_refused_at_once() -> None:
     stylizer = Stylizer(memory=resident() + 2 * 10**7)
     with pytest.raises(TooLarge, match=r"384 x 384 pixels take \d+ MB at least.*left of run.memory_limit"):
         stylizer.transfer(picture(1, 384, 384), picture(2, 256, 256), LARGE, seed=0)
+
+
+@pytest.mark.parametrize("device", ["cpu:0", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+def test_an_optimiser_apart_from_its_device_finds_the_same(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``cpu:0`` is another device than ``cpu`` by name, so values are carried to and fro."""
+    settings = dataclasses.replace(SMALL, steps=8, guard=True, metric="adaptive", clamp="step", precision="fp32")
+    images = list[Tensor]()
+    for apart in (False, True):
+        monkeypatch.setattr(Stylizer, "_way", lambda *_, apart=apart, **__: Way(None, 5, "fp32", apart))
+        result = Stylizer(device=device).transfer(picture(1), picture(2), settings, seed=0)
+        images.append(result.image.cpu())
+        assert result.evaluations == 8 and result.history == 5
+    assert torch.equal(*images) if device == "cpu:0" else (images[0] - images[1]).abs().mean() < 1e-3
