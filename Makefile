@@ -29,6 +29,9 @@ test-slow: $(VENV)/.installed-dev ## run the tests that take long
 test-gpu: $(VENV)/.installed-dev ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(ARGS)
 
+test-slurm: $(VENV)/.installed-dev ## run the tests on a real Slurm, which is installed where there is root and apt
+	$(BIN)/python -m pytest -m slurm $(ARGS)
+
 chaos: $(VENV)/.installed-dev ## kill, stop and starve real runs: ARGS="--faults 50 --seed 1"
 	$(BIN)/python -m tests.chaos $(ARGS)
 

@@ -19,6 +19,7 @@ from nst_batch.claims import Claims
 from nst_batch.decisions import Decision
 from nst_batch.messages import Job
 from nst_batch.records import Task
+from nst_batch.shares import ALONE, Part, own_first
 
 BACKOFF_SECONDS = 0.5  # before the first retry; doubled for each further one
 LOOK_SECONDS = 1.0  # between two looks at what others have done
@@ -55,6 +56,7 @@ class Backlog:
         claims: of this process.
         news: of the others.
         on_elsewhere: told of each task that another run has brought to an end, and whether it has a picture.
+        part: of several that begin together, so that each begins with other tasks.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class Backlog:
         claims: Claims,
         news: News,
         on_elsewhere: Callable[[Decision], None],
+        part: Part = ALONE,
     ) -> None:
-        decisions = hand_out_order(todo)
+        decisions = own_first(hand_out_order(todo), part)
         self.decisions = {each.task.output: each for each in decisions}  # by output name
         self._claims = claims
         self._news = news
@@ -99,14 +102,18 @@ class Backlog:
         """Tasks for one worker, claimed; none if nothing waits.
 
         Args:
-            most: how many like this one it can take.
+            most: how many like this one it can take; 0: not now.
             workers: each is to have something to do.
         """
-        while job := self.following:
+        while self.following:
+            places = ((place, count) for place, job in enumerate(self._jobs()) if (count := most(job.task)))
+            behind, count = next(places, (0, 0))
+            if not count:
+                return []
             share = -(-len(self._waiting) // workers)
-            found = first_batch(self._jobs(), min(most(job.task), share))
+            found = first_batch(islice(self._jobs(), behind, None), min(count, share))
             for each in found:
-                self._waiting.remove(each.task.output)  # they stand in front
+                self._waiting.remove(each.task.output)  # mostly, they stand in front
             if mine := self._claimed(found):
                 return mine
         return []

@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nst_batch import __version__
+from nst_batch.cli_cluster import add_cluster_commands, job_report, print_jobs
 from nst_batch.cli_weights import weights_app
-from nst_batch.console import print_json, printable, reports_errors, say
+from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks, with_hint
 from nst_batch.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from nst_batch.decisions import Decision
     from nst_batch.forecasts import Forecaster
     from nst_batch.pipeline import Pipeline
-    from nst_batch.progress import ProgressView
-    from nst_batch.scheduler import Outcome, Scheduler
-    from nst_batch.signals import StopSignals
-    from nst_batch.writers import Writer
 
 SHOWN = 20  # lines of a list on a terminal; --json has them all
 
@@ -37,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(weights_app, name="weights")
+add_cluster_commands(app)
 
 PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
 Place = Annotated[
@@ -64,6 +62,10 @@ def run(
     force: Force = False,
     inline: Annotated[bool, typer.Option("--inline", help="Render in this process, for debugging.")] = False,
     limit: Annotated[int | None, typer.Option(min=0, help="Render at most so many pictures.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="One of N equal shares of the tasks, for machines without a common disk."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Render what is not there yet.
@@ -72,95 +74,29 @@ def run(
     130 ended by a second Ctrl-C.
     """
     begun = time.monotonic()
+    from nst_batch.cli_run import render, sum_up, summary_of, warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
+    from nst_batch.shares import parse
     from nst_batch.signals import StopSignals
 
-    overrides = _overrides(sets)
+    overrides = overridden(sets)
     if devices is not None:
         overrides["run.devices"] = devices if devices == "auto" else f"[{devices}]"
     with StopSignals() as stop:
-        ready = prepare(pipeline, overrides, Choices(verify, force, retry_failed), say, download=True)
-        _warn_of_broken_lines(ready)
+        choices = Choices(verify, force, retry_failed, None if shard is None else parse(shard))
+        ready = prepare(pipeline, overrides, choices, say, download=True)
+        warn_of_broken_lines(ready)
         todo = ready.todo()[:limit]
-        outcome = _render(ready, todo, inline, stop) if todo else None
-    rendered, failed, elsewhere = (outcome.rendered, outcome.failed, outcome.elsewhere) if outcome else (0, 0, 0)
-    counts = ready.counts()
-    summary = {
-        "tasks": counts["tasks"],
-        "done": counts["done"] + rendered + elsewhere,
-        "failed": counts["failed"] + failed,
-        "todo": counts["todo"] - rendered - elsewhere - failed,
-        "rendered": rendered,
-        "elsewhere": elsewhere,
-        "skipped": counts["done"],
-        "seconds": round(time.monotonic() - begun, 3),
-    }
-    _sum_up(ready, summary, interrupted=bool(stop.seen))
+        outcome = render(ready, todo, stop, inline=inline) if todo else None
+    summary = summary_of(ready, outcome, time.monotonic() - begun)
+    sum_up(ready, summary)
+    if stop.seen and summary["todo"]:
+        say("interrupted; run the same command again to go on")
     if as_json:
         print_json(summary)
     if stop.seen and summary["todo"]:
         return ExitCode.RESUBMIT
     return ExitCode.SOME_FAILED if summary["failed"] else ExitCode.DONE
-
-
-def _render(ready: Pipeline, todo: list[Decision], inline: bool, stop: StopSignals) -> Outcome:
-    """Run the scheduler in the run's folder, with a view of its progress."""
-    from nst_batch.progress import ProgressView, error_console
-
-    with ready.entered(say) as writer, ProgressView(todo, ready.counts()["done"], error_console()) as view:
-        view.note(f"{ready.spec.name}: {_tasks(len(todo))} to render, {ready.counts()['done']} done before")
-        scheduler = _scheduler(ready, writer, view, stop)
-        return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
-
-
-def _scheduler(ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals) -> Scheduler:
-    from nst_batch.devices import choose_devices, choose_threads, grouped, sharing_memory  # torch: two seconds
-    from nst_batch.messages import WorkerOptions
-    from nst_batch.scheduler import Scheduler
-
-    run = ready.spec.run
-    devices = choose_devices(run.devices)
-    threads = choose_threads(devices, run.threads)
-    devices = grouped(devices, run.devices_per_task)
-    batch = None if run.batch == "auto" else run.batch
-    limits = ready.spec.limits.records()
-    options = WorkerOptions(
-        ready.paths.root, ready.weights, threads, batch, run.compile, limits, run.tile, run.memory_limit,
-        sharing_memory(devices),
-    )  # fmt: skip
-    return Scheduler(ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop)
-
-
-def _sum_up(ready: Pipeline, summary: dict[str, Any], *, interrupted: bool) -> None:
-    """The last lines of a run."""
-    from nst_batch.progress import clock
-
-    if not (summary["rendered"] or summary["elsewhere"] or summary["failed"] or summary["todo"]):
-        say(f"nothing to render: all {_tasks(summary['tasks'])} of {ready.spec.name} are done in {ready.paths.root}")
-        return
-    parts = [f"{summary['rendered']} rendered", f"{summary['skipped']} done before"]
-    parts += [f"{summary['elsewhere']} done by another run"] if summary["elsewhere"] else []
-    parts += [f"{summary['failed']} failed"] if summary["failed"] else []
-    parts += [f"{summary['todo']} left"] if summary["todo"] else []
-    say(f"{ready.spec.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
-    if summary["failed"]:
-        _list_failures(ready)
-    if interrupted and summary["todo"]:
-        say("interrupted; run the same command again to go on")
-
-
-def _list_failures(ready: Pipeline) -> None:
-    """Every failed task with its reason and what to do, from the manifest as it is now."""
-    from nst_batch.history import read
-
-    attempts = read(ready.paths).attempts
-    failed = [(task, attempts[task.id]) for task in ready.tasks if task.id in attempts]
-    for task, attempt in failed[:SHOWN]:
-        message, hint = (str(attempt.error.get(key) or "") for key in ("message", "hint"))
-        say(f"  failed: {task.output}: {_with_hint(message, hint)}")
-    if len(failed) > SHOWN:
-        say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
-    say("  `nst-batch run --retry-failed` tries them again")
 
 
 @app.command()
@@ -175,10 +111,11 @@ def plan(
 ) -> int:
     """Show what would be rendered, and why."""
     begun = time.monotonic()
+    from nst_batch.cli_run import warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
 
-    ready = prepare(pipeline, _overrides(sets), Choices(verify, force, retry_failed), say)
-    _warn_of_broken_lines(ready)
+    ready = prepare(pipeline, overridden(sets), Choices(verify, force, retry_failed), say)
+    warn_of_broken_lines(ready)
     ahead = ready.forecaster()
     if as_json:
         listed = [
@@ -190,7 +127,7 @@ def plan(
         print_json({**_state(ready, begun), "reasons": ready.reasons(), "forecast": total, "decisions": listed})
         return ExitCode.DONE
     counts = ready.counts()
-    print(f"{ready.spec.name}: {_tasks(counts['tasks'])}: {_in_words(counts)}")
+    print(f"{ready.name}: {tasks(counts['tasks'])}: {_in_words(counts)}")
     for reason, count in ready.reasons().items():
         print(f"  {count} {reason}")
     if counts["todo"]:
@@ -238,26 +175,30 @@ def _print_decisions(decisions: list[Decision], ahead: Forecaster) -> None:
 def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Json = False) -> int:
     """Show what is done, failed and left, from a pipeline file or from a run's folder alone."""
     begun = time.monotonic()
+    from nst_batch.cli_run import warn_of_broken_lines
+    from nst_batch.paths import RunPaths
     from nst_batch.pipeline import Choices, prepare
     from nst_batch.status import folder_status
 
     if place.is_dir():
         report = folder_status(place)
     else:
-        ready = prepare(place, _overrides(sets), Choices(), say)
-        _warn_of_broken_lines(ready)
+        ready = prepare(place, overridden(sets), Choices(), say)
+        warn_of_broken_lines(ready)
         failures = {d.task.output: d.detail for d in ready.given_up()}
         hints = {d.task.output: d.hint for d in ready.given_up()}
-        report = {"name": ready.spec.name, **ready.counts(), "failures": failures, "hints": hints}
+        report = {"name": ready.name, **ready.counts(), "failures": failures, "hints": hints}
+    jobs = job_report(RunPaths(place if place.is_dir() else ready.paths.root))
     if as_json:
         report = {**report, "rendered": 0, "skipped": report["done"], "seconds": round(time.monotonic() - begun, 3)}
-        print_json(report)
+        print_json({**report, "jobs": jobs})
         return ExitCode.DONE
-    print(f"{report['name']}: {_tasks(report['tasks'])}: {_in_words(report)}")
+    print(f"{report['name']}: {tasks(report['tasks'])}: {_in_words(report)}")
     for output, message in list(report["failures"].items())[:SHOWN]:
-        print(printable(f"  failed: {output}: {_with_hint(message, report['hints'][output])}"))
+        print(printable(f"  failed: {output}: {with_hint(message, report['hints'][output])}"))
     if len(report["failures"]) > SHOWN:
         print(f"  … and {len(report['failures']) - SHOWN} more; --json lists them all")
+    print_jobs(jobs)
     return ExitCode.DONE
 
 
@@ -330,16 +271,6 @@ def main() -> None:
     app()
 
 
-def _overrides(sets: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for text in sets or []:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise UsageError(f"--set {text}: write KEY=VALUE, as in --set transfer.size=512")
-        pairs[key] = value
-    return pairs
-
-
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
@@ -347,19 +278,6 @@ def _plain(value: Any) -> Any:
 def _state(ready: Pipeline, begun: float) -> dict[str, Any]:
     counts = ready.counts()
     return {**counts, "rendered": 0, "skipped": counts["done"], "seconds": round(time.monotonic() - begun, 3)}
-
-
-def _warn_of_broken_lines(ready: Pipeline) -> None:
-    if ready.history.skipped:
-        say(f"manifest: {ready.history.skipped} broken lines skipped (a crash, or a full disk)")
-
-
-def _with_hint(message: str, hint: str) -> str:
-    return f"{message} ({hint})" if hint else message
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task" if count == 1 else f"{count} tasks"
 
 
 def _in_words(counts: dict[str, Any]) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
 import typer
 
-from nst_batch.errors import ExitCode, NstError, SpecError, in_words
+from nst_batch.errors import ExitCode, NstError, SpecError, UsageError, in_words
 
 P = ParamSpec("P")
 
@@ -63,3 +63,28 @@ def printable(text: str) -> str:
 def print_json(value: dict[str, Any]) -> None:
     """A result for machines, on one line."""
     print(json.dumps(value))
+
+
+def overridden(sets: Sequence[str] | None) -> dict[str, str]:
+    """``--set KEY=VALUE`` of a command, by key.
+
+    Raises:
+        UsageError: one is not written so.
+    """
+    pairs = {}
+    for text in sets or []:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--set {text}: write KEY=VALUE, as in --set transfer.size=512")
+        pairs[key] = value
+    return pairs
+
+
+def with_hint(message: str, hint: str) -> str:
+    """What happened, and what to do about it."""
+    return f"{message} ({hint})" if hint else message
+
+
+def tasks(count: int) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{count} task" if count == 1 else f"{count} tasks"

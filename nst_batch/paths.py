@@ -29,6 +29,7 @@ class RunPaths:
           state/claims/         which pictures they have in hand
           state/entrance.lock   held while a run begins here
           state/download.json   when the ImageNet weights were last sought in vain
+          submissions/          what was given to a cluster: see SubmissionPaths
     """
 
     root: Path
@@ -69,6 +70,11 @@ class RunPaths:
         return self.state / "claims"
 
     @property
+    def submissions(self) -> Path:
+        """The folder of what was given to a cluster."""
+        return self.root / "submissions"
+
+    @property
     def download(self) -> Path:
         """When the last download of weights failed."""
         return self.state / "download.json"
@@ -101,6 +107,57 @@ class RunPaths:
     def claim(self, output: str) -> Path:
         """Where it says who renders the picture called ``output``: by a digest, since names may be long."""
         return self.claims / hashlib.blake2b(output.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class SubmissionPaths:
+    """The files of one submission to a cluster, in its run's folder.
+
+    ``root`` is ``submissions/NAME`` there::
+
+        root/
+          tasks.jsonl           the tasks as they were planned, and how they are run
+          script.sh             what sbatch was given
+          job.json              what sbatch made of it
+          elements/N.json       what each element of the array says of itself
+          logs/JOB_N.log        and what it prints
+    """
+
+    root: Path
+
+    @property
+    def run(self) -> RunPaths:
+        """The run's own files."""
+        return RunPaths(self.root.parent.parent)
+
+    @property
+    def tasks(self) -> Path:
+        """What was planned."""
+        return self.root / "tasks.jsonl"
+
+    @property
+    def script(self) -> Path:
+        """What sbatch was given."""
+        return self.root / "script.sh"
+
+    @property
+    def job(self) -> Path:
+        """What sbatch made of it."""
+        return self.root / "job.json"
+
+    @property
+    def elements(self) -> Path:
+        """The folder of elements' words."""
+        return self.root / "elements"
+
+    def element(self, index: int) -> Path:
+        """What an element says of itself."""
+        return self.elements / f"{index}.json"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of what elements print."""
+        return self.root / "logs"
 
 
 def new_name() -> str:

@@ -21,12 +21,15 @@ from nst_batch.backlog import News
 from nst_batch.decisions import Decision
 from nst_batch.errors import RunLocked, WeightsError
 from nst_batch.forecasts import Forecaster
+from nst_batch.frozen import Frozen
 from nst_batch.history import History, ManifestReader
 from nst_batch.inputs import InputCache
 from nst_batch.paths import RunPaths
 from nst_batch.plan import plan
 from nst_batch.records import Task, Weights
+from nst_batch.shares import Part, shard
 from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
+from nst_batch.spec_run import Cluster, Run
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.writers import Writer, describe, entered, entrance
 
@@ -38,23 +41,43 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Choices:
-    """How a command wants tasks to be looked at."""
+    """How a command wants tasks to be looked at; ``part``: these alone, of so many shards."""
 
     verify: bool = False
     force: bool = False
     retry_failed: bool = False
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """A pipeline, ready to run or to be reported on."""
 
-    spec: PipelineSpec
+    frozen: Frozen
+    cluster: Cluster
     paths: RunPaths
-    weights: Weights
-    tasks: tuple[Task, ...]
     reader: ManifestReader
-    decisions: list[Decision]
+    decisions: list[Decision]  # of this shard's tasks
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return self.frozen.name
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All that was planned, of every shard."""
+        return self.frozen.tasks
+
+    @property
+    def weights(self) -> Weights:
+        """Of all tasks."""
+        return self.frozen.weights
+
+    @property
+    def run(self) -> Run:
+        """How its tasks are run."""
+        return self.frozen.run
 
     @property
     def history(self) -> History:
@@ -80,7 +103,7 @@ class Pipeline:
 
     def forecaster(self) -> Forecaster:
         """What its tasks will take."""
-        run = self.spec.run
+        run = self.run
         return Forecaster(run.devices, run.threads, run.tile, run.memory_limit, run.devices_per_task)
 
     def owned(self) -> frozenset[str]:
@@ -103,7 +126,7 @@ class Pipeline:
                     self._clear_away(say)
                 self._save_plan(others)
                 if others:
-                    say(f"{self.spec.name}: sharing the work with {', '.join(describe(self.paths, o) for o in others)}")
+                    say(f"{self.name}: sharing the work with {', '.join(describe(self.paths, o) for o in others)}")
                 self.reader.follow(writer.name, writer.is_alive)
             yield writer
 
@@ -112,14 +135,15 @@ class Pipeline:
         return News(self.reader.more, self._decide)
 
     def _decide(self, task: Task) -> Decision:
-        (found,) = decisions.decide([task], self.history, self.paths, retries=self.spec.run.retries)
+        (found,) = decisions.decide([task], self.history, self.paths, retries=self.run.retries)
         return found
 
     def _clear_away(self, say: Say) -> None:
         if removed := remove_temporaries(self.paths.root):
             say(f"removed {removed} temporary files of a run that was killed")
         claims.remove_all(self.paths)
-        wanted = {self.paths.checkpoint(each.task.id) for each in self.decisions if each.state != "done"}
+        done = {each.task.id for each in self.decisions if each.state == "done"}
+        wanted = {self.paths.checkpoint(task.id) for task in self.tasks if task.id not in done}
         for path in self.paths.all_checkpoints():
             if path not in wanted:
                 path.unlink(missing_ok=True)
@@ -166,16 +190,23 @@ def prepare(
     """
     spec = load_spec(file, overrides)
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
-    cache = InputCache(paths.digests, spec.limits.records())
+    limits = spec.limits.records()
+    cache = InputCache(paths.digests, limits)
     weights = find_weights(spec, paths, cache, say, download=download)
     tasks = plan(spec, lambda path: cache.source(Path(os.path.abspath(path))), weights)
     cache.save()
+    return compare(Frozen(spec.name, spec.run, limits, weights, tasks), paths, choices, spec.cluster)
+
+
+def compare(frozen: Frozen, paths: RunPaths, choices: Choices, cluster: Cluster | None = None) -> Pipeline:
+    """Look at what is done of what was planned."""
     reader = ManifestReader(paths)
+    tasks = frozen.tasks if choices.part is None else shard(frozen.tasks, choices.part)
     decided = decisions.decide(
-        tasks, reader.read(), paths, retries=spec.run.retries,
+        tasks, reader.read(), paths, retries=frozen.run.retries,
         verify=choices.verify, force=choices.force, retry_failed=choices.retry_failed,
     )  # fmt: skip
-    return Pipeline(spec, paths, weights, tasks, reader, decided)
+    return Pipeline(frozen, cluster or Cluster(), paths, reader, decided)
 
 
 def find_weights(spec: PipelineSpec, paths: RunPaths, cache: InputCache, say: Say, *, download: bool) -> Weights:

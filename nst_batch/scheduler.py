@@ -8,7 +8,6 @@ first, so that all finish together: one by one, or several of a kind to a GPU. O
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,21 +15,18 @@ from dataclasses import dataclass, replace
 from multiprocessing import connection
 from typing import Protocol
 
-import torch
-
-from nst_batch import __version__
 from nst_batch.atomic import takes
 from nst_batch.backlog import Backlog, News
 from nst_batch.batches import limit
 from nst_batch.claims import Claims
+from nst_batch.deadline import NEVER, Deadline
+from nst_batch.deaths import lost_with
 from nst_batch.decisions import DEATHS_TO_QUARANTINE, Decision
 from nst_batch.errors import (
     Interrupted,
     ManifestError,
-    MemoryRanOut,
     NstError,
     StorageError,
-    TaskError,
     UsageError,
     WorkerDied,
 )
@@ -39,7 +35,8 @@ from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
 from nst_batch.processes import LEAVE_SECONDS, WorkerProcess
-from nst_batch.records import Failure, Task, TaskResult, utc_now
+from nst_batch.records import Task, TaskResult
+from nst_batch.shares import ALONE, Part
 from nst_batch.signals import StopSignals
 from nst_batch.writers import Writer
 
@@ -47,6 +44,7 @@ WAKE_SECONDS = 0.25  # how late a signal or a retry may be noticed
 HIGHER = 1.1  # peaks of memory, against those before, that are a task's own
 REMEMBER_SECONDS = 1.0  # between two tasks of which what they took is remembered
 ROOM_BYTES = 1 << 20  # what a disk has to take before a run goes on that found it full
+TIME_LIMIT = "the time limit"
 FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
 
 
@@ -74,13 +72,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: pictures rendered, tasks given up, whether a signal ended it early, and tasks that another run
-    did meanwhile."""
+    """What a run did: pictures rendered, tasks given up, whether a signal ended it early, tasks that another run did
+    meanwhile, and whether it made any step at all."""
 
     rendered: int
     failed: int
     interrupted: bool
     elsewhere: int = 0
+    moved: bool = True
 
 
 class Scheduler:
@@ -96,6 +95,8 @@ class Scheduler:
         news: of others that write there.
         observer: is told what happens.
         stop: entered by the caller, so that a signal counts from the program's first moment.
+        part: which of several schedulers this is that render the same tasks.
+        deadline: when this one has to be over.
     """
 
     def __init__(
@@ -109,6 +110,8 @@ class Scheduler:
         news: News,
         observer: Observer,
         stop: StopSignals,
+        part: Part = ALONE,
+        deadline: Deadline = NEVER,
     ) -> None:
         self._paths = paths
         self._options = options
@@ -117,6 +120,8 @@ class Scheduler:
         self._timeout = timeout
         self._observer = observer
         self._signals = stop
+        self._part = part
+        self._deadline = deadline
         self._claims = Claims(paths, writer)
         self._news = news
         self._manifest = ManifestWriter(paths, writer.name)
@@ -127,6 +132,7 @@ class Scheduler:
         self._remembered = -math.inf
         self._peaks: dict[int, int] = {}  # by slot, in bytes
         self._patient = True
+        self._moved = False
 
     def run(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
         """Render every task of ``todo``; ``owned`` are the output names that the manifest knows.
@@ -148,6 +154,7 @@ class Scheduler:
                 self._listen(workers)
                 self._end_stalled(workers)
                 self._wait_for_others(workers)
+                self._heed_deadline(workers)
                 self._observer.tick()
             if self._signals.seen:
                 self._stop(workers)
@@ -171,8 +178,10 @@ class Scheduler:
             self._observer.note(renderer.note)
 
         def on_progress(progress: Progress) -> None:
+            self._moved = True
             self._observer.progressed(0, progress)
             self._observer.tick()
+            self._heed_deadline([])
             if self._signals.seen:
                 raise Interrupted("told to stop")
 
@@ -182,6 +191,7 @@ class Scheduler:
                 if not batch:
                     time.sleep(WAKE_SECONDS)
                     self._wait_for_others([])
+                    self._heed_deadline([])
                     continue
                 self._tell_started(batch, 0, device)
                 renderer.render(batch, on_progress, results.append)
@@ -197,10 +207,10 @@ class Scheduler:
         return self._outcome()
 
     def _backlog_of(self, todo: Iterable[Decision], owned: frozenset[str]) -> Backlog:
-        return Backlog(todo, owned, self._claims, self._news, self._on_elsewhere)
+        return Backlog(todo, owned, self._claims, self._news, self._on_elsewhere, self._part)
 
     def _outcome(self) -> Outcome:
-        return Outcome(self._rendered, self._failed, bool(self._signals.seen), self._elsewhere)
+        return Outcome(self._rendered, self._failed, self._signals.seen, self._elsewhere, self._moved)
 
     def _on_elsewhere(self, decision: Decision) -> None:
         if decision.state == "done":
@@ -238,7 +248,11 @@ class Scheduler:
 
     def _next_batch(self, memory: int, workers: int) -> list[Job]:
         """What a worker with so much memory gets next."""
-        return self._backlog.batch(lambda task: limit(task, self._options.batch, memory), workers)
+        return self._deadline.batch(self._backlog, lambda task: limit(task, self._options.batch, memory), workers)
+
+    def _heed_deadline(self, workers: list[WorkerProcess]) -> None:
+        if not self._signals.seen and self._deadline.is_over(self._backlog, [each for each in workers if each.jobs]):
+            self._signals.stop(TIME_LIMIT)
 
     def _tell_started(self, batch: Sequence[Job], slot: int, device: str) -> None:
         self._observer.started(slot, device, [self._backlog.decisions[job.task.output] for job in batch])
@@ -256,6 +270,7 @@ class Scheduler:
     def _read(self, each: WorkerProcess) -> None:
         for message in each.messages():
             if isinstance(message, Progress):
+                self._moved = True
                 self._observer.progressed(each.slot, message)
             elif isinstance(message, TaskResult) and message.output in each.jobs:
                 self._record(each.slot, each.jobs.pop(message.output), message)
@@ -339,8 +354,7 @@ class Scheduler:
         self._observer.note(f"worker {each.slot} on {each.device} {how}")
         ran_out = each.was_killed_for_memory()
         for job in each.jobs.values():
-            error = _ran_out(each) if ran_out else _died(each, how)
-            self._record(each.slot, replace(job, thrift=job.thrift + ran_out), _lost(job, each, error))
+            self._record(each.slot, replace(job, thrift=job.thrift + ran_out), lost_with(each, job))
         if not each.ready:
             self._false_starts[each.slot] += 1
         if self._false_starts[each.slot] < FALSE_STARTS:
@@ -354,7 +368,8 @@ class Scheduler:
 
     def _stop(self, workers: list[WorkerProcess]) -> None:
         """After a first signal: every worker drops its tasks and leaves; results already on their way are kept."""
-        self._observer.note("stopping: workers finish their step; a second signal ends them at once")
+        again = "" if self._signals.patient else "; a second signal ends them at once"
+        self._observer.note(f"stopping ({self._signals.reasons[0]}): workers finish their step{again}")
         for each in workers:
             each.tell_to_stop()
         deadline = time.monotonic() + LEAVE_SECONDS
@@ -362,23 +377,3 @@ class Scheduler:
             connection.wait([each.signs()[1] for each in workers if not each.has_ended()], timeout=WAKE_SECONDS)
             for each in workers:
                 self._read(each)
-
-
-def _died(each: WorkerProcess, how: str) -> TaskError:
-    return WorkerDied(f"the worker on {each.device} {how}", hint="see the messages above, and `dmesg`")
-
-
-def _ran_out(each: WorkerProcess) -> TaskError:
-    return MemoryRanOut(
-        f"the worker on {each.device} was killed: the memory that this run may use is used up",
-        hint="use a smaller transfer.size, fewer workers, or a higher limit",
-    )
-
-
-def _lost(job: Job, each: WorkerProcess, error: TaskError) -> TaskResult:
-    """The result of a task whose worker died."""
-    return TaskResult(
-        job.task.id, "failed", job.task.output, attempt=job.attempt, error=Failure.of(error),
-        started=each.since, finished=utc_now(), device=each.device, host=socket.gethostname(),
-        versions={"nst_batch": __version__, "torch": torch.__version__},
-    )  # fmt: skip

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -24,11 +22,9 @@ from pydantic import (
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
-from nst_batch.records import Limits
 from nst_batch.settings import SETTINGS, TransferSettings
+from nst_batch.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.spec_values import (
-    Bytes,
-    Devices,
     ExistingFile,
     Folder,
     NameTemplate,
@@ -41,17 +37,13 @@ from nst_batch.yaml_lines import Place, YamlSyntaxError, parse
 MOST_BYTES = 16 << 20  # of a pipeline file: a hundred thousand pairs fit
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 _SETTING_FIELDS: dict[str, Any] = {
     name: (setting_type(name), Field(default=item.default, description=item.metadata["doc"]))
     for name, item in SETTINGS.items()
 }
 
 
-class _Overrides(_Section):
+class _Overrides(Section):
     """Any field of TransferSettings; those not given keep the value from below."""
 
     def overrides(self) -> dict[str, Any]:
@@ -63,7 +55,7 @@ class _TransferBase(_Overrides):
     preset: Literal[tuple(PRESETS)] = Field(default="default", description="settings to start from")  # type: ignore[valid-type]
 
 
-class StyleShare(_Section):
+class StyleShare(Section):
     """One of several styles of a picture."""
 
     path: ExistingFile
@@ -85,17 +77,17 @@ _SWEEP_FIELDS: dict[str, Any] = {
     name: (Annotated[tuple[kind, ...], Field(min_length=1)], Field(default=(), description=item.description))  # type: ignore[valid-type]
     for name, (kind, item) in _SETTING_FIELDS.items()
 }
-Sweep = create_model("Sweep", __base__=_Section, **_SWEEP_FIELDS)
+Sweep = create_model("Sweep", __base__=Section, **_SWEEP_FIELDS)
 
 
-class Sample(_Section):
+class Sample(Section):
     """Some styles for each content, chosen at random."""
 
     sample: int = Field(ge=1, description="styles for each content")
     seed: int = Field(default=0, description="the choice is the same for the same seed and names")
 
 
-class WeightsFile(_Section):
+class WeightsFile(Section):
     """VGG-19 weights of one's own."""
 
     path: ExistingFile = Field(description="state dict, with torchvision's names (features.0) or Gatys' (conv1_1)")
@@ -104,7 +96,7 @@ class WeightsFile(_Section):
     )
 
 
-class Output(_Section):
+class Output(Section):
     """Where pictures go."""
 
     dir: Folder | None = Field(default=None, description="default: outputs/NAME")
@@ -113,70 +105,6 @@ class Output(_Section):
     )
     bits: Literal[8, 16] = Field(default=8, description="a channel; 16 for PNG and TIFF")
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
-
-
-Batch = Annotated[
-    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=256), Tag("<number>")],
-    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
-]
-
-
-Tile = Annotated[
-    Annotated[Literal["auto", "off"], Tag("<word>")] | Annotated[int, Field(ge=16, le=65536), Tag("<number>")],
-    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
-    BeforeValidator(lambda value: "off" if value is False else value),
-]
-"""YAML reads ``off`` as a boolean."""
-
-OnOff = Annotated[
-    Literal["auto", "on", "off"],
-    BeforeValidator(lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value),
-]
-"""YAML reads ``on`` and ``off`` as booleans."""
-
-
-class Run(_Section):
-    """How tasks are run; nothing here changes a picture's id."""
-
-    devices: Devices = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
-    devices_per_task: int = Field(
-        default=1, ge=1, le=64, description="devices that compute one picture together, where it is large enough"
-    )
-    retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or a passing error")
-    timeout: float = Field(
-        default=1800.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="seconds without a step, after which a worker is ended and its tasks are tried again",
-    )
-    threads: int | None = Field(default=None, ge=1, le=1024, description="per CPU worker; default: cores / workers")
-    batch: Batch = Field(
-        default="auto",
-        description="tasks of one shape that share passes; auto: on a GPU as many as pay, on a CPU one by one",
-    )
-    tile: Tile = Field(
-        default="auto",
-        description="rows of a picture that are computed at a time; auto: all, where memory holds what that takes",
-    )
-    memory_limit: Bytes | None = Field(
-        default=None,
-        description="that each worker may take, as 3 GB: of a GPU, or of the machine; default: what is free",
-    )
-    compile: OnOff = Field(
-        default="auto",
-        description="build kernels in C++ for the CPU, and record closures for GPUs; auto: where that can be done",
-    )
-
-
-class InputLimits(_Section):
-    """What an input picture may be; what is larger fails, and nothing else."""
-
-    pixels: int = Field(default=Limits().pixels, ge=1, description="of an input picture, decoded")
-    bytes: int = Field(default=Limits().bytes, ge=1, description="of an input picture's file")
-
-    def records(self) -> Limits:
-        """As others take them."""
-        return Limits(self.pixels, self.bytes)
 
 
 def _kind_of(value: Any) -> str:
@@ -201,7 +129,7 @@ WeightsChoice = Annotated[
 ]
 
 
-class PipelineSpec(_Section):
+class PipelineSpec(Section):
     """A whole pipeline file, checked, with its picture files found."""
 
     version: Literal[1] = Field(default=1, description="of this file's format")
@@ -215,8 +143,9 @@ class PipelineSpec(_Section):
     output: Output = Field(default_factory=Output)
     run: Run = Field(default_factory=Run)
     limits: InputLimits = Field(default_factory=InputLimits)
+    cluster: Cluster = Field(default_factory=Cluster)
 
-    @field_validator("transfer", "sweep", "output", "run", "limits", mode="before")
+    @field_validator("transfer", "sweep", "output", "run", "limits", "cluster", mode="before")
     @classmethod
     def _empty_is_default(cls, value: Any) -> Any:
         """A section whose lines are all commented out is null in YAML."""
@@ -359,7 +288,7 @@ def _fields_at(place: Place) -> list[str]:
     """The fields that the section at ``place`` may have."""
     sections: dict[str, Any] = {
         "transfer": Transfer, "sweep": Sweep, "output": Output, "run": Run, "limits": InputLimits,
-        "weights": WeightsFile,
+        "weights": WeightsFile, "cluster": Cluster,
     }  # fmt: skip
     if not place:
         return list(PipelineSpec.model_fields)

@@ -167,6 +167,66 @@ def _bytes(value: Any) -> Any:
     return value
 
 
+_SLURM_TIMES = (r"\d+(:\d\d){0,2}", r"\d+-\d+(:\d\d){0,2}")  # minutes[:seconds], hours:minutes:seconds; days-hours…
+OURS = (
+    "array",
+    "signal",
+    "requeue",
+    "no-requeue",
+    "open-mode",
+    "output",
+    "error",
+    "chdir",
+    "wrap",
+    "test-only",
+    "ntasks",
+)
+"""Options of sbatch that a submission sets itself, or cannot work with."""
+
+
+def _slurm_time(value: Any) -> Any:
+    """As sbatch reads it; a number is minutes."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not any(re.fullmatch(kind, text, re.ASCII) for kind in _SLURM_TIMES):
+        raise ValueError(f"a time is minutes, 8:00:00 or 2-12:00:00 (days-hours), not {show(value)}")
+    if not text.strip("0:-"):
+        raise ValueError("no time at all")
+    return text
+
+
+def _slurm_memory(value: Any) -> Any:
+    """As sbatch reads it; a number is megabytes."""
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d*[KMGT]?", str(value), re.ASCII):
+        raise ValueError(f"memory is megabytes, or a number with K, M, G or T, as '32G', not {show(value)}")
+    return str(value)
+
+
+def _word(value: str) -> str:
+    if not value.strip() or any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+        raise ValueError(f"should be text on one line, not {show(value)}")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    """Accounts may be numbers."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _option(value: str) -> str:
+    name = re.match(r"--([a-z][a-z0-9-]*)(=|$)", _word(value))
+    if not name:
+        raise ValueError(f"an option is written as sbatch has it, as --mail-type=END, not {show(value)}")
+    if name[1] in OURS:
+        raise ValueError(f"--{name[1]} is set by nst-batch itself")
+    return value
+
+
+def _shell_lines(value: str) -> str:
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in value):
+        raise ValueError(f"control characters cannot be in a script: {show(value)}")
+    return value.strip("\n")
+
+
 def _fields(template: str) -> list[str]:
     """The placeholders in a name."""
     try:
@@ -207,7 +267,17 @@ if TYPE_CHECKING:
     Bytes = int
     Devices = tuple[str, ...]
     RegionColor = str
+    SlurmTime = str
+    SlurmMemory = str
+    Word = str
+    Options = tuple[str, ...]
+    ShellLines = str
 else:
+    SlurmTime = Annotated[str, BeforeValidator(_slurm_time)]
+    SlurmMemory = Annotated[str, BeforeValidator(_slurm_memory)]
+    Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_word)]
+    Options = Annotated[tuple[Annotated[str, AfterValidator(_option)], ...], BeforeValidator(_listed)]
+    ShellLines = Annotated[str, AfterValidator(_shell_lines)]
     ExistingFile = Annotated[Path, AfterValidator(_file)]
     Folder = Annotated[Path, AfterValidator(_folder)]
     NameTemplate = Annotated[str, AfterValidator(_name_template)]

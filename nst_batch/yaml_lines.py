@@ -48,6 +48,7 @@ class YamlSyntaxError(ValueError):
 
 
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class _Loader(yaml.SafeLoader):
@@ -102,6 +103,8 @@ def _walk(node: yaml.Node, place: Place, document: Document, above: tuple[yaml.N
     if len(document.lines) > MOST_PLACES:
         raise YamlSyntaxError(node.start_mark.line + 1, f"aliases make more than {MOST_PLACES:,} values of it")
     document.lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and ":" in node.value:
+        node.tag = _TEXT  # 8:00:00 is a time; YAML 1.1 would count it in sixties
     if isinstance(node, yaml.SequenceNode):
         for position, item in enumerate(node.value):
             _walk(item, (*place, position), document, (*above, node))

@@ -34,8 +34,8 @@ LAYERS = (
         "inputs",
     ),
     "spec_values",
-    *("spec", "plan", "manifest", "history", "decisions", "status"),
-    *("writers", "claims", "backlog"),
+    *("spec_run", "spec", "shares", "plan", "manifest", "history", "decisions", "status"),
+    *("writers", "claims", "backlog", "deadline", "frozen"),
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
     *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes", "transfer.bands"),
     *(
@@ -72,9 +72,11 @@ LAYERS = (
         "renderer",
         "worker",
         "processes",
+        "deaths",
         "scheduler",
     ),
-    *("cli_weights", "cli"),
+    *("cluster.slurm", "cluster.script", "cluster.submission", "cluster.elements"),
+    *("cli_weights", "cli_run", "cli_cluster", "cli"),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
 

@@ -41,7 +41,7 @@ def test_every_preset_and_every_module_is_explained() -> None:
     assert all(f"`{name}`" in presets for name in PRESETS)
     architecture = (REPOSITORY / "nst_batch" / "ARCHITECTURE.md").read_text()
     package = REPOSITORY / "nst_batch"
-    for module in [*package.glob("*.py"), *(package / "transfer").glob("*.py")]:
+    for module in [*package.glob("*.py"), *(package / "transfer").glob("*.py"), *(package / "cluster").glob("*.py")]:
         if not module.name.startswith("__"):
             assert f"`{module.name}`" in architecture, module
 

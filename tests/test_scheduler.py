@@ -67,7 +67,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs.save_weights(tmp_path_factory.mktemp("weights") / "vgg.pth")
 
 
-def ready(file: Path, **choices: bool) -> Pipeline:
+def ready(file: Path, **choices: Any) -> Pipeline:
     return prepare(file, {}, Choices(**choices), say=print)
 
 
@@ -83,7 +83,7 @@ def run(
     inline: bool = False,
 ) -> Outcome:
     options = WorkerOptions(pipeline.paths.root, pipeline.weights, threads=1, batch=batch)
-    retries, timeout, news = pipeline.spec.run.retries, pipeline.spec.run.timeout, pipeline.news()
+    retries, timeout, news = pipeline.run.retries, pipeline.run.timeout, pipeline.news()
     with pipeline.entered(print) as writer:
         scheduler = Scheduler(
             pipeline.paths, options, devices, retries, timeout, writer, news, watcher, StopSignals()

@@ -9,6 +9,7 @@ import pytest
 from nst_batch.errors import SpecError
 from nst_batch.settings import SETTINGS, Stop
 from nst_batch.spec import PipelineSpec, Sample, load_spec, sweep_points
+from nst_batch.spec_run import Cluster
 from tests import runs
 
 
@@ -290,6 +291,9 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
         "run: {devices: auto, retries: 1, timeout: 60, threads: 2, batch: 4, tile: 256, compile: off,\n"
         "  memory_limit: 3 GB, devices_per_task: 2}\n"
         "limits: {pixels: 1000000, bytes: 5000000}\n"
+        "cluster: {partition: gpu, account: 1234, qos: high, time: 8:00:00, nodes: 4, gpus_per_node: 8,\n"
+        "  gpu_type: a100, gpus_per_element: 2, cpus_per_task: 8, mem: 32G, constraint: a|b, array_limit: 3,\n"
+        "  grace: 60, setup: module load cuda, command: apptainer exec n.sif nst-batch, extra: [--exclusive]}\n"
     )
     spec, schema = load(folder, text), PipelineSpec.model_json_schema()
     assert schema["additionalProperties"] is False and schema["required"] == ["name"]
@@ -298,6 +302,7 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
         assert schema["$defs"][section]["additionalProperties"] is False
     assert set(schema["$defs"]["Run"]["properties"]) == spec.run.model_fields_set
     assert set(schema["$defs"]["Output"]["properties"]) == spec.output.model_fields_set
+    assert set(schema["$defs"]["Cluster"]["properties"]) == spec.cluster.model_fields_set
     for section in ("Transfer", "Sweep", "Pair"):
         assert all(schema["$defs"][section]["properties"][name]["description"] for name in SETTINGS)
 
@@ -305,6 +310,34 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
 def test_a_section_that_is_all_commented_out_is_the_default(folder: Path) -> None:
     spec = load(folder, BASE + "transfer:\n  # steps: 5\nsweep:\noutput:\nrun:\n")
     assert spec.settings().steps == 150 and spec.run.retries == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("480", "480"), ("8:00:00", "8:00:00"), ("90:00", "90:00"), ("2-12", "2-12"), ("1-00:30:00", "1-00:30:00")],
+)
+def test_a_time_is_what_slurm_reads(folder: Path, written: str, meant: str) -> None:
+    """YAML 1.1 would count 8:00:00 in sixties."""
+    assert load(folder, BASE + f"cluster: {{time: {written}}}\n").cluster.time == meant
+
+
+def test_what_slurm_is_asked_for_is_checked(folder: Path) -> None:
+    text = BASE + (
+        "cluster:\n  time: soon\n  mem: much\n  partition: 'two\\nlines'\n  extra: [mail, --array=1-3]\n  nodes: 0\n"
+        "  account: true\n  gpus_per_nodes: 2\n"
+    )
+    text = text.replace("'two\\nlines'", '"two\\nlines"')
+    assert mistakes(folder, text) == [
+        "pipeline.yaml:5: cluster.time: a time is minutes, 8:00:00 or 2-12:00:00 (days-hours), not 'soon'",
+        "pipeline.yaml:6: cluster.mem: memory is megabytes, or a number with K, M, G or T, as '32G', not 'much'",
+        "pipeline.yaml:7: cluster.partition: should be text on one line, not 'two\\nlines'",
+        "pipeline.yaml:8: cluster.extra[0]: an option is written as sbatch has it, as --mail-type=END, not 'mail'",
+        "pipeline.yaml:8: cluster.extra[1]: --array is set by nst-batch itself",
+        "pipeline.yaml:9: cluster.nodes: should be greater than or equal to 1, not 0",
+        "pipeline.yaml:10: cluster.account: should be a valid string, not True",
+        "pipeline.yaml:11: cluster.gpus_per_nodes: unknown field; did you mean gpus_per_node? valid: "
+        + ", ".join(Cluster.model_fields),
+    ]
 
 
 def test_yes_is_no_number(folder: Path) -> None:

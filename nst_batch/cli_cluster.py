@@ -1,0 +1,268 @@
+"""``nst-batch submit``, ``cancel``, ``logs``, and ``work``, which is what each element of a job runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks
+from nst_batch.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from nst_batch.cluster.elements import Diary
+    from nst_batch.cluster.slurm import Place
+    from nst_batch.paths import RunPaths
+    from nst_batch.pipeline import Pipeline
+    from nst_batch.scheduler import Outcome
+    from nst_batch.signals import StopSignals
+
+PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
+RunPlace = Annotated[
+    Path, typer.Argument(help="A pipeline file, or the output folder of a run.", metavar="[PIPELINE|RUN]")
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as cluster.time=480.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def add_cluster_commands(app: typer.Typer) -> None:
+    """Make them commands of ``app``."""
+    for command in (submit, cancel, logs, work):
+        app.command()(command)
+
+
+@reports_errors
+def submit(
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    sets: Sets = None,
+    partition: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
+    account: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
+    qos: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
+    time_limit: Annotated[str | None, typer.Option("--time", help="Of each element, as 8:00:00.")] = None,
+    nodes: Annotated[str | None, typer.Option(help="As many machines' worth of elements.")] = None,
+    gpus_per_node: Annotated[str | None, typer.Option(help="Of each machine; one element for each.")] = None,
+    cpus_per_task: Annotated[str | None, typer.Option(help="Cores of each element.")] = None,
+    mem: Annotated[str | None, typer.Option(help="Of each element, as 32G.")] = None,
+    constraint: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
+    array_limit: Annotated[str | None, typer.Option(help="Elements that run at once, at most.")] = None,
+    extra: Annotated[list[str] | None, typer.Option(help="An option of sbatch, as --extra=--mail-type=END.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script, and submit nothing.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Give what is not rendered yet to Slurm: an array of a few long-lived elements that share the tasks.
+
+    What is not given here stands in the pipeline file, under cluster. Run it again to submit what is left.
+    """
+    begun = time.monotonic()
+    from nst_batch.cluster.submission import Submission
+    from nst_batch.pipeline import Choices, prepare
+
+    given = {
+        "partition": partition, "account": account, "qos": qos, "time": time_limit, "nodes": nodes,
+        "gpus_per_node": gpus_per_node, "cpus_per_task": cpus_per_task, "mem": mem, "constraint": constraint,
+        "array_limit": array_limit, "extra": extra,
+    }  # fmt: skip
+    overrides = {f"cluster.{key}": _as_yaml(value) for key, value in given.items() if value is not None}
+    choices = Choices(retry_failed=retry_failed)
+    ready = prepare(pipeline, overridden(sets) | overrides, choices, say, download=not dry_run)
+    if not ready.todo():
+        say(f"nothing to submit: {ready.name} has {_in_words(ready)}, and nothing to do")
+        if as_json:
+            print_json({**ready.counts(), "job": None, "rendered": 0, "skipped": ready.counts()["done"]})
+        return ExitCode.DONE
+    made = Submission(ready, retry_failed=retry_failed)
+    if dry_run:
+        print(made.script, end="")
+        return ExitCode.DONE
+    _tell_of_others(ready.paths)
+    with ready.entered(say):  # so that it is refused now, not at night, where others render other pictures
+        done = made.submit()
+    gpus = f" with {done.gpus} GPU{'s' * (done.gpus > 1)} each" if done.gpus else ""
+    say(f"submitted job {done.job}: {tasks(done.tasks)} of {ready.name}, {done.elements} elements{gpus}")
+    for what, command in (("status", "status"), ("output", "logs"), ("to end it", "cancel")):
+        say(f"  {what:9} nst-batch {command} {printable(str(ready.paths.root))}")
+    if as_json:
+        print_json({
+            **ready.counts(), "rendered": 0, "skipped": ready.counts()["done"], "job": done.job,
+            "elements": done.elements, "script": str(made.paths.script), "seconds": round(time.monotonic() - begun, 3),
+        })  # fmt: skip
+    return ExitCode.DONE
+
+
+def _as_yaml(value: str | list[str]) -> str:
+    """An option's value as it stands, whatever YAML would make of it: JSON is YAML. But numbers are numbers."""
+    return value if isinstance(value, str) and value.isdecimal() else json.dumps(value)
+
+
+def _in_words(ready: Pipeline) -> str:
+    counts = ready.counts()
+    return f"{counts['done']} done, {counts['failed']} failed"
+
+
+def _tell_of_others(paths: RunPaths) -> None:
+    from nst_batch.cluster.slurm import queued
+    from nst_batch.cluster.submission import submitted
+
+    for seen in sorted({each.job for each in queued(job.job for _, job in submitted(paths)) or ()}):
+        say(f"job {seen} is still at work here: both will share what is left")
+
+
+@reports_errors
+def cancel(place: RunPlace = Path("pipeline.yaml"), sets: Sets = None) -> int:
+    """End this run's jobs; pictures in hand are kept, and `submit` goes on where they were."""
+    from nst_batch.cluster import slurm
+    from nst_batch.cluster.submission import submitted
+
+    paths = _run_of(place, sets)
+    jobs = [job.job for _, job in submitted(paths)]
+    waiting = slurm.queued(jobs) if jobs else []
+    if waiting is None:
+        raise UsageError("squeue: not on this machine, or no answer", hint="cancel from a login node of the cluster")
+    found = {job: sum(each.job == job for each in waiting) for job in jobs}
+    for job, count in found.items():
+        if count:
+            slurm.cancel(job)
+            say(f"job {job} ended: {count} elements; `nst-batch submit` goes on with what is left")
+    if not any(found.values()):
+        say(f"no job to end: none of {len(jobs)} is in Slurm's queue" if jobs else "no job to end: none was submitted")
+    return ExitCode.DONE
+
+
+@reports_errors
+def logs(
+    place: RunPlace = Path("pipeline.yaml"),
+    sets: Sets = None,
+    element: Annotated[int | None, typer.Option(min=0, help="Of this one alone.")] = None,
+    lines: Annotated[int, typer.Option(min=1, help="The last ones of each.")] = 10,
+) -> int:
+    """Show what the elements of the last job print."""
+    from nst_batch.cluster.submission import submitted
+
+    paths = _run_of(place, sets)
+    jobs = submitted(paths)
+    if not jobs:
+        raise UsageError(f"{paths.root}: no job was submitted from here")
+    folder, job = jobs[-1]
+    ending = "*" if element is None else str(element)
+    found = sorted(folder.logs.glob(f"*_{ending}.log"), key=lambda path: int(path.stem.rpartition("_")[2]))
+    if not found:
+        say(f"job {job.job}: nothing was printed yet in {folder.logs}")
+    for path in found:
+        print(printable(f"==> {path} <=="))
+        for line in path.read_text(errors="replace").splitlines()[-lines:]:
+            print(printable(line))
+    return ExitCode.DONE
+
+
+def _run_of(place: Path, sets: list[str] | None) -> RunPaths:
+    """The run's folder that a command is about."""
+    from nst_batch.paths import RunPaths
+    from nst_batch.spec import load_spec
+
+    folder = place if place.is_dir() else load_spec(place, overridden(sets)).output_dir
+    return RunPaths(Path(os.path.abspath(folder)))
+
+
+@reports_errors
+def work(
+    folder: Annotated[Path, typer.Argument(help="A submission's folder.", metavar="SUBMISSION")],
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")] = False,
+    grace: Annotated[int, typer.Option(min=1, help="Seconds before a job's time limit at which to leave.")] = 120,
+) -> int:
+    """Render what was submitted, beside others who do. Jobs call it: see the script that `submit --dry-run` prints.
+
+    Leaves in good time before a Slurm job's time limit, or at SIGUSR1, and puts itself back into the queue while there
+    is work left. Exit status: as `run`.
+    """
+    begun = time.monotonic()
+    from nst_batch.signals import StopSignals
+
+    with StopSignals(patient=True) as stop:  # first of all: a job may be pre-empted as soon as it begins
+        from nst_batch.cli_run import sum_up, summary_of
+        from nst_batch.cluster import slurm
+        from nst_batch.cluster.elements import Diary
+        from nst_batch.frozen import load
+        from nst_batch.paths import SubmissionPaths
+        from nst_batch.pipeline import Choices, compare
+
+        here = slurm.place(os.environ)
+        paths = SubmissionPaths(Path(os.path.abspath(folder)))
+        ready = compare(load(paths.tasks), paths.run, Choices(retry_failed=retry_failed))
+        diary = Diary(paths, here)
+        outcome = _render(ready, here, grace, stop, diary) if ready.todo() else None
+        summary = summary_of(ready, outcome, time.monotonic() - begun)
+        sum_up(ready, summary)
+        return _leave(summary, stop.reasons, here, diary, moved=outcome is None or outcome.moved)
+
+
+def _render(ready: Pipeline, here: Place | None, grace: float, stop: StopSignals, diary: Diary) -> Outcome:
+    from nst_batch.cli_run import render
+    from nst_batch.cluster.slurm import seconds_left
+    from nst_batch.deadline import Deadline
+    from nst_batch.shares import ALONE
+
+    ahead = ready.forecaster()
+
+    def seconds_of(task: Any) -> float | None:
+        found = ahead.of(task)
+        return found.seconds if found else None
+
+    deadline = Deadline(seconds_left(os.environ), grace, seconds_of)
+    return render(
+        ready, ready.todo(), stop, part=here.part if here else ALONE, deadline=deadline,
+        on_entered=lambda writer: diary.begin(writer.name),
+    )  # fmt: skip
+
+
+def _leave(summary: dict[str, Any], reasons: list[str], here: Place | None, diary: Diary, *, moved: bool) -> int:
+    """The last word: done, failed, or what is left goes back into the queue."""
+    from nst_batch.cluster import slurm
+
+    why = reasons[0] if reasons else ""
+    if not (reasons and summary["todo"]):
+        diary.end("failed" if summary["failed"] else "done", "", moved=True)
+        return ExitCode.SOME_FAILED if summary["failed"] else ExitCode.DONE
+    if here is None or "SIGTERM" in reasons or "SIGINT" in reasons:  # pre-empted: Slurm does it; or ended on purpose
+        diary.end("left", why, moved=True)
+        say(f"interrupted ({why}); what is left goes on where it was when this is begun again")
+        return ExitCode.RESUBMIT
+    diary.end("requeued", why, moved=moved)
+    refused = slurm.requeue(here.name) if diary.may_go_on else "it has not made a step for several restarts"
+    if refused:
+        diary.end("left", f"{why}; not requeued: {refused}", moved=moved)
+        say(f"interrupted ({why}), and not requeued: {refused}; `nst-batch submit` goes on with what is left")
+    else:
+        say(f"interrupted ({why}): element {here.name} is back in the queue, and goes on where it was")
+    return ExitCode.RESUBMIT
+
+
+def job_report(paths: RunPaths) -> list[dict[str, Any]]:
+    """A run's jobs and their elements, for ``status``."""
+    from nst_batch.cluster.elements import elements
+
+    return [
+        {**dataclasses.asdict(job), "elements": [dataclasses.asdict(each) for each in found]}
+        for job, found in elements(paths)
+    ]
+
+
+def print_jobs(jobs: list[dict[str, Any]]) -> None:
+    """The same as text: of jobs before the last, only what is still at work."""
+    for place, job in enumerate(jobs):
+        last, active = place == len(jobs) - 1, [e for e in job["elements"] if e["state"] in ("running", "pending")]
+        if not (last or active):
+            continue
+        print(f"job {job['job']}, submitted {job['at'][:16].replace('T', ' ')} UTC: {len(job['elements'])} elements")
+        for each in job["elements"] if last else active:
+            again = f", restarted {each['restarts']} times" if each["restarts"] else ""
+            detail = f" ({each['detail']})" if each["detail"] else ""
+            pictures = f"{each['pictures']} picture{'s' * (each['pictures'] != 1)}"
+            print(printable(f"  {each['index']:3}  {each['state']:11} {each['node']:12} {pictures}{again}{detail}"))

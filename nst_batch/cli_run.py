@@ -1,0 +1,119 @@
+"""A run on the command line: the scheduler at work in the run's folder, somebody watching, and a last word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nst_batch.console import say, tasks, with_hint
+from nst_batch.deadline import NEVER, Deadline
+from nst_batch.decisions import Decision
+from nst_batch.pipeline import Pipeline
+from nst_batch.progress import ProgressView, clock, error_console
+from nst_batch.shares import ALONE, Part
+from nst_batch.signals import StopSignals
+from nst_batch.writers import Writer
+
+if TYPE_CHECKING:
+    from nst_batch.scheduler import Outcome, Scheduler
+
+SHOWN = 20  # lines of a list on a terminal; --json has them all
+
+
+def render(
+    ready: Pipeline,
+    todo: list[Decision],
+    stop: StopSignals,
+    *,
+    inline: bool = False,
+    part: Part = ALONE,
+    deadline: Deadline = NEVER,
+    on_entered: Callable[[Writer], None] = lambda _: None,
+) -> Outcome:
+    """Render what is to do; beside others, perhaps, that do the same in this folder.
+
+    Args:
+        ready: the pipeline.
+        todo: of its decisions.
+        stop: signals, entered by the caller.
+        inline: in this process.
+        part: which of several that begin together this is.
+        deadline: when it has to be over.
+        on_entered: told who we are, once it is certain that we may write there.
+    """
+    with ready.entered(say) as writer, ProgressView(todo, ready.counts()["done"], error_console()) as view:
+        on_entered(writer)
+        view.note(f"{ready.name}: {tasks(len(todo))} to render, {ready.counts()['done']} done before")
+        scheduler = _scheduler(ready, writer, view, stop, part, deadline)
+        return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
+
+
+def _scheduler(
+    ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals, part: Part, deadline: Deadline
+) -> Scheduler:
+    from nst_batch.devices import choose_devices, choose_threads, grouped, sharing_memory  # torch: two seconds
+    from nst_batch.messages import WorkerOptions
+    from nst_batch.scheduler import Scheduler
+
+    run = ready.run
+    devices = choose_devices(run.devices)
+    threads = choose_threads(devices, run.threads)
+    devices = grouped(devices, run.devices_per_task)
+    batch = None if run.batch == "auto" else run.batch
+    options = WorkerOptions(
+        ready.paths.root, ready.weights, threads, batch, run.compile, ready.frozen.limits, run.tile,
+        run.memory_limit, sharing_memory(devices),
+    )  # fmt: skip
+    return Scheduler(
+        ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop, part, deadline
+    )
+
+
+def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict[str, Any]:
+    """What has become of a run's tasks; ``outcome`` is None where there was nothing to do."""
+    rendered, failed, elsewhere = (outcome.rendered, outcome.failed, outcome.elsewhere) if outcome else (0, 0, 0)
+    counts = ready.counts()
+    return {
+        "tasks": counts["tasks"],
+        "done": counts["done"] + rendered + elsewhere,
+        "failed": counts["failed"] + failed,
+        "todo": counts["todo"] - rendered - elsewhere - failed,
+        "rendered": rendered,
+        "elsewhere": elsewhere,
+        "skipped": counts["done"],
+        "seconds": round(seconds, 3),
+    }
+
+
+def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
+    """The last lines of a run."""
+    if not (summary["rendered"] or summary["elsewhere"] or summary["failed"] or summary["todo"]):
+        say(f"nothing to render: all {tasks(summary['tasks'])} of {ready.name} are done in {ready.paths.root}")
+        return
+    parts = [f"{summary['rendered']} rendered", f"{summary['skipped']} done before"]
+    parts += [f"{summary['elsewhere']} done by another run"] if summary["elsewhere"] else []
+    parts += [f"{summary['failed']} failed"] if summary["failed"] else []
+    parts += [f"{summary['todo']} left"] if summary["todo"] else []
+    say(f"{ready.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
+    if summary["failed"]:
+        _list_failures(ready)
+
+
+def _list_failures(ready: Pipeline) -> None:
+    """Every failed task with its reason and what to do, from the manifest as it is now."""
+    from nst_batch.history import read
+
+    attempts = read(ready.paths).attempts
+    failed = [(d.task, attempts[d.task.id]) for d in ready.decisions if d.task.id in attempts]
+    for task, attempt in failed[:SHOWN]:
+        message, hint = (str(attempt.error.get(key) or "") for key in ("message", "hint"))
+        say(f"  failed: {task.output}: {with_hint(message, hint)}")
+    if len(failed) > SHOWN:
+        say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
+    say("  `nst-batch run --retry-failed` tries them again")
+
+
+def warn_of_broken_lines(ready: Pipeline) -> None:
+    """Say it when the manifest could not be read whole."""
+    if ready.history.skipped:
+        say(f"manifest: {ready.history.skipped} broken lines skipped (a crash, or a full disk)")

@@ -1,0 +1,109 @@
+"""The script that sbatch is given, as text."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nst_batch.errors import UsageError
+from nst_batch.paths import SubmissionPaths
+from nst_batch.spec_run import Cluster, Run
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An array of so many elements, each with so many GPUs (0: it computes on CPUs)."""
+
+    elements: int
+    gpus: int
+
+
+def shape_of(cluster: Cluster, run: Run, tasks: int) -> Shape:
+    """What an array for so many tasks looks like: as many elements as there are shares of GPUs, or machines without.
+
+    Raises:
+        UsageError: numbers that do not go together.
+    """
+    on_cpus = bool(run.devices) and all(device == "cpu" for device in run.devices)
+    there = cluster.gpus_per_node if cluster.gpus_per_node is not None else 0 if on_cpus else 1
+    if there == 0:
+        return Shape(min(cluster.nodes, tasks), 0)
+    each = cluster.gpus_per_element or run.devices_per_task
+    if there % each:
+        raise UsageError(
+            f"cluster.gpus_per_node: {there} GPUs cannot be shared out to elements of {each}",
+            hint="set cluster.gpus_per_element or run.devices_per_task to what divides it",
+        )
+    if each % run.devices_per_task:
+        raise UsageError(
+            f"cluster.gpus_per_element: tasks of {run.devices_per_task} GPUs (run.devices_per_task) do not fill {each}"
+        )
+    beyond = [d for d in run.devices if d.startswith("cuda") and int(d.partition(":")[2]) >= each]
+    if beyond:
+        raise UsageError(
+            f"run.devices: {beyond[0]}, but each element of the job sees {each} of them, from cuda:0",
+            hint="with Slurm, leave run.devices at auto",
+        )
+    return Shape(min(cluster.nodes * there // each, tasks), each)
+
+
+def script(
+    paths: SubmissionPaths, name: str, tasks: int, cluster: Cluster, shape: Shape, *, retry_failed: bool = False
+) -> str:
+    """Bash, with sbatch's options in its head; to be run in the run's folder, which logs are relative to."""
+    directives = "\n".join(f"#SBATCH --{option}" for option in _options(paths, name, cluster, shape))
+    command = cluster.command or shlex.join([sys.executable, "-m", "nst_batch"])
+    more = " --retry-failed" if retry_failed else ""
+    gpus = f" with {shape.gpus} GPU{'s' * (shape.gpus > 1)} each" if shape.gpus else ""
+    what = f"{tasks} task{'s' * (tasks > 1)} of {name}, by {shape.elements} element{'s' * (shape.elements > 1)}{gpus}"
+    setup = f"{cluster.setup}\n" if cluster.setup else ""
+    return f"""#!/bin/bash
+# {what}; made by `nst-batch submit`.
+# Elements share the tasks through the run's folder: any number of them may be added, requeued, killed or submitted
+# again. Before its time is up, and when it is pre-empted, an element keeps the pictures that it has in hand.
+{directives}
+
+set -e
+trap "" USR1 # until nst-batch listens to it
+{setup}exec {command} work {shlex.quote(str(paths.root))} --grace {cluster.grace}{more}
+"""
+
+
+def _options(paths: SubmissionPaths, name: str, cluster: Cluster, shape: Shape) -> list[str]:
+    limit = f"%{cluster.array_limit}" if cluster.array_limit else ""
+    kind = f"{cluster.gpu_type}:" if cluster.gpu_type else ""
+    named = {
+        "job-name": name,
+        "array": f"0-{shape.elements - 1}{limit}",
+        "partition": cluster.partition,
+        "account": cluster.account,
+        "qos": cluster.qos,
+        "constraint": cluster.constraint,
+        "time": cluster.time,
+        "nodes": 1,
+        "ntasks": 1,
+        "cpus-per-task": cluster.cpus_per_task,
+        "mem": cluster.mem,
+        "gres": f"gpu:{kind}{shape.gpus}" if shape.gpus else None,
+        "signal": f"B:USR1@{cluster.grace}",
+        "requeue": "",
+        "open-mode": "append",
+        "output": f"{Path(paths.root.parent.name, paths.root.name, paths.logs.name)}/%A_%a.log",
+    }
+    ours = [f"{key}={_quoted(str(value))}" if value != "" else key for key, value in named.items() if value is not None]
+    return ours + [_extra(option) for option in cluster.extra]
+
+
+def _extra(option: str) -> str:
+    name, sign, value = option.removeprefix("--").partition("=")
+    return f"{name}={_quoted(value)}" if sign else name
+
+
+def _quoted(value: str) -> str:
+    """As sbatch reads it: in its options, '#' begins a comment, and quotes and backslashes mean something."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", value):
+        return value
+    return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

@@ -1,0 +1,1 @@
+"""Tests on a real Slurm of several virtual nodes: ``make test-slurm``."""
