@@ -162,5 +162,5 @@ def _read(paths: SubmissionPaths, index: int) -> Word | None:
         known = {field.name for field in fields(Word)}
         word = Word(**{key: value for key, value in found.items() if key in known})
         return replace(word, writers=tuple(word.writers))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return None

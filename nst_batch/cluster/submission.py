@@ -106,8 +106,8 @@ def submitted(paths: RunPaths) -> list[tuple[SubmissionPaths, Submitted]]:
     """A run's jobs, the latest last."""
     found = []
     with contextlib.suppress(OSError):
-        for folder in sorted(paths.submissions.iterdir()):
+        for folder in paths.submissions.iterdir():
             with contextlib.suppress(OSError, ValueError, TypeError):
                 each = SubmissionPaths(Path(folder))
                 found.append((each, Submitted(**json.loads(each.job.read_bytes()))))
-    return found
+    return sorted(found, key=lambda one: one[1].at)

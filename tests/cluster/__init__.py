@@ -1,0 +1,1 @@
+"""Jobs of a cluster, without one; ``tests/slurm`` has them on a real one."""
