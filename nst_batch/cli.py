@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -66,6 +66,10 @@ def run(
         str | None,
         typer.Option(metavar="I/N", help="One of N equal shares of the tasks, for machines without a common disk."),
     ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="ray: on the machines of a Ray cluster, one actor for each GPU.")
+    ] = "local",
+    address: Annotated[str, typer.Option(help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")] = "auto",
     as_json: Json = False,
 ) -> int:
     """Render what is not there yet.
@@ -87,7 +91,14 @@ def run(
         ready = prepare(pipeline, overrides, choices, say, download=True)
         warn_of_broken_lines(ready)
         todo = ready.todo()[:limit]
-        outcome = render(ready, todo, stop, inline=inline) if todo else None
+        outcome = None
+        if todo and engine == "ray":
+            from nst_batch.cluster.ray_engine import connected
+
+            with connected(address, ready.run) as cluster:
+                outcome = render(ready, todo, stop, engine=cluster)
+        elif todo:
+            outcome = render(ready, todo, stop, inline=inline)
     summary = summary_of(ready, outcome, time.monotonic() - begun)
     sum_up(ready, summary)
     if stop.seen and summary["todo"]:

@@ -46,12 +46,12 @@ def submit(
     account: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
     qos: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
     time_limit: Annotated[str | None, typer.Option("--time", help="Of each element, as 8:00:00.")] = None,
-    nodes: Annotated[str | None, typer.Option(help="As many machines' worth of elements.")] = None,
-    gpus_per_node: Annotated[str | None, typer.Option(help="Of each machine; one element for each.")] = None,
-    cpus_per_task: Annotated[str | None, typer.Option(help="Cores of each element.")] = None,
+    nodes: Annotated[int | None, typer.Option(help="As many machines' worth of elements.")] = None,
+    gpus_per_node: Annotated[int | None, typer.Option(help="Of each machine; one element for each.")] = None,
+    cpus_per_task: Annotated[int | None, typer.Option(help="Cores of each element.")] = None,
     mem: Annotated[str | None, typer.Option(help="Of each element, as 32G.")] = None,
     constraint: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
-    array_limit: Annotated[str | None, typer.Option(help="Elements that run at once, at most.")] = None,
+    array_limit: Annotated[int | None, typer.Option(help="Elements that run at once, at most.")] = None,
     extra: Annotated[list[str] | None, typer.Option(help="An option of sbatch, as --extra=--mail-type=END.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script, and submit nothing.")] = False,
@@ -70,7 +70,7 @@ def submit(
         "gpus_per_node": gpus_per_node, "cpus_per_task": cpus_per_task, "mem": mem, "constraint": constraint,
         "array_limit": array_limit, "extra": extra,
     }  # fmt: skip
-    overrides = {f"cluster.{key}": _as_yaml(value) for key, value in given.items() if value is not None}
+    overrides = {f"cluster.{key}": json.dumps(value) for key, value in given.items() if value is not None}  # as YAML
     choices = Choices(retry_failed=retry_failed)
     ready = prepare(pipeline, overridden(sets) | overrides, choices, say, download=not dry_run)
     if not ready.todo():
@@ -95,11 +95,6 @@ def submit(
             "elements": done.elements, "script": str(made.paths.script), "seconds": round(time.monotonic() - begun, 3),
         })  # fmt: skip
     return ExitCode.DONE
-
-
-def _as_yaml(value: str | list[str]) -> str:
-    """An option's value as it stands, whatever YAML would make of it: JSON is YAML. But numbers are numbers."""
-    return value if isinstance(value, str) and value.isdecimal() else json.dumps(value)
 
 
 def _in_words(ready: Pipeline) -> str:

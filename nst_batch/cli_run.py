@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nst_batch.console import say, tasks, with_hint
@@ -15,7 +15,10 @@ from nst_batch.signals import StopSignals
 from nst_batch.writers import Writer
 
 if TYPE_CHECKING:
-    from nst_batch.scheduler import Outcome, Scheduler
+    from nst_batch.cluster.ray_engine import RayEngine
+    from nst_batch.links import Start
+    from nst_batch.messages import WorkerOptions
+    from nst_batch.scheduler import Outcome
 
 SHOWN = 20  # lines of a list on a terminal; --json has them all
 
@@ -29,6 +32,7 @@ def render(
     part: Part = ALONE,
     deadline: Deadline = NEVER,
     on_entered: Callable[[Writer], None] = lambda _: None,
+    engine: RayEngine | None = None,
 ) -> Outcome:
     """Render what is to do; beside others, perhaps, that do the same in this folder.
 
@@ -40,33 +44,41 @@ def render(
         part: which of several that begin together this is.
         deadline: when it has to be over.
         on_entered: told who we are, once it is certain that we may write there.
+        engine: a cluster whose actors render; None: processes of this machine do.
     """
     with ready.entered(say) as writer, ProgressView(todo, ready.counts()["done"], error_console()) as view:
         on_entered(writer)
         view.note(f"{ready.name}: {tasks(len(todo))} to render, {ready.counts()['done']} done before")
-        scheduler = _scheduler(ready, writer, view, stop, part, deadline)
+        from nst_batch.scheduler import Scheduler  # torch: two seconds
+
+        devices, options, begin = _workers(ready, engine)
+        run = ready.run
+        scheduler = Scheduler(
+            ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop, part, deadline,
+            begin,
+        )  # fmt: skip
         return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
 
 
-def _scheduler(
-    ready: Pipeline, writer: Writer, view: ProgressView, stop: StopSignals, part: Part, deadline: Deadline
-) -> Scheduler:
-    from nst_batch.devices import choose_devices, choose_threads, grouped, sharing_memory  # torch: two seconds
+def _workers(ready: Pipeline, engine: RayEngine | None) -> tuple[Sequence[str], WorkerOptions, Start]:
+    """What each worker renders on, what all of them are told, and how one begins."""
+    from nst_batch.devices import choose_devices, choose_threads, grouped, sharing_memory
     from nst_batch.messages import WorkerOptions
-    from nst_batch.scheduler import Scheduler
+    from nst_batch.processes import WorkerProcess
 
-    run = ready.run
-    devices = choose_devices(run.devices)
-    threads = choose_threads(devices, run.threads)
-    devices = grouped(devices, run.devices_per_task)
+    run, begin = ready.run, WorkerProcess if engine is None else engine.start
+    if engine is None:
+        alone = choose_devices(run.devices)
+        devices, threads = grouped(alone, run.devices_per_task), choose_threads(alone, run.threads)
+        sharing = sharing_memory(devices)
+    else:
+        devices, threads, sharing = engine.devices, engine.threads, engine.sharing
     batch = None if run.batch == "auto" else run.batch
     options = WorkerOptions(
         ready.paths.root, ready.weights, threads, batch, run.compile, ready.frozen.limits, run.tile,
-        run.memory_limit, sharing_memory(devices),
+        run.memory_limit, sharing,
     )  # fmt: skip
-    return Scheduler(
-        ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop, part, deadline
-    )
+    return devices, options, begin
 
 
 def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import torch
 
 from nst_batch import __version__
 from nst_batch.errors import MemoryRanOut, TaskError, WorkerDied
+from nst_batch.links import Worker
 from nst_batch.messages import Job
-from nst_batch.processes import WorkerProcess
 from nst_batch.records import Failure, TaskResult, utc_now
 
 
-def lost_with(worker: WorkerProcess, job: Job) -> TaskResult:
+def lost_with(worker: Worker, job: Job) -> TaskResult:
     """A task's result, when its worker has ended without one."""
     return TaskResult(
         job.task.id, "failed", job.task.output, attempt=job.attempt, error=Failure.of(_why(worker)),
@@ -22,7 +22,7 @@ def lost_with(worker: WorkerProcess, job: Job) -> TaskResult:
     )  # fmt: skip
 
 
-def _why(worker: WorkerProcess) -> TaskError:
+def _why(worker: Worker) -> TaskError:
     if worker.was_killed_for_memory():
         return MemoryRanOut(
             f"the worker on {worker.device} was killed: the memory that this run may use is used up",

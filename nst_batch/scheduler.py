@@ -31,10 +31,11 @@ from nst_batch.errors import (
     WorkerDied,
 )
 from nst_batch.forecasts import remember
+from nst_batch.links import LEAVE_SECONDS, Start, Worker
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
 from nst_batch.paths import RunPaths
-from nst_batch.processes import LEAVE_SECONDS, WorkerProcess
+from nst_batch.processes import WorkerProcess
 from nst_batch.records import Task, TaskResult
 from nst_batch.shares import ALONE, Part
 from nst_batch.signals import StopSignals
@@ -97,6 +98,7 @@ class Scheduler:
         stop: entered by the caller, so that a signal counts from the program's first moment.
         part: which of several schedulers this is that render the same tasks.
         deadline: when this one has to be over.
+        start: begins a worker; a process of this machine, or an actor of another.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Scheduler:
         stop: StopSignals,
         part: Part = ALONE,
         deadline: Deadline = NEVER,
+        start: Start = WorkerProcess,
     ) -> None:
         self._paths = paths
         self._options = options
@@ -122,6 +125,7 @@ class Scheduler:
         self._signals = stop
         self._part = part
         self._deadline = deadline
+        self._start = start
         self._claims = Claims(paths, writer)
         self._news = news
         self._manifest = ManifestWriter(paths, writer.name)
@@ -145,10 +149,10 @@ class Scheduler:
             KeyboardInterrupt: a second signal came; workers were killed.
         """
         self._backlog = self._backlog_of(todo, owned)
-        workers: list[WorkerProcess] = []
+        workers: list[Worker] = []
         try:
             for slot in range(min(len(self._devices), self._backlog.waiting)):
-                workers.append(WorkerProcess(slot, self._devices[slot], self._options))
+                workers.append(self._start(slot, self._devices[slot], self._options))
             while self._unfinished(workers) and not self._signals.seen:
                 self._hand_out(workers)
                 self._listen(workers)
@@ -219,17 +223,17 @@ class Scheduler:
             self._failed += 1
         self._observer.elsewhere(decision)
 
-    def _unfinished(self, workers: list[WorkerProcess]) -> bool:
+    def _unfinished(self, workers: list[Worker]) -> bool:
         return self._backlog.unfinished or any(each.jobs for each in workers)
 
-    def _wait_for_others(self, workers: list[WorkerProcess]) -> None:
+    def _wait_for_others(self, workers: list[Worker]) -> None:
         """Heed other runs; when only they have tasks in hand, wait for what becomes of them."""
         self._backlog.look()
         if self._patient and self._backlog.elsewhere and not (self._backlog.waiting or any(w.jobs for w in workers)):
             self._patient = False
             self._observer.note(f"waiting for {self._backlog.elsewhere} that another run has in hand")
 
-    def _hand_out(self, workers: list[WorkerProcess]) -> None:
+    def _hand_out(self, workers: list[Worker]) -> None:
         for each in workers:
             if not each.idle or self._keeps_to_itself(each):
                 continue
@@ -240,7 +244,7 @@ class Scheduler:
             else:
                 self._backlog.put_back(batch)
 
-    def _keeps_to_itself(self, each: WorkerProcess) -> bool:
+    def _keeps_to_itself(self, each: Worker) -> bool:
         """What has failed before goes alone: nothing else is lost if it takes the worker down."""
         following = self._backlog.following
         again = any(job.attempt > 1 for job in each.jobs.values())
@@ -250,14 +254,14 @@ class Scheduler:
         """What a worker with so much memory gets next."""
         return self._deadline.batch(self._backlog, lambda task: limit(task, self._options.batch, memory), workers)
 
-    def _heed_deadline(self, workers: list[WorkerProcess]) -> None:
+    def _heed_deadline(self, workers: list[Worker]) -> None:
         if not self._signals.seen and self._deadline.is_over(self._backlog, [each for each in workers if each.jobs]):
             self._signals.stop(TIME_LIMIT)
 
     def _tell_started(self, batch: Sequence[Job], slot: int, device: str) -> None:
         self._observer.started(slot, device, [self._backlog.decisions[job.task.output] for job in batch])
 
-    def _listen(self, workers: list[WorkerProcess]) -> None:
+    def _listen(self, workers: list[Worker]) -> None:
         """Read what has come, within ``WAKE_SECONDS``; replace workers that have died."""
         by_sign = {sign: each for each in workers for sign in each.signs()}
         signs = connection.wait(list(by_sign), timeout=WAKE_SECONDS)
@@ -267,7 +271,7 @@ class Scheduler:
             if ended:
                 self._replace(each, workers)
 
-    def _read(self, each: WorkerProcess) -> None:
+    def _read(self, each: Worker) -> None:
         for message in each.messages():
             if isinstance(message, Progress):
                 self._moved = True
@@ -283,7 +287,7 @@ class Scheduler:
             elif isinstance(message, Broken):
                 raise UsageError(message.message, message.hint)
 
-    def _end_stalled(self, workers: list[WorkerProcess]) -> None:
+    def _end_stalled(self, workers: list[Worker]) -> None:
         """A worker that hangs (a file server that does not answer, a driver in a loop) is treated as one that died."""
         for each in workers:
             if each.jobs and each.silent_for() > self._timeout:
@@ -345,7 +349,7 @@ class Scheduler:
             time.sleep(WAKE_SECONDS)
             self._observer.tick()
 
-    def _replace(self, each: WorkerProcess, workers: list[WorkerProcess]) -> None:
+    def _replace(self, each: Worker, workers: list[Worker]) -> None:
         """A worker has died: its tasks are known and tried again, and another takes its place if there is work."""
         each.bury()
         how = each.manner_of_death()
@@ -353,20 +357,29 @@ class Scheduler:
         each.pipe.close()
         self._observer.note(f"worker {each.slot} on {each.device} {how}")
         ran_out = each.was_killed_for_memory()
+        if each.was_lost():
+            self._hand_back(each)
         for job in each.jobs.values():
             self._record(each.slot, replace(job, thrift=job.thrift + ran_out), lost_with(each, job))
         if not each.ready:
             self._false_starts[each.slot] += 1
         if self._false_starts[each.slot] < FALSE_STARTS:
             if self._unfinished(workers):
-                workers.append(WorkerProcess(each.slot, each.device, self._options))
+                workers.append(self._start(each.slot, each.device, self._options))
         elif not workers:
             raise WorkerDied(
                 f"no worker comes up: the last one, on {each.device}, {how}",
                 hint="look at the messages above; `run --inline` shows the error in this process",
             )
 
-    def _stop(self, workers: list[WorkerProcess]) -> None:
+    def _hand_back(self, each: Worker) -> None:
+        """Its machine has gone, which is no failure of its tasks."""
+        self._backlog.put_back(list(each.jobs.values()))
+        for job in each.jobs.values():
+            self._observer.finished(each.slot, lost_with(each, job), final=False)
+        each.jobs.clear()
+
+    def _stop(self, workers: list[Worker]) -> None:
         """After a first signal: every worker drops its tasks and leaves; results already on their way are kept."""
         again = "" if self._signals.patient else "; a second signal ends them at once"
         self._observer.note(f"stopping ({self._signals.reasons[0]}): workers finish their step{again}")

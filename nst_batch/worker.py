@@ -7,14 +7,12 @@ import os
 import signal
 import threading
 from multiprocessing import connection, parent_process
-from typing import Any, TypeAlias
 
 from nst_batch.errors import Interrupted, NstError
+from nst_batch.links import Pipe
 from nst_batch.memory import has_run_out
 from nst_batch.messages import Broken, Jobs, Note, Progress, Ready, Soon, WorkerOptions
 from nst_batch.renderer import Renderer
-
-Pipe: TypeAlias = "connection.Connection[Any, Any]"
 
 
 def main(pipe: Pipe, options: WorkerOptions, device: str) -> None:
@@ -26,6 +24,11 @@ def main(pipe: Pipe, options: WorkerOptions, device: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _leave_with_parent()
+    converse(pipe, options, device)
+
+
+def converse(pipe: Pipe, options: WorkerOptions, device: str) -> None:
+    """The same in a process that is somebody else's, in any thread of it."""
     renderer = _renderer(options, device)
     if isinstance(renderer, Broken):
         pipe.send(renderer)

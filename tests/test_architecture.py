@@ -67,6 +67,7 @@ LAYERS = (
         "progress",
         "signals",
         "devices",
+        "links",
         "checkpoints",
         "finishing",
         "renderer",
@@ -75,7 +76,14 @@ LAYERS = (
         "deaths",
         "scheduler",
     ),
-    *("cluster.slurm", "cluster.script", "cluster.submission", "cluster.elements"),
+    *(
+        "cluster.slurm",
+        "cluster.script",
+        "cluster.submission",
+        "cluster.elements",
+        "cluster.actor",
+        "cluster.ray_engine",
+    ),
     *("cli_weights", "cli_run", "cli_cluster", "cli"),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}

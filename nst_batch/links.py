@@ -1,0 +1,120 @@
+"""A worker as the scheduler sees it: started, told, heard, and missed when it dies; wherever it is."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import connection
+from typing import Any, TypeAlias
+
+from nst_batch.messages import Job, Jobs, Soon, Stop, WorkerOptions
+from nst_batch.records import Task, utc_now
+
+LEAVE_SECONDS = 8.0  # what a worker has to go by itself: ten for all of them together
+
+Pipe: TypeAlias = "connection.Connection[Any, Any]"
+
+
+class Worker(ABC):
+    """One device, or several that share pictures, and the pipe to who renders there.
+
+    Attributes:
+        pipe: to it.
+        ready: it has its network.
+        idle: its device waits for tasks.
+        memory: free bytes of its GPU; 0: it has none.
+        jobs: what it has in hand, by output name; files may be on their way while it is idle.
+        since: when it got the last of that, as ``utc_now``.
+        why_ended: what ``end`` was told.
+    """
+
+    def __init__(self, slot: int, device: str, pipe: Pipe) -> None:
+        self.slot = slot
+        self.device = device
+        self.pipe = pipe
+        self.ready = self.idle = False
+        self.memory = 0
+        self.jobs: dict[str, Job] = {}
+        self.since = self.why_ended = ""
+        self._heard = time.monotonic()
+
+    @abstractmethod
+    def signs(self) -> tuple[Any, Any]:
+        """What ``connection.wait`` waits for: a message, or its end."""
+
+    @abstractmethod
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once."""
+
+    @abstractmethod
+    def manner_of_death(self) -> str:
+        """How one that has ended did so, as ``was killed by SIGKILL``."""
+
+    def was_killed_for_memory(self) -> bool:
+        """Whether the system killed it, or another one of this run, since memory had run out."""
+        return False
+
+    def was_lost(self) -> bool:
+        """Whether it went with its machine, which says nothing of its tasks."""
+        return False
+
+    @abstractmethod
+    def bury(self) -> None:
+        """Wait until it has gone; see to it that it does."""
+
+    def give(self, jobs: Sequence[Job]) -> bool:
+        """Hand tasks out; False if the worker is no longer there to take them."""
+        if not self._tell(Jobs(tuple(jobs))):
+            return False
+        self.jobs.update({job.task.output: job for job in jobs})
+        self.idle, self.since, self._heard = False, utc_now(), time.monotonic()
+        return True
+
+    def tell_soon(self, tasks: Sequence[Task]) -> None:
+        """What it will probably get next."""
+        self._tell(Soon(tuple(tasks)))
+
+    def tell_to_stop(self) -> None:
+        """Ask it to drop its tasks and leave."""
+        self._tell(Stop())
+
+    def _tell(self, message: object) -> bool:
+        try:
+            self.pipe.send(message)
+        except OSError:
+            return False  # it has left already
+        return True
+
+    def messages(self) -> Iterator[object]:
+        """Every message that is there, without waiting; those of a dead worker too."""
+        try:
+            while self.pipe.poll():
+                message = self.pipe.recv()
+                self._heard = time.monotonic()
+                yield message
+        except (EOFError, OSError):
+            return
+
+    def silent_for(self) -> float:
+        """Seconds since it said anything, or was given anything."""
+        return time.monotonic() - self._heard
+
+    def end(self, why: str) -> None:
+        """Kill it; ``why`` is then the manner of its death."""
+        self.why_ended = why
+        self.kill()
+
+    def dismiss(self) -> None:
+        """Close the pipe, which tells an idle worker to leave; one that is busy or still loading is ended."""
+        self.pipe.close()
+        if self.jobs or not self.ready:
+            self.kill()
+
+
+Start: TypeAlias = Callable[[int, str, WorkerOptions], Worker]
+"""Begins a worker: its slot, its device, and what all workers of a run are told."""

@@ -1,0 +1,1 @@
+"""Tests on a real Ray cluster of two nodes: ``make test-ray``."""
