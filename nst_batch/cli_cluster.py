@@ -82,7 +82,7 @@ def submit(
     if dry_run:
         print(made.script, end="")
         return ExitCode.DONE
-    _tell_of_others(ready.paths)
+    _heed_others(ready)
     with ready.entered(say):  # so that it is refused now, not at night, where others render other pictures
         done = made.submit()
     gpus = f" with {done.gpus} GPU{'s' * (done.gpus > 1)} each" if done.gpus else ""
@@ -102,12 +102,23 @@ def _in_words(ready: Pipeline) -> str:
     return f"{counts['done']} done, {counts['failed']} failed"
 
 
-def _tell_of_others(paths: RunPaths) -> None:
+def _heed_others(ready: Pipeline) -> None:
+    """Raises UsageError: a job that waits or runs would render other pictures under the same names."""
     from nst_batch.cluster.slurm import queued
     from nst_batch.cluster.submission import submitted
+    from nst_batch.frozen import load
 
-    for seen in sorted({each.job for each in queued(job.job for _, job in submitted(paths)) or ()}):
-        say(f"job {seen} is still at work here: both will share what is left")
+    jobs = {job.job: paths for paths, job in submitted(ready.paths)}
+    ours = {task.output: task.id for task in ready.tasks}
+    for job in sorted({seen.job for seen in queued(jobs) or ()}):
+        theirs = load(jobs[job].tasks).tasks
+        other = next((task.output for task in theirs if ours.get(task.output, task.id) != task.id), None)
+        if other is not None:
+            raise UsageError(
+                f"job {job} is to render {other} from other pictures or with other settings",
+                hint=f"end it first: nst-batch cancel {ready.paths.root}",
+            )
+        say(f"job {job} is still at work here: both will share what is left")
 
 
 @reports_errors
@@ -257,7 +268,8 @@ def print_jobs(jobs: list[dict[str, Any]]) -> None:
             continue
         print(f"job {job['job']}, submitted {job['at'][:16].replace('T', ' ')} UTC: {len(job['elements'])} elements")
         for each in job["elements"] if last else active:
-            again = f", restarted {each['restarts']} times" if each["restarts"] else ""
+            times = "once" if each["restarts"] == 1 else f"{each['restarts']} times"
+            again = f", restarted {times}" if each["restarts"] else ""
             detail = f" ({each['detail']})" if each["detail"] else ""
             pictures = f"{each['pictures']} picture{'s' * (each['pictures'] != 1)}"
             print(printable(f"  {each['index']:3}  {each['state']:11} {each['node']:12} {pictures}{again}{detail}"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import torch
 
 from nst_batch.errors import UsageError
+from nst_batch.measured import cores
 
 
 def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -50,5 +50,4 @@ def choose_threads(devices: Sequence[str], wanted: int | None) -> int:
     """CPU threads for each worker: as told, or an equal share of the cores that this process may use."""
     if wanted is not None:
         return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // len(devices))
+    return max(1, cores() // len(devices))

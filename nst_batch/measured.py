@@ -41,13 +41,19 @@ class Here:
     threads: int
 
 
+def cores() -> int:
+    """How many this process may use; of a machine that Slurm shares out, those that this job was given."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return max(1, min(there, int(given))) if given.isdecimal() else there
+
+
 def here(devices: Sequence[str], threads: int | None, together: int = 1) -> Here:
     """What a run's ``devices`` (empty: auto) are on this machine; so many ``together`` are a worker."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = _gpus()
     is_cpu = all(each == "cpu" for each in devices) if devices else not gpus
     count = len(devices) or (1 if is_cpu else len(gpus))
-    each = threads or max(1, cores // count)
+    each = threads or max(1, cores() // count)
     return Here(cpu_name(each) if is_cpu else next(iter(gpus), "GPU"), is_cpu, max(1, count // together), each)
 
 

@@ -72,6 +72,8 @@ def test_what_was_submitted_is_told(file: Path, programs: Programs) -> None:
     assert [each["state"] for each in elements] == ["running", "pending"]
     again = runs.here("submit", file)
     assert "job 4711 is still at work here: both will share what is left" in again.err
+    changed = runs.here("submit", file, "--set", "transfer.steps=7")
+    assert changed.code == 2 and "job 4711 is to render c0__s0.png" in changed.err and "cancel" in changed.err
 
 
 def test_with_nothing_to_do_nothing_is_submitted(file: Path, programs: Programs) -> None:

@@ -32,6 +32,14 @@ def test_threads_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose_threads(("cpu",) * 2, 3) == 3
 
 
+@pytest.mark.parametrize(("given", "threads"), [("4", 4), ("64", 8), ("0", 1), ("", 8), ("many", 8)])
+def test_a_job_keeps_to_the_cores_that_it_was_given(given: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every Slurm binds its jobs to them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", given)
+    assert choose_threads(("cpu",), None) == threads
+
+
 def test_devices_are_grouped_in_order_and_none_is_left_over() -> None:
     assert grouped(("cuda:0", "cuda:1", "cuda:2", "cuda:3"), 2) == ("cuda:0+cuda:1", "cuda:2+cuda:3")
     assert grouped(("cpu",) * 2, 1) == ("cpu", "cpu")

@@ -127,7 +127,8 @@ def _state(run: RunPaths, word: Word, seen: Seen | None, past: Seen | None, *, k
     if seen is not None:
         return seen.state.lower(), seen.detail
     if word.state in ENDED:
-        return word.state, word.why
+        known_as = [past.state.lower()] if past is not None and word.state == "left" else []
+        return word.state, "; ".join([word.why, *known_as])
     alive = bool(word.writers) and _is_alive(run, word.writers[-1])
     if word.state == "running" and alive:
         return "running", "unknown to Slurm: an orphan, which does no harm" if known else ""

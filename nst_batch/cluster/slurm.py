@@ -131,7 +131,7 @@ def queued(jobs: Iterable[str]) -> list[Seen] | None:
     for line in told.stdout.splitlines():
         job, index, state, node, reason, left = line.split("|", 5)
         if job in wanted:
-            detail = f"{left} left" if state == "RUNNING" else reason
+            detail = f"{left} left" if state == "RUNNING" else reason.removeprefix("None")
             found.append(Seen(job, int(index) if index.isdecimal() else 0, state, node, detail))
     return found
 

@@ -100,8 +100,11 @@ def test_what_slurm_does_not_know(paths: SubmissionPaths, programs: Programs) ->
     found = [(e.state, e.detail) for e in shown(paths)]
     assert found[0] == ("running", "unknown to Slurm: an orphan, which does no harm")
     assert found[1] == found[2] == ("died", "without a word; what it had in hand is others'")
-    programs.say("sacct", "12_1|NODE_FAIL|node1|0:0")
-    assert shown(paths)[1].state == "node_fail"
+    programs.say("sacct", "12_1|NODE_FAIL|node1|0:0\n12_2|CANCELLED by 0|node1|0:0")
+    Diary(paths, place(2)).end("left", "SIGTERM", moved=True)
+    assert [(e.state, e.detail) for e in shown(paths)[1:]] == [
+        ("node_fail", "exit 0:0"), ("left", "SIGTERM; cancelled by 0"),
+    ]  # fmt: skip
 
 
 def test_without_slurm_the_folder_speaks(

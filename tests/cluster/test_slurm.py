@@ -66,12 +66,14 @@ def test_limits_of_partitions(programs: Programs) -> None:
 def test_what_is_queued(programs: Programs) -> None:
     programs.say(
         "squeue",
-        "12|0|RUNNING|node1|None|1:00:00\n12|1|PENDING||BeginTime|8:00:00\n99|0|RUNNING|node2|None|1:00\n13|N/A|PENDING||Priority|1:00",
+        "12|0|RUNNING|node1|None|1:00:00\n12|1|PENDING||BeginTime|8:00:00\n"
+        "99|0|RUNNING|node2|None|1:00\n13|N/A|PENDING||Priority|1:00\n13|7|COMPLETING|node1|None|1:00",
     )
     assert slurm.queued(["12", "13"]) == [
         Seen("12", 0, "RUNNING", "node1", "1:00:00 left"),
         Seen("12", 1, "PENDING", "", "BeginTime"),
         Seen("13", 0, "PENDING", "", "Priority"),
+        Seen("13", 7, "COMPLETING", "node1", ""),
     ]
     programs.say("squeue", error="slurm_load_jobs error: Unable to contact slurm controller", code=1)
     assert slurm.queued(["12"]) is None
