@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -76,6 +76,13 @@ class Rows:
     count: int
 
 
+class Relu(NamedTuple):
+    """Which end of a convolution is rectified."""
+
+    before: bool = False
+    after: bool = False
+
+
 class Ops(Protocol):
     """Operators of one network on one device. ``x`` is as stored: before its ReLU, or after it.
 
@@ -93,15 +100,7 @@ class Ops(Protocol):
     def first_back(self, g: Tensor) -> Tensor:
         """The gradient of conv1_1's framed input."""
 
-    def conv(
-        self,
-        index: int,
-        x: Tensor,
-        rectify_input: bool,
-        rectify: bool,
-        rows: Rows | None = None,
-        out: Tensor | None = None,
-    ) -> Tensor:
+    def conv(self, index: int, x: Tensor, relu: Relu, rows: Rows | None = None, out: Tensor | None = None) -> Tensor:
         """A convolution other than the first; of relu(x), or made into relu of it, if so told."""
 
     def conv_back(
@@ -196,19 +195,11 @@ class TorchOps:
         framed = g.new_empty(batch, 3, height + 2, width + 2, dtype=self._exact)
         return _input_gradient(g.to(self._exact), framed, self._first[0], padding=0)
 
-    def conv(
-        self,
-        index: int,
-        x: Tensor,
-        rectify_input: bool,
-        rectify: bool,
-        rows: Rows | None = None,
-        out: Tensor | None = None,
-    ) -> Tensor:
+    def conv(self, index: int, x: Tensor, relu: Relu, rows: Rows | None = None, out: Tensor | None = None) -> Tensor:
         """A convolution other than the first."""
         weight, bias = self._convolutions[index]
-        found: Tensor = conv2d(x.relu() if rectify_input else x, weight, bias, padding=1)
-        found = found.relu_() if rectify else found
+        found: Tensor = conv2d(x.relu() if relu.before else x, weight, bias, padding=1)
+        found = found.relu_() if relu.after else found
         return in_place(nhwc(found) if rows is None else _these(found, rows), out)
 
     def conv_back(

@@ -17,7 +17,7 @@ from torch import Tensor
 from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.native.ops import NativeOps
-from nst_batch.transfer.ops import Ops, Pull, TorchOps
+from nst_batch.transfer.ops import Ops, Pull, Relu, TorchOps
 from nst_batch.transfer.vgg import VGG19
 
 
@@ -125,10 +125,10 @@ class Passes:
             found = found.relu_() if rectify else found
         elif begins_block(index):
             x = self.ops.pool(trace.stored[-1])
-            found = self.ops.conv(index, x, False, rectify)
+            found = self.ops.conv(index, x, Relu(after=rectify))
         else:
             x = trace.stored[-1]
-            found = self.ops.conv(index, x, not trace.rectified[-1], rectify)
+            found = self.ops.conv(index, x, Relu(not trace.rectified[-1], rectify))
         trace.inputs.append(x)
         trace.stored.append(found)
         trace.rectified.append(rectify)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nst_batch.demands import rows_handed, rows_made
 from nst_batch.settings import CONV_LAYERS
-from nst_batch.transfer.ops import Pull, Rows
+from nst_batch.transfer.ops import Pull, Relu, Rows
 from nst_batch.transfer.passes import Passes, after, begins_block, boost_of, depth_of
 
 See = Callable[[str, Tensor, int], None]
@@ -150,8 +150,8 @@ class Strips:
                 found = self._ops.first(self._passes.framed(self._picture, first, end))
                 _ = torch.clamp(found, 0, out=out) if rectify else out.copy_(found)
             else:
-                rectify_input = not begins_block(index) and not strip.rectified[-1]
-                self._convolve(number, index, strip.stored[-1], rectify_input, rectify, out)
+                relu = Relu(not begins_block(index) and not strip.rectified[-1], rectify)
+                self._convolve(number, index, strip.stored[-1], relu, out)
             strip.stored.append(out)
             strip.rectified.append(rectify)
             if not rectify:
@@ -160,9 +160,7 @@ class Strips:
                 strip.features[after(name)] = out if rectify else out.relu()
         return strip
 
-    def _convolve(
-        self, number: int, index: int, before: Tensor, rectify_input: bool, rectify: bool, out: Tensor
-    ) -> None:
+    def _convolve(self, number: int, index: int, before: Tensor, relu: Relu, out: Tensor) -> None:
         """One convolution, given the new rows of the output of the one before."""
         there, handed = self._new_rows(number, index), self._handed(number, index)
         if begins_block(index) and there.shape[2]:
@@ -174,9 +172,7 @@ class Strips:
         top = self._first_needed(number, index)
         if end > first:
             bottom = min(end + 1, self._heights[index])
-            self._ops.conv(
-                index, given[:, :, : bottom - top], rectify_input, rectify, Rows(first - top, end - first), out
-            )
+            self._ops.conv(index, given[:, :, : bottom - top], relu, Rows(first - top, end - first), out)
         if number < self._numbers[-1]:
             self._handed_down[index][number + 1].copy_(given[:, :, self._first_needed(number + 1, index) - top :])
 

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.native.ops import NativeOps
-from nst_batch.transfer.ops import Convolution, Ops, Pull, Rows, TorchOps, nhwc
+from nst_batch.transfer.ops import Convolution, Ops, Pull, Relu, Rows, TorchOps, nhwc
 from nst_batch.transfer.vgg import Network
 
 Make = Callable[[Network], Ops]
@@ -76,11 +76,11 @@ def test_convolutions(make: Make, index: int, batch: int, height: int, width: in
     before, after = WIDTHS[index]
     x, g = features(ops, batch, before, height, width), features(ops, batch, after, height, width, seed=2)
     weight, bias = exact(*CONVOLUTIONS[index])
-    for rectify_input, rectify in itertools.product((False, True), repeat=2):
-        seen = x.double().relu() if rectify_input else x.double()
+    for relu in itertools.starmap(Relu, itertools.product((False, True), repeat=2)):
+        seen = x.double().relu() if relu.before else x.double()
         expected = conv2d(seen, weight, bias, padding=1)
-        found = ops.conv(index, x, rectify_input, rectify)
-        check(found, expected.relu() if rectify else expected, ops.dtype)
+        found = ops.conv(index, x, relu)
+        check(found, expected.relu() if relu.after else expected, ops.dtype)
         assert found.is_contiguous(memory_format=torch.channels_last)
     leaf = x.double().clone().requires_grad_(True)
     (back,) = torch.autograd.grad(conv2d(leaf, weight, bias, padding=1), leaf, g.double())
@@ -96,8 +96,8 @@ def test_some_rows_of_convolutions_are_those_of_all(make: Make, batch: int, firs
     before, after = WIDTHS[2]
     x, g = features(ops, batch, before, 13, 7), features(ops, batch, after, 13, 7, seed=2)
     there = nhwc(torch.zeros(batch, after, count + 3, 7, dtype=ops.dtype))
-    whole = ops.conv(2, x, True, True)[:, :, first : first + count]
-    found = ops.conv(2, x, True, True, rows, there[:, :, 2 : 2 + count])
+    whole = ops.conv(2, x, Relu(True, True))[:, :, first : first + count]
+    found = ops.conv(2, x, Relu(True, True), rows, there[:, :, 2 : 2 + count])
     check(found, whole, ops.dtype) if count else None
     assert torch.equal(there[:, :, 2 : 2 + count], found) and not there[:, :, :2].any() and not there[:, :, -1].any()
     gates = x[:, :, first : first + count]
@@ -211,7 +211,7 @@ def test_what_is_not_a_number_stays_so(make: Make) -> None:
     x = features(ops, 1, 64, 8, 8)
     x[0, 3, 2, 2] = torch.nan
     assert ops.gram(x).isnan().any()
-    assert ops.conv(1, x, True, True).isnan().any()
+    assert ops.conv(1, x, Relu(True, True)).isnan().any()
     assert ops.distance(x, torch.zeros_like(x)).isnan().all()
 
 
@@ -226,7 +226,7 @@ def test_kernels_give_the_same_bits_for_any_number_of_threads() -> None:
             torch.set_num_threads(threads)
             results.append(
                 [
-                    ops.conv(2, x, True, False),
+                    ops.conv(2, x, Relu(before=True)),
                     ops.conv_back(2, g, x, gate=True),
                     ops.gram(x),
                     ops.pull(x, pull, None, True),

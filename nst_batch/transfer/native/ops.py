@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nst_batch.transfer.native.library import Kernels
-from nst_batch.transfer.ops import Convolution, Pull, Rows, in_place, nhwc, pull_in_general
+from nst_batch.transfer.ops import Convolution, Pull, Relu, Rows, in_place, nhwc, pull_in_general
 from nst_batch.transfer.vgg import Network
 
 TILES = 36  # of 4x4 results at a time: transformed, 64 channels of them take 330 kB, which the second cache holds
@@ -50,19 +50,11 @@ class NativeOps:
         self._kernels.run("to_picture", nhwc(g), kernel, out, batch, height, width, channels)
         return out
 
-    def conv(
-        self,
-        index: int,
-        x: Tensor,
-        rectify_input: bool,
-        rectify: bool,
-        rows: Rows | None = None,
-        out: Tensor | None = None,
-    ) -> Tensor:
+    def conv(self, index: int, x: Tensor, relu: Relu, rows: Rows | None = None, out: Tensor | None = None) -> Tensor:
         """A convolution other than the first."""
         weight, bias = self._convolutions[index]
         out = _room(out, len(x), len(weight), rows.count if rows else x.shape[2], x.shape[3])
-        return self._convolve(self._kernel(index, back=False), x, bias, None, rows, out, rectify_input, rectify)
+        return self._convolve(self._kernel(index, back=False), x, bias, None, rows, out, relu)
 
     def conv_back(
         self, index: int, g: Tensor, x: Tensor, gate: bool, rows: Rows | None = None, out: Tensor | None = None
@@ -78,8 +70,7 @@ class NativeOps:
         gate: Tensor | None,
         rows: Rows | None,
         out: Tensor,
-        rectify_input: bool = False,
-        rectify: bool = False,
+        relu: Relu = Relu(),  # noqa: B008 - frozen
     ) -> Tensor:
         batch, inputs, height, width = x.shape
         rows = rows or Rows(0, height)
@@ -90,7 +81,7 @@ class NativeOps:
         found, gate = nhwc(out), None if gate is None else nhwc(gate)
         self._kernels.run(
             "convolve", nhwc(x), kernel, bias, gate, found, batch, height, width, inputs, out.shape[1],
-            rows.first, rows.count, rectify_input, rectify, at_once, space,
+            rows.first, rows.count, *relu, at_once, space,
         )  # fmt: skip
         return in_place(found, out)
 
