@@ -17,6 +17,8 @@ from nst_batch.paths import RunPaths
 from nst_batch.records import Task
 from nst_batch.writers import STALE_SECONDS, Writer
 
+TURN_SUFFIX = ".turn"  # of the file that says who deals with a stale claim
+
 
 class Claims:
     """The pictures that this writer has in hand, and those of others.
@@ -41,7 +43,7 @@ class Claims:
         path = self._paths.claim(task.output)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            taken = self._make(path, task) or (self._is_stale(path) and self._remove(path) and self._make(path, task))
+            taken = self._make(path, task) or (self._is_stale(path) and self._take_over(path, task))
         except OSError:
             return True
         if taken:
@@ -89,6 +91,22 @@ class Claims:
             return self._writer.seconds_since(path) > STALE_SECONDS  # its writer has just made it, or died just then
         except OSError:
             return False  # it has just let go
+
+    def _take_over(self, path: Path, task: Task) -> bool:
+        """Make a stale claim ours. Of several who want that, one after another has its turn, and looks again: who took
+        away what it had seen before would take away another's fresh claim, and leave room for a third."""
+        turn = path.with_name(f"{path.name}{TURN_SUFFIX}")
+        if not self._make(turn, task):
+            if self._is_stale(turn):
+                self._remove(turn)  # for the next one
+            return False
+        try:
+            if not self._is_stale(path):
+                return False
+            path.unlink(missing_ok=True)
+            return self._make(path, task)
+        finally:
+            turn.unlink(missing_ok=True)
 
     def _remove(self, path: Path) -> bool:
         """Take a stale claim away. Of several who try, one renames it; who renamed a fresh one puts it back."""

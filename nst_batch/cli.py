@@ -14,6 +14,7 @@ import typer
 
 from nst_batch import __version__
 from nst_batch.cli_cluster import add_cluster_commands, job_report, print_jobs
+from nst_batch.cli_options import Force, Json, PipelineFile, Place, RetryFailed, Sets, Verify
 from nst_batch.cli_weights import weights_app
 from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks, with_hint
 from nst_batch.errors import ExitCode, UsageError
@@ -35,18 +36,6 @@ app = typer.Typer(
 )
 app.add_typer(weights_app, name="weights")
 add_cluster_commands(app)
-
-PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
-Place = Annotated[
-    Path, typer.Argument(help="A pipeline file, or the output folder of a run.", metavar="[PIPELINE|RUN]")
-]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as transfer.size=512.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Verify = Annotated[bool, typer.Option("--verify", help="Compare the SHA-256 of pictures that are there.")]
-Force = Annotated[bool, typer.Option("--force", help="Render everything again.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")]
 
 
 @app.command()

@@ -11,25 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nst_batch.cli_options import Json, PipelineFile, Place, RetryFailed, Sets
 from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks
 from nst_batch.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from nst_batch.cluster.elements import Diary
-    from nst_batch.cluster.slurm import Place
+    from nst_batch.cluster.slurm import Position
     from nst_batch.paths import RunPaths
     from nst_batch.pipeline import Pipeline
     from nst_batch.scheduler import Outcome
     from nst_batch.signals import StopSignals
-
-PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
-RunPlace = Annotated[
-    Path, typer.Argument(help="A pipeline file, or the output folder of a run.", metavar="[PIPELINE|RUN]")
-]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value, as cluster.time=480.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
 def add_cluster_commands(app: typer.Typer) -> None:
@@ -53,7 +45,7 @@ def submit(
     constraint: Annotated[str | None, typer.Option(help="As sbatch has it.")] = None,
     array_limit: Annotated[int | None, typer.Option(help="Elements that run at once, at most.")] = None,
     extra: Annotated[list[str] | None, typer.Option(help="An option of sbatch, as --extra=--mail-type=END.")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")] = False,
+    retry_failed: RetryFailed = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script, and submit nothing.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -73,10 +65,12 @@ def submit(
     overrides = {f"cluster.{key}": json.dumps(value) for key, value in given.items() if value is not None}  # as YAML
     choices = Choices(retry_failed=retry_failed)
     ready = prepare(pipeline, overridden(sets) | overrides, choices, say, download=not dry_run)
+    counts = ready.counts()
+    report: dict[str, Any] = {**counts, "rendered": 0, "skipped": counts["done"]}
     if not ready.todo():
-        say(f"nothing to submit: {ready.name} has {_in_words(ready)}, and nothing to do")
+        say(f"nothing to submit: {ready.name} has {counts['done']} done, {counts['failed']} failed, and nothing to do")
         if as_json:
-            print_json({**ready.counts(), "job": None, "rendered": 0, "skipped": ready.counts()["done"]})
+            print_json(report | {"job": None, "seconds": round(time.monotonic() - begun, 3)})
         return ExitCode.DONE
     made = Submission(ready, retry_failed=retry_failed)
     if dry_run:
@@ -85,21 +79,13 @@ def submit(
     _heed_others(ready)
     with ready.entered(say):  # so that it is refused now, not at night, where others render other pictures
         done = made.submit()
-    gpus = f" with {done.gpus} GPU{'s' * (done.gpus > 1)} each" if done.gpus else ""
-    say(f"submitted job {done.job}: {tasks(done.tasks)} of {ready.name}, {done.elements} elements{gpus}")
+    say(f"submitted job {done.job}: {tasks(done.tasks)} of {ready.name}, {made.shape.in_words}")
     for what, command in (("status", "status"), ("output", "logs"), ("to end it", "cancel")):
         say(f"  {what:9} nst-batch {command} {printable(str(ready.paths.root))}")
     if as_json:
-        print_json({
-            **ready.counts(), "rendered": 0, "skipped": ready.counts()["done"], "job": done.job,
-            "elements": done.elements, "script": str(made.paths.script), "seconds": round(time.monotonic() - begun, 3),
-        })  # fmt: skip
+        report |= {"job": done.job, "elements": done.elements, "script": str(made.paths.script)}
+        print_json(report | {"seconds": round(time.monotonic() - begun, 3)})
     return ExitCode.DONE
-
-
-def _in_words(ready: Pipeline) -> str:
-    counts = ready.counts()
-    return f"{counts['done']} done, {counts['failed']} failed"
 
 
 def _heed_others(ready: Pipeline) -> None:
@@ -122,7 +108,7 @@ def _heed_others(ready: Pipeline) -> None:
 
 
 @reports_errors
-def cancel(place: RunPlace = Path("pipeline.yaml"), sets: Sets = None) -> int:
+def cancel(place: Place = Path("pipeline.yaml"), sets: Sets = None) -> int:
     """End this run's jobs; pictures in hand are kept, and `submit` goes on where they were."""
     from nst_batch.cluster import slurm
     from nst_batch.cluster.submission import submitted
@@ -144,7 +130,7 @@ def cancel(place: RunPlace = Path("pipeline.yaml"), sets: Sets = None) -> int:
 
 @reports_errors
 def logs(
-    place: RunPlace = Path("pipeline.yaml"),
+    place: Place = Path("pipeline.yaml"),
     sets: Sets = None,
     element: Annotated[int | None, typer.Option(min=0, help="Of this one alone.")] = None,
     lines: Annotated[int, typer.Option(min=1, help="The last ones of each.")] = 10,
@@ -180,7 +166,7 @@ def _run_of(place: Path, sets: list[str] | None) -> RunPaths:
 @reports_errors
 def work(
     folder: Annotated[Path, typer.Argument(help="A submission's folder.", metavar="SUBMISSION")],
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")] = False,
+    retry_failed: RetryFailed = False,
     grace: Annotated[int, typer.Option(min=1, help="Seconds before a job's time limit at which to leave.")] = 120,
 ) -> int:
     """Render what was submitted, beside others who do. Jobs call it: see the script that `submit --dry-run` prints.
@@ -209,7 +195,7 @@ def work(
         return _leave(summary, stop.reasons, here, diary, moved=outcome is None or outcome.moved)
 
 
-def _render(ready: Pipeline, here: Place | None, grace: float, stop: StopSignals, diary: Diary) -> Outcome:
+def _render(ready: Pipeline, here: Position | None, grace: float, stop: StopSignals, diary: Diary) -> Outcome:
     from nst_batch.cli_run import render
     from nst_batch.cluster.slurm import seconds_left
     from nst_batch.deadline import Deadline
@@ -228,7 +214,7 @@ def _render(ready: Pipeline, here: Place | None, grace: float, stop: StopSignals
     )  # fmt: skip
 
 
-def _leave(summary: dict[str, Any], reasons: list[str], here: Place | None, diary: Diary, *, moved: bool) -> int:
+def _leave(summary: dict[str, Any], reasons: list[str], here: Position | None, diary: Diary, *, moved: bool) -> int:
     """The last word: done, failed, or what is left goes back into the queue."""
     from nst_batch.cluster import slurm
 

@@ -84,7 +84,7 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
-    *("cli_weights", "cli_run", "cli_cluster", "cli"),
+    *("cli_weights", "cli_options", "cli_run", "cli_cluster", "cli"),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
 

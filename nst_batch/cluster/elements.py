@@ -13,7 +13,7 @@ from typing import Any
 
 from nst_batch.atomic import write_atomic
 from nst_batch.cluster import slurm
-from nst_batch.cluster.slurm import Place, Seen
+from nst_batch.cluster.slurm import Position, Seen
 from nst_batch.cluster.submission import Submitted, submitted
 from nst_batch.paths import PART_SUFFIX, RunPaths, SubmissionPaths
 from nst_batch.records import utc_now
@@ -51,7 +51,7 @@ class Diary:
         place: in the job; None: there is none, and nothing is noted.
     """
 
-    def __init__(self, paths: SubmissionPaths, place: Place | None) -> None:
+    def __init__(self, paths: SubmissionPaths, place: Position | None) -> None:
         self._file = paths.element(place.index) if place else None
         before = _read(paths, place.index) if place else None
         self._word = before or Word(place.index if place else 0)

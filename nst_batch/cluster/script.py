@@ -20,6 +20,12 @@ class Shape:
     elements: int
     gpus: int
 
+    @property
+    def in_words(self) -> str:
+        """``6 elements with 1 GPU each``."""
+        gpus = f" with {self.gpus} GPU{'s' * (self.gpus > 1)} each" if self.gpus else ""
+        return f"{self.elements} element{'s' * (self.elements > 1)}{gpus}"
+
 
 def shape_of(cluster: Cluster, run: Run, tasks: int) -> Shape:
     """What an array for so many tasks looks like: as many elements as there are shares of GPUs, or machines without.
@@ -57,8 +63,7 @@ def script(
     directives = "\n".join(f"#SBATCH --{option}" for option in _options(paths, name, cluster, shape))
     command = cluster.command or shlex.join([sys.executable, "-m", "nst_batch"])
     more = " --retry-failed" if retry_failed else ""
-    gpus = f" with {shape.gpus} GPU{'s' * (shape.gpus > 1)} each" if shape.gpus else ""
-    what = f"{tasks} task{'s' * (tasks > 1)} of {name}, by {shape.elements} element{'s' * (shape.elements > 1)}{gpus}"
+    what = f"{tasks} task{'s' * (tasks > 1)} of {name}, by {shape.in_words}"
     setup = f"{cluster.setup}\n" if cluster.setup else ""
     return f"""#!/bin/bash
 # {what}; made by `nst-batch submit`.

@@ -17,7 +17,7 @@ NEVER = float("inf")
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where this process is: in which element of which job.
 
     ``name`` is the element's, as scontrol takes it; ``restarts`` counts how often it was requeued.
@@ -42,7 +42,7 @@ class Seen:
     detail: str = ""
 
 
-def place(environment: Mapping[str, str]) -> Place | None:
+def place(environment: Mapping[str, str]) -> Position | None:
     """Of this process; None: in no job of Slurm's."""
     job = environment.get("SLURM_JOB_ID")
     if not job:
@@ -51,7 +51,7 @@ def place(environment: Mapping[str, str]) -> Place | None:
     count, first = _number(environment, "SLURM_ARRAY_TASK_COUNT", 1), _number(environment, "SLURM_ARRAY_TASK_MIN")
     whole = array and 0 <= index - first < count  # an array such as 1,5,9 has gaps
     part = Part(index - first, count) if whole else ALONE
-    return Place(
+    return Position(
         array or job, f"{array}_{index}" if array else job, index, part,
         _number(environment, "SLURM_RESTART_COUNT"), environment.get("SLURMD_NODENAME", ""),
     )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 from nst_batch.cluster import elements as module
 from nst_batch.cluster.elements import FRUITLESS, Diary, Element, elements
-from nst_batch.cluster.slurm import Place
+from nst_batch.cluster.slurm import Position
 from nst_batch.cluster.submission import Submitted
 from nst_batch.paths import RunPaths, SubmissionPaths
 from nst_batch.shares import Part
@@ -19,8 +19,8 @@ from nst_batch.writers import STALE_SECONDS
 from tests.cluster.programs import Programs
 
 
-def place(index: int = 0, restarts: int = 0, job: str = "12") -> Place:
-    return Place(job, f"{job}_{index}", index, Part(index, 3), restarts, "node1")
+def place(index: int = 0, restarts: int = 0, job: str = "12") -> Position:
+    return Position(job, f"{job}_{index}", index, Part(index, 3), restarts, "node1")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.cluster import slurm
-from nst_batch.cluster.slurm import NEVER, Place, Seen
+from nst_batch.cluster.slurm import NEVER, Position, Seen
 from nst_batch.errors import UsageError
 from nst_batch.shares import ALONE, Part
 from tests.cluster.programs import Programs
@@ -20,13 +20,13 @@ ELEMENT = {
 
 def test_where_this_process_is() -> None:
     assert slurm.place({}) is None
-    assert slurm.place(ELEMENT) == Place("12", "12_3", 3, Part(3, 6), 2, "node7")
-    assert slurm.place({"SLURM_JOB_ID": "17"}) == Place("17", "17", 0, ALONE, 0, "")
+    assert slurm.place(ELEMENT) == Position("12", "12_3", 3, Part(3, 6), 2, "node7")
+    assert slurm.place({"SLURM_JOB_ID": "17"}) == Position("17", "17", 0, ALONE, 0, "")
 
 
 def test_an_array_with_gaps_has_no_parts() -> None:
     """Someone submits elements 1 and 9 again."""
-    assert slurm.place({**ELEMENT, "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "2"}) == Place(
+    assert slurm.place({**ELEMENT, "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "2"}) == Position(
         "12", "12_3", 3, ALONE, 2, "node7"
     )
 
