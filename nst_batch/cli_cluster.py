@@ -13,7 +13,7 @@ import typer
 
 from nst_batch.cli_options import Json, PipelineFile, Place, RetryFailed, Sets
 from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks
-from nst_batch.errors import ExitCode, UsageError
+from nst_batch.errors import ExitCode, NstError, UsageError
 
 if TYPE_CHECKING:
     from nst_batch.cluster.elements import Diary
@@ -189,7 +189,11 @@ def work(
         paths = SubmissionPaths(Path(os.path.abspath(folder)))
         ready = compare(load(paths.tasks), paths.run, Choices(retry_failed=retry_failed))
         diary = Diary(paths, here)
-        outcome = _render(ready, here, grace, stop, diary) if ready.todo() else None
+        try:
+            outcome = _render(ready, here, grace, stop, diary) if ready.todo() else None
+        except NstError as error:
+            diary.end("failed", str(error), moved=False)
+            raise
         summary = summary_of(ready, outcome, time.monotonic() - begun)
         sum_up(ready, summary)
         return _leave(summary, stop.reasons, here, diary, moved=outcome is None or outcome.moved)
@@ -229,7 +233,7 @@ def _leave(summary: dict[str, Any], reasons: list[str], here: Position | None, d
     diary.end("requeued", why, moved=moved)
     refused = slurm.requeue(here.name) if diary.may_go_on else "it has not made a step for several restarts"
     if refused:
-        diary.end("left", f"{why}; not requeued: {refused}", moved=moved)
+        diary.correct("left", f"{why}; not requeued: {refused}")
         say(f"interrupted ({why}), and not requeued: {refused}; `nst-batch submit` goes on with what is left")
     else:
         say(f"interrupted ({why}): element {here.name} is back in the queue, and goes on where it was")

@@ -316,6 +316,7 @@ def test_where_memory_is_short_pictures_have_less_of_a_history(tmp_path: Path, w
     assert f"c0__s0.png: memory is short: {said}" in ended.err
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_share_the_work(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=4, styles=2)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=40)

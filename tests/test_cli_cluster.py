@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.paths import RunPaths, SubmissionPaths
+from nst_batch.writers import entered
 from tests import runs
 from tests.cluster.programs import Programs
 
@@ -175,6 +176,23 @@ def test_work_that_cannot_be_put_back_says_so(file: Path, programs: Programs, mo
     ended = runs.nst_batch("work", submission(file).root, "--grace", "1")
     assert ended.code == 75 and "not requeued: Requested operation not permitted" in ended.err
     assert json.loads(submission(file).element(0).read_text())["state"] == "left"
+
+
+def test_work_that_cannot_begin_says_why(
+    file: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In its word, too: nobody looks at its output at night."""
+    runs.here("submit", file)
+    for name, value in ELEMENT.items():
+        monkeypatch.setenv(name, value)
+    paths = RunPaths(tmp_path / "out")
+    with entered(paths):
+        plan = paths.plan.read_text()
+        paths.plan.write_text(plan.replace(json.loads(plan.splitlines()[0])["task"], "f" * 32))
+        ended = runs.here("work", submission(file).root)
+    assert ended.code == 2
+    word = json.loads(submission(file).element(0).read_text())
+    assert word["state"] == "failed" and "from other pictures or with other settings" in word["why"]
 
 
 @pytest.mark.parametrize("what", ["missing", "damaged"])

@@ -69,6 +69,10 @@ class Diary:
         """It leaves; ``moved``: it has made a step at least."""
         self._note(replace(self._word, state=state, why=why, fruitless=0 if moved else self._word.fruitless + 1))
 
+    def correct(self, state: str, why: str) -> None:
+        """What ``end`` said is not so."""
+        self._note(replace(self._word, state=state, why=why))
+
     @property
     def may_go_on(self) -> bool:
         """Whether it is any use to begin again: not after several times without a step."""
@@ -93,17 +97,12 @@ class Element:
     detail: str
 
 
-def elements(paths: RunPaths, asked: bool = True) -> list[tuple[Submitted, list[Element]]]:
-    """Every job of a run with its elements, the latest job last.
-
-    Args:
-        paths: of the run.
-        asked: whether Slurm is asked, too; without it, or where it does not answer, the folder alone speaks.
-    """
+def elements(paths: RunPaths) -> list[tuple[Submitted, list[Element]]]:
+    """Every job of a run with its elements, the latest last. Where Slurm does not answer, the folder alone speaks."""
     jobs = submitted(paths)
     names = [each.job for _, each in jobs]
-    waiting = slurm.queued(names) if asked and names else None
-    past = slurm.ended(names) if asked and names else []
+    waiting = slurm.queued(names) if names else None
+    past = slurm.ended(names)
     return [(each, _of_job(place, each, waiting, past)) for place, each in jobs]
 
 

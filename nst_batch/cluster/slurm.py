@@ -59,10 +59,9 @@ def place(environment: Mapping[str, str]) -> Position | None:
 
 def seconds_left(environment: Mapping[str, str]) -> float:
     """Until this job's time limit; infinite where there is none, or nobody tells."""
-    if not environment.get("SLURM_JOB_ID") or not shutil.which("squeue"):
-        return NEVER
-    told = _call("squeue", "--noheader", f"--jobs={environment['SLURM_JOB_ID']}", "--format=%L")
-    return _seconds(told.stdout.strip()) if told.returncode == 0 else NEVER
+    job = environment.get("SLURM_JOB_ID")
+    told = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%L") if job else None
+    return NEVER if told is None else _seconds(told.strip())
 
 
 def submit(script: Path, folder: Path, options: Iterable[str] = ()) -> str:
@@ -87,20 +86,16 @@ def try_out(script: Path, folder: Path) -> str:
 
 def most_elements() -> int | None:
     """How many elements an array may have here; None: nobody tells."""
-    told = _call("scontrol", "show", "config") if shutil.which("scontrol") else None
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told.stdout, re.MULTILINE) if told else None
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config") or "", re.MULTILINE)
     return int(found[1]) if found else None
 
 
 def longest(partitions: str | None) -> float:
     """Seconds that a job may have in these partitions (with commas between them; None: the default one), as Slurm has
     it; infinite where it has no limit, or does not say. Many controllers take a longer job, and never begin it."""
-    told = _call("sinfo", "--noheader", "--format=%P|%l") if shutil.which("sinfo") else None
-    if told is None or told.returncode:
-        return NEVER
     wanted = partitions.split(",") if partitions else []
     found = list[float]()
-    for line in told.stdout.splitlines():
+    for line in (_ask("sinfo", "--noheader", "--format=%P|%l") or "").splitlines():
         name, limit = line.strip().split("|")
         if name.rstrip("*") in wanted or (name.endswith("*") and not wanted):
             found.append(_seconds(limit))
@@ -122,13 +117,11 @@ def seconds_of(time: str) -> float:
 
 def queued(jobs: Iterable[str]) -> list[Seen] | None:
     """Elements that run or wait, of these jobs; None: Slurm is not here, or does not answer."""
-    if not shutil.which("squeue"):
-        return None
-    told = _call("squeue", "--noheader", "--array", "--me", "--format=%F|%K|%T|%N|%r|%L")
-    if told.returncode:
+    told = _ask("squeue", "--noheader", "--array", "--me", "--format=%F|%K|%T|%N|%r|%L")
+    if told is None:
         return None
     found, wanted = [], set(jobs)
-    for line in told.stdout.splitlines():
+    for line in told.splitlines():
         job, index, state, node, reason, left = line.split("|", 5)
         if job in wanted:
             detail = f"{left} left" if state == "RUNNING" else reason.removeprefix("None")
@@ -139,12 +132,9 @@ def queued(jobs: Iterable[str]) -> list[Seen] | None:
 def ended(jobs: Iterable[str]) -> list[Seen]:
     """Elements as accounting knows them; none where a cluster has no accounting."""
     wanted = ",".join(jobs)
-    if not wanted or not shutil.which("sacct"):
-        return []
-    told = _call("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={wanted}",
-                 "--format=JobID,State,NodeList,ExitCode")  # fmt: skip
+    asked = ("--noheader", "--parsable2", "--allocations", f"--jobs={wanted}", "--format=JobID,State,NodeList,ExitCode")
     found = []
-    for line in told.stdout.splitlines() if told.returncode == 0 else ():
+    for line in (_ask("sacct", *asked) or "").splitlines() if wanted else ():
         name, state, node, code = line.split("|", 3)
         job, _, index = name.partition("_")
         if index.isdecimal():
@@ -165,9 +155,12 @@ def cancel(job: str) -> None:
 
 def requeue(name: str) -> str:
     """Put this element back into the queue; why that cannot be done, or nothing."""
-    told = _call("scontrol", "requeue", name) if shutil.which("scontrol") else None
-    if told is None:
+    if not shutil.which("scontrol"):
         return "there is no scontrol on this machine"
+    try:
+        told = _call("scontrol", "requeue", name)
+    except UsageError as error:
+        return str(error)
     return _said(told) if told.returncode else ""
 
 
@@ -180,6 +173,15 @@ def _sbatch(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     if told.returncode:
         raise UsageError(f"sbatch: {_said(told)}", hint="see `sinfo` for what there is; --dry-run prints the script")
     return told
+
+
+def _ask(*command: str) -> str | None:
+    """What a command prints; None: it is not here, refuses, or does not answer, and we do without."""
+    try:
+        told = _call(*command) if shutil.which(command[0]) else None
+    except UsageError:
+        return None
+    return told.stdout if told is not None and told.returncode == 0 else None
 
 
 def _call(*command: str) -> subprocess.CompletedProcess[str]:

@@ -72,6 +72,8 @@ def test_after_some_restarts_without_a_step_it_gives_up(paths: SubmissionPaths) 
         diary.begin(f"w{number}")
         diary.end("requeued", "SIGUSR1", moved=False)
     assert not diary.may_go_on
+    diary.correct("left", "SIGUSR1; not requeued")
+    assert not diary.may_go_on and shown(paths)[0].state == "left"
     diary.end("requeued", "SIGUSR1", moved=True)
     assert diary.may_go_on
 

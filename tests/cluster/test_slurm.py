@@ -131,5 +131,5 @@ def test_a_machine_without_slurm(programs: Programs, monkeypatch: pytest.MonkeyP
 def test_a_controller_that_does_not_answer(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "PATIENCE_SECONDS", 0.2)
     (programs.calls.parent / "scontrol").write_text("#!/bin/sh\nexec sleep 20\n")
-    with pytest.raises(UsageError, match="scontrol: no answer"):
-        slurm.most_elements()
+    assert slurm.most_elements() is None, "we do without"
+    assert slurm.requeue("1_2") == "scontrol: no answer for 0.2 s"

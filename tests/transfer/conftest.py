@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
@@ -36,3 +37,8 @@ def pixels(width: int, height: int, seed: int) -> Tensor:
     """``pattern`` as 1x3xHxW float32 in [0, 1]: rounded once, to 8 bits, as files are read."""
     values: Tensor = pil_to_tensor(pattern(width, height, seed))
     return values.to(torch.float32).div(255)[None].contiguous()
+
+
+def slow(value: object) -> ParameterSet:
+    """A parameter of a test that others like it cover in everyday's suite."""
+    return pytest.param(value, marks=pytest.mark.slow)

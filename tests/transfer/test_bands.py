@@ -16,7 +16,7 @@ from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.seeing import Asked, look
 from nst_batch.transfer.statistics import guides_at, moments
 from nst_batch.transfer.vgg import VGG19, Network
-from tests.transfer.conftest import pixels
+from tests.transfer.conftest import pixels, slow
 
 TAPS = ("conv1_1", "relu3_1")  # not deep, so that pictures need not be large
 
@@ -65,7 +65,7 @@ def objective(passes: Passes, settings: TransferSettings, regions: bool) -> Obje
     return Objective(Targets(targets, style, {}, guides, (0.5, 0.5)), settings)
 
 
-@pytest.mark.parametrize("strip", [None, 100])
+@pytest.mark.parametrize("strip", [None, slow(100)])
 @pytest.mark.parametrize(
     "more",
     [{"octaves": 2}, {"tv_weight": 3.0}, {"style_statistic": "w2"}, {"mean_weight": 5.0, "regions": True}],

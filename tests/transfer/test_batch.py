@@ -17,7 +17,7 @@ from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Picture, StylePart
 from nst_batch.transfer.stylize import Stylizer
-from tests.transfer.conftest import pattern
+from tests.transfer.conftest import pattern, slow
 
 SMALL = TransferSettings(size=32, steps=24, precision="fp64", octaves=2)
 
@@ -44,11 +44,11 @@ def alone(stylizer: Stylizer, each: Request) -> Stylized:
     [
         {},  # balance in rounds, guard, smooth metric, octaves
         {"scales": (20,), "stop": Stop(1e-2, 4)},
-        {"metric": "adaptive", "balance": "none", "warmup": 5, "init": "noise"},
-        {"metric": "pixels", "clamp": "closure", "guard": False, "history": 5},
+        slow({"metric": "adaptive", "balance": "none", "warmup": 5, "init": "noise"}),
+        slow({"metric": "pixels", "clamp": "closure", "guard": False, "history": 5}),
         {"optimizer": "adam", "scales": (20,), "averaging": 0.9},
-        {"style_statistic": "w2", "octaves": 1, "color": "content", "steps": 10},
-        {"color": "content", "color_method": "luminance", "mean_weight": 1e3, "std_weight": 1e3},
+        slow({"style_statistic": "w2", "octaves": 1, "color": "content", "steps": 10}),
+        slow({"color": "content", "color_method": "luminance", "mean_weight": 1e3, "std_weight": 1e3}),
     ],
     ids=lambda changes: "-".join(changes) or "default",
 )
@@ -69,7 +69,7 @@ def test_each_picture_is_as_if_it_were_alone(stylizer: Stylizer, changes: dict[s
             assert result.balance.ratio == pytest.approx(expected.balance.ratio, rel=1e-4)
 
 
-@pytest.mark.parametrize("preset", ["default", "pytorch-tutorial-fast"])
+@pytest.mark.parametrize("preset", [slow("default"), "pytorch-tutorial-fast"])
 def test_in_float32_too_by_the_kernels_of_this_machine(stylizer: Stylizer, preset: str) -> None:
     settings = dataclasses.replace(PRESETS[preset], size=64, steps=30, warmup=0)
     for each, result in zip(pairs(settings), stylizer.transfer_all(pairs(settings)), strict=True):

@@ -21,7 +21,7 @@ from nst_batch.transfer.seeing import Asked, features_of, look
 from nst_batch.transfer.statistics import guides_at, moments
 from nst_batch.transfer.stylize import Stylizer
 from nst_batch.transfer.vgg import VGG19, Network
-from tests.transfer.conftest import pixels
+from tests.transfer.conftest import pixels, slow
 
 TAPS = {"conv1_1": "conv1_1", "relu3_1": "relu3_1"}
 
@@ -132,7 +132,7 @@ TRANSFERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", TRANSFERS)
+@pytest.mark.parametrize("name", [name if name == "default" else slow(name) for name in TRANSFERS])
 def test_whole_transfers_are_the_same(name: str) -> None:
     changes = {"masks": False, **TRANSFERS[name]}
     settings = TransferSettings(size=70, precision="fp64", **{"steps": 6, **changes})
