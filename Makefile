@@ -24,7 +24,7 @@ test: $(VENV)/.installed-dev ## run the tests, but for slow ones
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take long
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not slurm" $(ARGS)
 
 test-gpu: $(VENV)/.installed-dev ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(ARGS)
