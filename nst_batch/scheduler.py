@@ -185,7 +185,6 @@ class Scheduler:
             self._moved = True
             self._observer.progressed(0, progress)
             self._observer.tick()
-            self._heed_deadline([])
             if self._signals.seen:
                 raise Interrupted("told to stop")
 
@@ -195,7 +194,6 @@ class Scheduler:
                 if not batch:
                     time.sleep(WAKE_SECONDS)
                     self._wait_for_others([])
-                    self._heed_deadline([])
                     continue
                 self._tell_started(batch, 0, device)
                 renderer.render(batch, on_progress, results.append)
@@ -214,7 +212,8 @@ class Scheduler:
         return Backlog(todo, owned, self._claims, self._news, self._on_elsewhere, self._part)
 
     def _outcome(self) -> Outcome:
-        return Outcome(self._rendered, self._failed, self._signals.seen, self._elsewhere, self._moved)
+        moved = self._moved or self._rendered > 0
+        return Outcome(self._rendered, self._failed, self._signals.seen, self._elsewhere, moved)
 
     def _on_elsewhere(self, decision: Decision) -> None:
         if decision.state == "done":

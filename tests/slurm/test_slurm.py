@@ -97,7 +97,11 @@ class Job:
         assert not [line for line in runs.lines(self.run) if line["status"] == "failed" and not _is_death(line)]
         begun = {line["task"] for line in lines if line["resumed"]}
         assert self.seen <= begun, "a picture in the middle was begun anew"
-        return Counter(line["output"] for line in lines)
+        rendered = Counter(line["output"] for line in lines)
+        restarts = [self.word(index).get("restarts") for index in range(6)]
+        print(f"{len(last)} done, none amiss; {sum(count > 1 for count in rendered.values())} rendered twice; "
+              f"{len(self.seen)} kept in the middle, and all of them gone on with; restarts {restarts}")  # fmt: skip
+        return rendered
 
 
 def _is_death(line: dict[str, Any]) -> bool:
