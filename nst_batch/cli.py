@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nst_batch import __version__
-from nst_batch.cli_cluster import add_cluster_commands, job_report, print_jobs
+from nst_batch.cli_cluster import add_cluster_commands, job_report, print_jobs, run_of
 from nst_batch.cli_options import Force, Json, PipelineFile, Place, RetryFailed, Sets, Verify
 from nst_batch.cli_weights import weights_app
 from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks, with_hint
@@ -199,6 +199,30 @@ def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Jso
     if len(report["failures"]) > SHOWN:
         print(f"  … and {len(report['failures']) - SHOWN} more; --json lists them all")
     print_jobs(jobs)
+    return ExitCode.DONE
+
+
+@app.command(name="export")
+@reports_errors
+def export_rows(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A pipeline file, or the output folder of a run; and the file: .csv, .jsonl or .parquet.",
+            metavar="[PIPELINE|RUN] FILE",
+        ),
+    ],
+    sets: Sets = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> int:
+    """Write all that is known of a run's tasks into a table, one row each."""
+    from nst_batch.rows import export
+
+    if len(places) > 2:
+        raise UsageError(f"export: {len(places)} names; write [PIPELINE|RUN] FILE")
+    place, file = places if len(places) == 2 else (Path("pipeline.yaml"), places[0])
+    count = export(run_of(place, sets), file, force=force)
+    say(f"{tasks(count)} in {file}")
     return ExitCode.DONE
 
 

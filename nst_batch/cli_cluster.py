@@ -113,7 +113,7 @@ def cancel(place: Place = Path("pipeline.yaml"), sets: Sets = None) -> int:
     from nst_batch.cluster import slurm
     from nst_batch.cluster.submission import submitted
 
-    paths = _run_of(place, sets)
+    paths = run_of(place, sets)
     jobs = [job.job for _, job in submitted(paths)]
     waiting = slurm.queued(jobs) if jobs else []
     if waiting is None:
@@ -138,7 +138,7 @@ def logs(
     """Show what the elements of the last job print."""
     from nst_batch.cluster.submission import submitted
 
-    paths = _run_of(place, sets)
+    paths = run_of(place, sets)
     jobs = submitted(paths)
     if not jobs:
         raise UsageError(f"{paths.root}: no job was submitted from here")
@@ -154,7 +154,7 @@ def logs(
     return ExitCode.DONE
 
 
-def _run_of(place: Path, sets: list[str] | None) -> RunPaths:
+def run_of(place: Path, sets: list[str] | None) -> RunPaths:
     """The run's folder that a command is about."""
     from nst_batch.paths import RunPaths
     from nst_batch.spec import load_spec

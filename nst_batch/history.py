@@ -58,6 +58,11 @@ class ManifestReader:
         self._own = ""
         self.history = History()
 
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every line, and nothing else."""
+        for part in self._parts():
+            yield from self._records(part)
+
     def read(self) -> History:
         """Merge every part, in whatever order; none at all gives an empty history. To be called once, first."""
         history = self.history
@@ -120,6 +125,11 @@ class ManifestReader:
                         yield record
         except FileNotFoundError:
             return
+
+
+def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
+    """Every whole line of a manifest, as it was written; part by part."""
+    yield from ManifestReader(paths).records()
 
 
 def _writer(part: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.decisions import decide
-from nst_batch.history import History, ManifestReader, read
+from nst_batch.history import History, ManifestReader, read, records
 from nst_batch.manifest import ManifestWriter, line
 from nst_batch.paths import RunPaths
 from tests.lines import decision, done, failed, task, write
@@ -51,6 +51,14 @@ def test_what_is_not_a_line_is_skipped_and_counted(paths: RunPaths, garbage: byt
     part.write_bytes(garbage + b"\n" + part.read_bytes() + garbage)
     history = read(paths)
     assert set(history.rendered) == {"c__s.png"} and history.skipped == 2
+
+
+def test_every_whole_line_can_be_had_as_it_was_written(paths: RunPaths) -> None:
+    write(paths, (task("a.png"), failed(task("a.png"))), (task("a.png"), done(task("a.png"))))
+    with write(paths, (task("b.png"), done(task("b.png")))).open("ab") as part:
+        part.write(b'{"v":1,"task":')
+    lines = sorted((record["output"], record["status"]) for record in records(paths))
+    assert lines == [("a.png", "done"), ("a.png", "failed"), ("b.png", "done")]
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])

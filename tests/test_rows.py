@@ -1,0 +1,90 @@
+"""Tables of what is known of each task."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nst_batch.errors import UsageError
+from nst_batch.paths import RunPaths
+from nst_batch.rows import SUFFIXES, export, rows
+from tests.lines import done, failed, put, task, write
+
+ONE, OTHER, THIRD = task("a.png", steps=5), task("b\n<\"'>,é.png", steps=6, history="auto"), task("c.png", steps=7)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    """One done, after a failure; one failed; one not begun."""
+    made = RunPaths(tmp_path / "run")
+    made.root.mkdir()
+    planned = [{"task": t.id, "output": t.output, "content": "c.png", "style": "s.png"} for t in (ONE, OTHER, THIRD)]
+    made.plan.write_text("".join(json.dumps(each) + "\n" for each in planned))
+    put(made, ONE)
+    write(made, (ONE, failed(ONE)), (ONE, done(ONE)), (OTHER, failed(OTHER)))
+    return made
+
+
+def test_a_row_has_what_is_known(paths: RunPaths) -> None:
+    first, second, third = rows(paths)
+    assert [row["state"] for row in (first, second, third)] == ["done", "failed", "todo"]
+    assert (first["losses.total"], first["losses.per_layer.style.conv1_1"], first["settings.steps"]) == (3.0, 2.0, 5)
+    assert first["content.path"] == "photos/c.png" and json.loads(first["settings.style_layers"])
+    assert second["error.message"] == "ImageError happened" and "losses.total" not in second
+    assert third == {"output": "c.png", "state": "todo", "content.path": "c.png", "style.path": "s.png"}
+
+
+def test_a_picture_that_was_removed_is_no_longer_done(paths: RunPaths) -> None:
+    paths.output(ONE.output).unlink()
+    first = rows(paths)[0]
+    assert first["state"] == "todo", "it was done since it failed, and is to be rendered again"
+    assert "losses.total" not in first
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_holds_the_same(paths: RunPaths, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"table{suffix}"
+    assert export(paths, file) == 3
+    read = {".csv": pd.read_csv, ".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
+    table = read[suffix](file)
+    assert list(table["output"]) == [each.output for each in (ONE, OTHER, THIRD)]
+    assert list(table["state"]) == ["done", "failed", "todo"]
+    assert table["losses.total"][0] == 3.0 and table["settings.steps"][1] == 6
+    assert str(table["settings.history"][1]) == "auto", "a word in one row, a number in another"
+    assert pd.isna(table["losses.total"][2])
+
+
+def test_names_that_are_no_text_do_not_end_it(paths: RunPaths, tmp_path: Path) -> None:
+    strange = task("\udcff.png")
+    with paths.plan.open("a") as plan:
+        plan.write(json.dumps({"task": strange.id, "output": strange.output, "content": "\udcfe.png", "style": "s"}))
+    for suffix in SUFFIXES:
+        assert export(paths, tmp_path / f"table{suffix}") == 4
+
+
+def test_files_are_not_written_over_in_silence(paths: RunPaths, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    export(paths, file)
+    with pytest.raises(UsageError, match="is there already") as error:
+        export(paths, file)
+    assert "--force" in error.value.hint
+    assert export(paths, file, force=True) == 3
+
+
+@pytest.mark.parametrize("name", ["table", "table.xlsx", "missing/../../proc/x/table.csv"])
+def test_what_cannot_be_written_is_said(paths: RunPaths, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        export(paths, tmp_path / name if "proc" not in name else Path("/proc/x/table.csv"))
+    with pytest.raises(UsageError, match="no run"):
+        export(RunPaths(tmp_path), tmp_path / "table.csv")
+
+
+def test_without_pyarrow_there_is_a_hint(paths: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match="pyarrow is not installed") as error:
+        export(paths, tmp_path / "table.parquet")
+    assert "nst_batch[parquet]" in error.value.hint
