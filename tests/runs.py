@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner
 
-from nst_batch.cli import app
+from nst_batch.cli.app import app
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120.0  # on a busy machine; nothing here is about speed

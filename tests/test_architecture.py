@@ -63,8 +63,6 @@ LAYERS = (
         "measured",
         "forecasts",
         "pipeline",
-        "console",
-        "progress",
         "signals",
         "devices",
         "links",
@@ -84,7 +82,8 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
-    *("cli_weights", "cli_options", "cli_run", "cli_cluster", "cli"),
+    *("cli.console", "cli.progress", "cli.options", "cli.rendering"),
+    *("cli.run", "cli.plan", "cli.cluster", "cli.status", "cli.explain", "cli.weights", "cli.app"),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
 
@@ -169,7 +168,7 @@ def test_torch_is_not_imported(tmp_path: Path, arguments: list[str]) -> None:
     stand_ins = {"p": str(file), "picture": str(tmp_path / "content" / "c0.png")}
     given = [stand_ins.get(argument, argument) for argument in arguments]
     program = (
-        "import sys; from typer.testing import CliRunner; from nst_batch.cli import app\n"
+        "import sys; from typer.testing import CliRunner; from nst_batch.cli.app import app\n"
         f"result = CliRunner().invoke(app, {given!r}); print(result.exit_code, 'torch' in sys.modules, result.output)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)

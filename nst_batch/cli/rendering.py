@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nst_batch.console import say, tasks, with_hint
+from nst_batch.cli.console import SHOWN, say, tasks, with_hint
+from nst_batch.cli.progress import ProgressView, clock, error_console
 from nst_batch.deadline import NEVER, Deadline
 from nst_batch.decisions import Decision
 from nst_batch.pipeline import Pipeline
-from nst_batch.progress import ProgressView, clock, error_console
 from nst_batch.shares import ALONE, Part
 from nst_batch.signals import StopSignals
 from nst_batch.writers import Writer
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from nst_batch.links import Start
     from nst_batch.messages import WorkerOptions
     from nst_batch.scheduler import Outcome
-
-SHOWN = 20  # lines of a list on a terminal; --json has them all
 
 
 def render(

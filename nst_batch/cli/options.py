@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from nst_batch.cli.console import overridden
+
+if TYPE_CHECKING:
+    from nst_batch.paths import RunPaths
 
 PipelineFile = Annotated[Path, typer.Argument(help="The pipeline file.", metavar="[PIPELINE]")]
 Place = Annotated[
@@ -18,3 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Verify = Annotated[bool, typer.Option("--verify", help="Compare the SHA-256 of pictures that are there.")]
 Force = Annotated[bool, typer.Option("--force", help="Render everything again.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try tasks again that were given up.")]
+
+
+def run_of(place: Path, sets: list[str] | None) -> RunPaths:
+    """The run's folder that a command is about."""
+    from nst_batch.paths import RunPaths
+    from nst_batch.spec import load_spec
+
+    folder = place if place.is_dir() else load_spec(place, overridden(sets)).output_dir
+    return RunPaths(Path(os.path.abspath(folder)))

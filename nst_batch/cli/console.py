@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
 import typer
 
-from nst_batch.errors import ExitCode, NstError, SpecError, UsageError, in_words
+from nst_batch.errors import ExitCode, NstError, SpecError, UsageError
+from nst_batch.errors import in_words as error_in_words
 
 P = ParamSpec("P")
+
+SHOWN = 20  # lines of a list on a terminal; --json has them all
 
 
 def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -26,7 +29,7 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
             complain(error)
             code = error.exit_code
         except OSError as error:  # what a machine refuses: no room, too many files, no more memory
-            complain(NstError(in_words(error)))
+            complain(NstError(error_in_words(error)))
             code = ExitCode.SOME_FAILED
         except (ImportError, MemoryError) as error:  # limits that torch does not fit in
             complain(NstError(f"{error or 'out of memory'}", hint="see the limits in `ulimit -a`"))
@@ -88,3 +91,8 @@ def with_hint(message: str, hint: str) -> str:
 def tasks(count: int) -> str:
     """``1 task``, ``2 tasks``."""
     return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def in_words(counts: Mapping[str, Any]) -> str:
+    """How many tasks are in which state."""
+    return f"{counts['done']} done, {counts['todo']} to do, {counts['failed']} failed"

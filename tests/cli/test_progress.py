@@ -8,9 +8,9 @@ import io
 import pytest
 from rich.console import Console
 
+from nst_batch.cli.progress import ProgressView, Row, Tally, clock
 from nst_batch.decisions import Decision
 from nst_batch.messages import Progress
-from nst_batch.progress import ProgressView, Row, Tally, clock
 from nst_batch.records import Failure, Source, Style, Task, TaskResult, Weights
 from nst_batch.settings import TransferSettings
 
@@ -39,7 +39,7 @@ def view(terminal: bool, *, width: int = 100) -> tuple[ProgressView, io.StringIO
 
 def test_time_left_goes_by_the_cost_of_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("nst_batch.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nst_batch.cli.progress.time.monotonic", lambda: now[0])
     tally = Tally([decision("a", 30), decision("b", 10)], skipped=0)
     now[0] += 60  # loading
     assert tally.fraction() == 0 and tally.seconds_left() is None
@@ -68,7 +68,7 @@ def test_steps_of_tasks_in_hand_count() -> None:
 
 
 def test_a_worker_with_several_tasks_keeps_its_row_until_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nst_batch.progress.FRAME_SECONDS", 0.0)
+    monkeypatch.setattr("nst_batch.cli.progress.FRAME_SECONDS", 0.0)
     shown, output = view(terminal=True)
     with shown:
         shown.started(0, "cuda:0", [decision("a", 30), decision("b", 10)])
@@ -100,7 +100,7 @@ def test_tasks_of_unknown_cost_do_not_divide_by_zero() -> None:
 
 def test_off_a_terminal_there_is_a_plain_line_per_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("nst_batch.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nst_batch.cli.progress.time.monotonic", lambda: now[0])
     shown, output = view(terminal=False)
     with shown:
         for _ in range(35):
@@ -121,7 +121,7 @@ def test_failures_are_told_at_once_and_in_full() -> None:
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_on_a_terminal_each_worker_has_a_row(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nst_batch.progress.FRAME_SECONDS", 0.0)
+    monkeypatch.setattr("nst_batch.cli.progress.FRAME_SECONDS", 0.0)
     shown, output = view(terminal=True, width=width)
     with shown:
         shown.started(0, "cuda:0", [decision("a", 30)])

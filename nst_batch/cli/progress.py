@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nst_batch.console import printable
+from nst_batch.cli.console import printable
 from nst_batch.decisions import Decision
 from nst_batch.messages import Progress
 from nst_batch.records import TaskResult

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nst_batch.console import reports_errors, say
+from nst_batch.cli.console import reports_errors, say
 from nst_batch.errors import ExitCode, UsageError
 
 weights_app = typer.Typer(no_args_is_help=True, help="The ImageNet VGG-19: fetch it, find it, check it.")

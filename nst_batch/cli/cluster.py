@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nst_batch.cli_options import Json, PipelineFile, Place, RetryFailed, Sets
-from nst_batch.console import overridden, print_json, printable, reports_errors, say, tasks
+from nst_batch.cli.console import overridden, print_json, printable, reports_errors, say, tasks
+from nst_batch.cli.options import Json, PipelineFile, Place, RetryFailed, Sets, run_of
 from nst_batch.errors import ExitCode, NstError, UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from nst_batch.pipeline import Pipeline
     from nst_batch.scheduler import Outcome
     from nst_batch.signals import StopSignals
-
-
-def add_cluster_commands(app: typer.Typer) -> None:
-    """Make them commands of ``app``."""
-    for command in (submit, cancel, logs, work):
-        app.command()(command)
 
 
 @reports_errors
@@ -154,15 +148,6 @@ def logs(
     return ExitCode.DONE
 
 
-def run_of(place: Path, sets: list[str] | None) -> RunPaths:
-    """The run's folder that a command is about."""
-    from nst_batch.paths import RunPaths
-    from nst_batch.spec import load_spec
-
-    folder = place if place.is_dir() else load_spec(place, overridden(sets)).output_dir
-    return RunPaths(Path(os.path.abspath(folder)))
-
-
 @reports_errors
 def work(
     folder: Annotated[Path, typer.Argument(help="A submission's folder.", metavar="SUBMISSION")],
@@ -178,7 +163,7 @@ def work(
     from nst_batch.signals import StopSignals
 
     with StopSignals(patient=True) as stop:  # first of all: a job may be pre-empted as soon as it begins
-        from nst_batch.cli_run import sum_up, summary_of
+        from nst_batch.cli.rendering import sum_up, summary_of
         from nst_batch.cluster import slurm
         from nst_batch.cluster.elements import Diary
         from nst_batch.frozen import load
@@ -200,7 +185,7 @@ def work(
 
 
 def _render(ready: Pipeline, here: Position | None, grace: float, stop: StopSignals, diary: Diary) -> Outcome:
-    from nst_batch.cli_run import render
+    from nst_batch.cli.rendering import render
     from nst_batch.cluster.slurm import seconds_left
     from nst_batch.deadline import Deadline
     from nst_batch.shares import ALONE

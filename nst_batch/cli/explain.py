@@ -1,0 +1,70 @@
+"""What there is: ``nst-batch presets``, ``schema``, and ``inspect``, which is for pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nst_batch.cli.console import print_json, reports_errors
+from nst_batch.cli.options import Json
+from nst_batch.errors import ExitCode, UsageError
+
+
+@reports_errors
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this one as YAML, ready to paste.")] = None,
+) -> int:
+    """List the presets, or print one."""
+    import yaml
+
+    from nst_batch.presets import PRESETS
+    from nst_batch.settings import choices
+
+    if name is None:
+        for each in PRESETS:
+            print(each)
+        return ExitCode.DONE
+    if name not in PRESETS:
+        raise UsageError(f"no preset {name!r}; {choices(name, PRESETS)}")
+    settings = {key: _plain(value) for key, value in dataclasses.asdict(PRESETS[name]).items()}
+    print(yaml.safe_dump({"transfer": {"preset": name, **settings}}, sort_keys=False, default_flow_style=None), end="")
+    return ExitCode.DONE
+
+
+@reports_errors
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A picture that nst_batch made.", metavar="PICTURE")],
+    as_json: Json = False,
+) -> int:
+    """Show what made a picture: its task, inputs, settings and loss, from the file itself."""
+    import yaml
+
+    from nst_batch.transfer.metadata import read_metadata
+
+    if not file.is_file():
+        raise UsageError(f"no such file: {file}")
+    found = read_metadata(file)
+    if found is None:
+        raise UsageError(f"{file}: nothing of nst_batch's is stored in it", hint="did another program save it again?")
+    if as_json:
+        print_json(found)
+    else:
+        print(yaml.safe_dump(found, sort_keys=False, default_flow_style=None, allow_unicode=True), end="")
+    return ExitCode.DONE
+
+
+@reports_errors
+def schema() -> int:
+    """Print the JSON Schema of a pipeline file, for editors."""
+    from nst_batch.spec import PipelineSpec
+
+    print(json.dumps(PipelineSpec.model_json_schema(), indent=2))
+    return ExitCode.DONE
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,73 @@
+"""``nst-batch run``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nst_batch.cli.console import overridden, print_json, reports_errors, say
+from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, Verify
+from nst_batch.errors import ExitCode
+
+
+@reports_errors
+def run(
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    sets: Sets = None,
+    devices: Annotated[
+        str | None, typer.Option(help="One worker for each: cuda:0,cuda:1 or cpu,cpu; auto for every GPU.")
+    ] = None,
+    retry_failed: RetryFailed = False,
+    verify: Verify = False,
+    force: Force = False,
+    inline: Annotated[bool, typer.Option("--inline", help="Render in this process, for debugging.")] = False,
+    limit: Annotated[int | None, typer.Option(min=0, help="Render at most so many pictures.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="One of N equal shares of the tasks, for machines without a common disk."),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="ray: on the machines of a Ray cluster, one actor for each GPU.")
+    ] = "local",
+    address: Annotated[str, typer.Option(help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")] = "auto",
+    as_json: Json = False,
+) -> int:
+    """Render what is not there yet.
+
+    Exit status: 0 all done, 1 some tasks failed, 2 bad input, 75 interrupted with work left (run again to go on),
+    130 ended by a second Ctrl-C.
+    """
+    begun = time.monotonic()
+    from nst_batch.cli.rendering import render, sum_up, summary_of, warn_of_broken_lines
+    from nst_batch.pipeline import Choices, prepare
+    from nst_batch.shares import parse
+    from nst_batch.signals import StopSignals
+
+    overrides = overridden(sets)
+    if devices is not None:
+        overrides["run.devices"] = devices if devices == "auto" else f"[{devices}]"
+    with StopSignals() as stop:
+        choices = Choices(verify, force, retry_failed, None if shard is None else parse(shard))
+        ready = prepare(pipeline, overrides, choices, say, download=True)
+        warn_of_broken_lines(ready)
+        todo = ready.todo()[:limit]
+        outcome = None
+        if todo and engine == "ray":
+            from nst_batch.cluster.ray_engine import connected
+
+            with connected(address, ready.run) as cluster:
+                outcome = render(ready, todo, stop, engine=cluster)
+        elif todo:
+            outcome = render(ready, todo, stop, inline=inline)
+    summary = summary_of(ready, outcome, time.monotonic() - begun)
+    sum_up(ready, summary)
+    if stop.seen and summary["todo"]:
+        say("interrupted; run the same command again to go on")
+    if as_json:
+        print_json(summary)
+    if stop.seen and summary["todo"]:
+        return ExitCode.RESUBMIT
+    return ExitCode.SOME_FAILED if summary["failed"] else ExitCode.DONE
