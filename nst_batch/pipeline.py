@@ -19,13 +19,14 @@ from nst_batch import claims, decisions
 from nst_batch.atomic import remove_temporaries, write_atomic
 from nst_batch.backlog import News
 from nst_batch.decisions import Decision
-from nst_batch.errors import RunLocked, WeightsError
+from nst_batch.errors import RunLocked, UsageError, WeightsError
 from nst_batch.forecasts import Forecaster
 from nst_batch.frozen import Frozen
 from nst_batch.history import History, ManifestReader
 from nst_batch.inputs import InputCache
 from nst_batch.paths import RunPaths
 from nst_batch.plan import plan
+from nst_batch.planned import Planned, planned, read_plan, write_plan
 from nst_batch.records import Task, Weights
 from nst_batch.shares import Part, shard
 from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
@@ -150,27 +151,19 @@ class Pipeline:
 
     def _save_plan(self, others: list[str]) -> None:
         """Write what this run is about, for ``status`` on the folder alone; others' tasks stay in it."""
-        ours = {t.output: {"task": t.id, "output": t.output, "content": t.content.path, "style": t.style.path}
-                for t in self.tasks}  # fmt: skip
-        theirs = read_plan(self.paths) if others else {}
+        ours = planned(self.tasks)
+        theirs: dict[str, Planned] = {}
+        if others:
+            with contextlib.suppress(UsageError):  # they have not written one yet
+                theirs = read_plan(self.paths)
         for output in sorted(ours.keys() & theirs.keys()):
-            if ours[output]["task"] != theirs[output]["task"]:
+            if ours[output].task != theirs[output].task:
                 raise RunLocked(
                     f"{self.paths.root}: {describe(self.paths, others[0])} is rendering {output} here, "
                     "from other pictures or with other settings",
                     hint="wait for it, or stop it; both can render if they have different output.dir",
                 )
-        lines = (json.dumps(each) for each in {**theirs, **ours}.values())
-        write_atomic(self.paths.plan, ("\n".join(lines) + "\n").encode())
-
-
-def read_plan(paths: RunPaths) -> dict[str, dict[str, str]]:
-    """What runs have set out to do, by output name; nothing where that is missing or broken."""
-    try:
-        planned = [json.loads(line) for line in paths.plan.read_text(encoding="utf-8").splitlines()]
-        return {each["output"]: each for each in planned if isinstance(each["task"], str)}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        write_plan(self.paths, {**theirs, **ours}.values())
 
 
 def prepare(

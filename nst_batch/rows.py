@@ -35,10 +35,10 @@ def rows(paths: RunPaths) -> list[Row]:
             last[key] = line
     found = []
     for item, state in planned_states(paths):
-        record: Mapping[str, Any] = last.get((item["task"], state), {})
+        record: Mapping[str, Any] = last.get((item.task, state), {})
         plain = {key: value for key, value in record.items() if key not in ("v", "status", "curve")}
-        known = {"output": item["output"], "state": state, "content": {"path": item["content"]},
-                 "style": {"path": item["style"]}}  # fmt: skip
+        known = {"output": item.output, "state": state, "content": {"path": item.content},
+                 "style": {"path": item.style}}  # fmt: skip
         found.append(dict(_flat({**known, **plain})))
     return found
 

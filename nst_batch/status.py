@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nst_batch import decisions, history
-from nst_batch.errors import UsageError
 from nst_batch.history import History
 from nst_batch.paths import RunPaths
+from nst_batch.planned import Planned, read_plan
 
 
 def folder_status(folder: Path) -> dict[str, Any]:
@@ -27,29 +26,24 @@ def folder_status(folder: Path) -> dict[str, Any]:
     for item, state in planned_states(paths, known):
         counts[state] += 1
         if state == "failed":
-            last = known.attempts[item["task"]].error
-            failures[item["output"]], hints[item["output"]] = (str(last.get(key) or "") for key in ("message", "hint"))
+            last = known.attempts[item.task].error
+            failures[item.output], hints[item.output] = (str(last.get(key) or "") for key in ("message", "hint"))
     name = folder.resolve().name
     return {"name": name, "tasks": sum(counts.values()), **counts, "failures": failures, "hints": hints}
 
 
-def planned_states(paths: RunPaths, known: History | None = None) -> Iterator[tuple[dict[str, str], str]]:
-    """Every task of the last planned run, as its plan has it, and whether it is ``done``, ``failed`` or ``todo``.
+def planned_states(paths: RunPaths, known: History | None = None) -> Iterator[tuple[Planned, str]]:
+    """Every task of the last planned run, and whether it is ``done``, ``failed`` or ``todo``.
 
     Raises:
         UsageError: no run was ever started there.
     """
-    try:
-        planned = [json.loads(line) for line in paths.plan.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{paths.root}: no run has been started here: {paths.plan.name} is missing or broken"
-        ) from error
+    plan = read_plan(paths)
     known = known or history.read(paths)
     size_of = decisions.output_sizes(paths)
-    for item in planned:
-        rendered = known.rendered.get(item["output"])
-        if rendered is not None and rendered.task == item["task"] and size_of(item["output"]) == rendered.bytes:
+    for item in plan.values():
+        rendered = known.rendered.get(item.output)
+        if rendered is not None and rendered.task == item.task and size_of(item.output) == rendered.bytes:
             yield item, "done"
         else:
-            yield item, "failed" if item["task"] in known.attempts else "todo"
+            yield item, "failed" if item.task in known.attempts else "todo"

@@ -34,7 +34,7 @@ LAYERS = (
         "inputs",
     ),
     "spec_values",
-    *("spec_run", "spec", "shares", "plan", "manifest", "history", "decisions", "status", "rows"),
+    *("spec_run", "spec", "shares", "plan", "planned", "manifest", "history", "decisions", "status", "rows"),
     *("writers", "claims", "backlog", "deadline", "frozen"),
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
     *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes", "transfer.bands"),

@@ -12,7 +12,8 @@ import pytest
 
 from nst_batch.errors import ImageError, RunLocked, WeightsError
 from nst_batch.paths import RunPaths
-from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare, read_plan
+from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare
+from nst_batch.planned import read_plan
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.images import load_picture
 from tests import runs
@@ -118,7 +119,7 @@ def test_an_input_that_cannot_be_read_costs_its_own_tasks_only(file: Path, monke
 
 
 def planned(pipeline: Pipeline) -> dict[str, str]:
-    return {output: each["task"] for output, each in read_plan(pipeline.paths).items()}
+    return {output: each.task for output, each in read_plan(pipeline.paths).items()}
 
 
 def test_the_plan_is_written_for_status(file: Path) -> None:
