@@ -56,7 +56,14 @@ LAYERS = (
         "transfer.adam",
     ),
     *("transfer.precondition", "transfer.optimise", "transfer.precision", "transfer.networks", "transfer.graphs"),
-    *("transfer.images", "transfer.metadata", "transfer.encode", "transfer.color", "transfer.masks"),
+    *(
+        "transfer.images",
+        "transfer.tensors",
+        "transfer.metadata",
+        "transfer.encode",
+        "transfer.color",
+        "transfer.masks",
+    ),
     *("transfer.cache", "transfer.pictures", "transfer.targets", "transfer.member", "transfer.batch"),
     *("transfer.throughput", "transfer.stylize"),
     *(

@@ -1,4 +1,4 @@
-"""Picture files to pixels, and pixels to tensors: upright, in sRGB, transparency apart, 16 bits where there are 16."""
+"""Picture files to pixels: upright, in sRGB, transparency apart, 16 bits where there are 16. Without torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from nst_batch.errors import ImageError, in_words
 from nst_batch.records import Limits
@@ -29,7 +27,8 @@ _FOREIGN = ("EPS", "WMF", "GRIB", "HDF5", "BUFR", "FPX", "MIC", "MPEG")
 """Formats that Pillow knows, but leaves to Ghostscript and others, or can only name."""
 
 SMALLER = "scale it down first, or raise limits.pixels"
-_FULL = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+FULL = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""What white is, by type."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ def _sixteen_bits(file: Image.Image, data: bytes) -> Pixels | str | None:
             import imagecodecs
         except ImportError:
             return "16 bits, read as 8 (imagecodecs is not installed)"
-        return _three_dimensions(np.asarray(imagecodecs.png_decode(data)))
+        return three_dimensions(np.asarray(imagecodecs.png_decode(data)))
     if file.format == "TIFF" and set(_bits(file)) == {16} and file.mode != "CMYK":
         return _tiff(data)
     return None
@@ -250,7 +249,7 @@ def _tiff(data: bytes) -> Pixels | str | None:
         return f"16 bits, read as 8 ({error})"
     if found.dtype != np.uint16 or kind not in ("RGB", "MINISBLACK", "MINISWHITE"):
         return None
-    found = _three_dimensions(np.moveaxis(found, 0, -1) if planar else found)
+    found = three_dimensions(np.moveaxis(found, 0, -1) if planar else found)
     found = 65535 - found if kind == "MINISWHITE" else found
     colors = 3 if kind == "RGB" else 1
     if extra[:1] == ["ASSOCALPHA"]:
@@ -260,7 +259,8 @@ def _tiff(data: bytes) -> Pixels | str | None:
     return np.round(found[..., :keep]).astype(np.uint16)
 
 
-def _three_dimensions(values: Pixels) -> Pixels:
+def three_dimensions(values: Pixels) -> Pixels:
+    """Grey values as HxWx1, others as they are."""
     return values[..., None] if values.ndim == 2 else values
 
 
@@ -281,7 +281,7 @@ def _apart(values: Pixels) -> tuple[Pixels, Pixels | None]:
 
 
 def _finished(colors: Pixels, alpha: Pixels | None, notes: tuple[str, ...]) -> Decoded:
-    if alpha is None or alpha.min() == _FULL[alpha.dtype]:
+    if alpha is None or alpha.min() == FULL[alpha.dtype]:
         return Decoded(np.ascontiguousarray(colors), None, notes)
     visible = alpha > 0
     if visible.any():
@@ -289,47 +289,3 @@ def _finished(colors: Pixels, alpha: Pixels | None, notes: tuple[str, ...]) -> D
     if alpha.dtype != colors.dtype:
         raise AssertionError("colours and alpha come from one picture")
     return Decoded(np.ascontiguousarray(colors), np.ascontiguousarray(alpha), notes)
-
-
-# --- tensors ----------------------------------------------------------------------------------------------------------
-
-
-def to_tensor(picture: Decoded, width: int, height: int, crop: bool = False) -> Tensor:
-    """1x3xHxW float32 in [0, 1], resized by Lanczos where the size differs.
-
-    Args:
-        picture: decoded.
-        width, height: in pixels.
-        crop: keep proportions and cut off what does not fit, at both ends; otherwise the picture is stretched.
-    """
-    return _resized(picture.pixels, width, height, crop)
-
-
-def alpha_tensor(picture: Decoded, width: int, height: int, crop: bool = False) -> Tensor | None:
-    """1x1xHxW float32 in [0, 1], or None when nothing is transparent; arguments as for ``to_tensor``."""
-    return None if picture.alpha is None else _resized(picture.alpha[..., None], width, height, crop)
-
-
-def _resized(values: Pixels, width: int, height: int, crop: bool) -> Tensor:
-    full, box = _FULL[values.dtype], crop_box(values.shape[1], values.shape[0], width, height, crop)
-    if values.shape[:2] != (height, width):
-        resample = Image.Resampling.LANCZOS
-        if values.dtype == np.uint8:
-            image = Image.fromarray(values if values.shape[2] == 3 else values[..., 0])
-            values = _three_dimensions(np.asarray(image.resize((width, height), resample, box=box)))
-        else:
-            channels = [Image.fromarray(values[..., channel].astype(np.float32)) for channel in range(values.shape[2])]
-            resized = [np.asarray(channel.resize((width, height), resample, box=box)) for channel in channels]
-            values = np.stack(resized, -1).clip(0, full)
-    scaled = torch.from_numpy(values.astype(np.float32)).div_(full)
-    return scaled.permute(2, 0, 1)[None].contiguous()
-
-
-def crop_box(width: int, height: int, new_width: int, new_height: int, crop: bool) -> tuple[float, float, float, float]:
-    """What is kept, (left, top, right, bottom): all, or the largest centred part with the new proportions."""
-    if not crop:
-        return 0, 0, width, height
-    kept_width = min(width, height * new_width / new_height)
-    kept_height = min(height, width * new_height / new_width)
-    left, top = (width - kept_width) / 2, (height - kept_height) / 2
-    return left, top, left + kept_width, top + kept_height

@@ -17,8 +17,9 @@ from nst_batch.settings import TransferSettings
 from nst_batch.sizes import SMALLEST_SIDE, Stage, style_size
 from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
-from nst_batch.transfer.images import Decoded, alpha_tensor, crop_box, from_image, load_picture, to_tensor
+from nst_batch.transfer.images import Decoded, from_image, load_picture
 from nst_batch.transfer.masks import Mask, read_mask
+from nst_batch.transfer.tensors import alpha_tensor, crop_box, to_tensor
 
 
 @dataclass(frozen=True)

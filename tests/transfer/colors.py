@@ -40,3 +40,10 @@ def lab(rgb: Values) -> Values:
 def apart(one: Values, other: Values) -> float:
     """Largest CIE76 difference of two sRGB pictures in [0, 1]; 2.3 is just visible."""
     return float(np.linalg.norm(lab(one) - lab(other), axis=-1).max())
+
+
+def halves(full: int, dtype: str) -> Values:
+    """Alpha: opaque at the left, half at the right."""
+    alpha = np.full((32, 48, 1), full)
+    alpha[:, 24:] = full // 2
+    return alpha.astype(dtype)

@@ -18,13 +18,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-import torch
 from PIL import Image, ImageCms
 
 from nst_batch.errors import ImageError
 from nst_batch.records import Limits
-from nst_batch.transfer.images import Decoded, alpha_tensor, from_image, load_picture, to_tensor
-from tests.transfer.colors import TURNS, Values, apart, quadrants
+from nst_batch.transfer.images import from_image, load_picture
+from tests.transfer.colors import TURNS, Values, apart, halves, quadrants
 
 LOSSLESS, LOSSY = 1.0, 4.0  # largest CIE76 differences
 
@@ -40,13 +39,6 @@ def grey() -> Values:
 
 def colored() -> Values:
     return quadrants() / 255
-
-
-def halves(full: int, dtype: str) -> Values:
-    """Alpha: opaque at the left, half at the right."""
-    alpha = np.full((32, 48, 1), full)
-    alpha[:, 24:] = full // 2
-    return alpha.astype(dtype)
 
 
 def save(kind: str, mode: str = "RGB", **options: Any) -> Callable[[Path], None]:
@@ -442,40 +434,6 @@ def test_no_other_program_is_asked_to_open_a_picture(tmp_path: Path) -> None:
         assert image.format == "EPS"  # Pillow alone would, and leave the rest to Ghostscript
     with pytest.raises(ImageError, match="not a picture"):
         load_picture(tmp_path / "a.png")
-
-
-# --- tensors ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_pixels_are_exact_when_the_size_fits(dtype: type[np.uint8] | type[np.uint16]) -> None:
-    full = np.iinfo(dtype).max
-    values = np.random.default_rng(0).integers(0, full + 1, (20, 30, 3), dtype=dtype)
-    tensor = to_tensor(Decoded(values), 30, 20)
-    assert tensor.shape == (1, 3, 20, 30) and tensor.dtype == torch.float32 and tensor.is_contiguous()
-    np.testing.assert_array_equal((tensor[0].double() * full).round().permute(1, 2, 0).numpy(), values)
-
-
-def test_both_depths_are_resized_alike() -> None:
-    shallow, deep = (to_tensor(Decoded(quadrants(dtype)), 21, 17) for dtype in ("uint8", "uint16"))
-    torch.testing.assert_close(shallow, deep, atol=1.5 / 255, rtol=0)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_a_crop_keeps_proportions_and_the_middle(dtype: str) -> None:
-    values = np.zeros((40, 100, 3), np.uint8 if dtype == "uint8" else np.uint16)
-    values[:, 30:70] = np.iinfo(values.dtype).max
-    assert to_tensor(Decoded(values), 20, 20, crop=True).min() > 0.9
-    assert to_tensor(Decoded(values), 20, 20).min() == 0
-    assert to_tensor(Decoded(values.swapaxes(0, 1)), 20, 20, crop=True).min() > 0.9
-
-
-def test_alpha_is_resized_with_the_picture() -> None:
-    found = Decoded(quadrants(), halves(255, "uint8")[..., 0])
-    alpha = alpha_tensor(found, 24, 16)
-    assert alpha is not None and alpha.shape == (1, 1, 16, 24)
-    assert alpha[0, 0, 5, 2] == 1 and alpha[0, 0, 5, 21] == pytest.approx(127 / 255)
-    assert alpha_tensor(Decoded(quadrants()), 24, 16) is None
 
 
 # --- on machines that have torch, numpy and Pillow alone --------------------------------------------------------------

@@ -29,7 +29,7 @@ from nst_batch.sizes import Stage
 from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.embedded import embedded_state
-from nst_batch.transfer.images import Decoded, from_image, to_tensor
+from nst_batch.transfer.images import Decoded, from_image
 from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Part
 from nst_batch.transfer.member import Stylized
@@ -40,6 +40,7 @@ from nst_batch.transfer.precision import EXACT
 from nst_batch.transfer.statistics import gram_matrix
 from nst_batch.transfer.stylize import WITHIN, Stylizer
 from nst_batch.transfer.targets import TargetMaker
+from nst_batch.transfer.tensors import to_tensor
 from nst_batch.transfer.vgg import VGG19, Network
 from tests.runs import REPOSITORY
 from tests.transfer import plain
