@@ -132,6 +132,16 @@ def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
     yield from ManifestReader(paths).records()
 
 
+def latest(paths: RunPaths) -> dict[tuple[str, str], dict[str, Any]]:
+    """The last line about each task that was done, and the last about each that failed, by (task, status)."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records(paths):
+        key = record["task"], record["status"]
+        if key not in found or found[key]["finished"] <= record["finished"]:
+            found[key] = record
+    return found
+
+
 def _writer(part: str) -> str:
     """Whose part it is: a writer's further ones have a number behind its name."""
     return part.partition(".")[0]

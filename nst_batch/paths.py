@@ -30,6 +30,8 @@ class RunPaths:
           state/entrance.lock   held while a run begins here
           state/download.json   when the ImageNet weights were last sought in vain
           submissions/          what was given to a cluster: see SubmissionPaths
+          report.html           the pictures in a grid, to look at
+          report/thumbnails/    what the grid shows of them
     """
 
     root: Path
@@ -73,6 +75,15 @@ class RunPaths:
     def submissions(self) -> Path:
         """The folder of what was given to a cluster."""
         return self.root / "submissions"
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.root / "report.html"
+
+    def thumbnail(self, name: str) -> Path:
+        """Where a small picture is kept, by a digest of what it shows."""
+        return self.root / "report" / "thumbnails" / f"{name}.webp"
 
     @property
     def download(self) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
-from nst_batch.history import records
+from nst_batch.history import latest
 from nst_batch.paths import RunPaths
 from nst_batch.status import planned_states
 
@@ -28,11 +28,7 @@ def rows(paths: RunPaths) -> list[Row]:
     Raises:
         UsageError: no run was ever started there.
     """
-    last = dict[tuple[str, str], Mapping[str, Any]]()
-    for line in records(paths):
-        key = line["task"], line["status"]
-        if key not in last or last[key]["finished"] <= line["finished"]:
-            last[key] = line
+    last = latest(paths)
     found = []
     for item, state in planned_states(paths):
         record: Mapping[str, Any] = last.get((item.task, state), {})

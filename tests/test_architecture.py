@@ -89,6 +89,7 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
+    *("report.thumbnails", "report.gallery", "report.page"),
     *("cli.console", "cli.progress", "cli.options", "cli.rendering"),
     *("cli.run", "cli.plan", "cli.cluster", "cli.status", "cli.explain", "cli.weights", "cli.app"),
 )

@@ -13,7 +13,7 @@ from nst_batch.cli.cluster import cancel, logs, submit, work
 from nst_batch.cli.explain import inspect, presets, schema
 from nst_batch.cli.plan import plan
 from nst_batch.cli.run import run
-from nst_batch.cli.status import export, status
+from nst_batch.cli.status import export, report, status
 from nst_batch.cli.weights import weights_app
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (run, plan, status, export, submit, cancel, logs, presets, inspect, schema, work):
+for command in (run, plan, status, report, export, submit, cancel, logs, presets, inspect, schema, work):
     app.command()(command)
 app.add_typer(weights_app, name="weights")
 

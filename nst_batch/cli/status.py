@@ -1,4 +1,4 @@
-"""What became of a run: ``nst-batch status``, ``export``."""
+"""What became of a run: ``nst-batch status``, ``report``, ``export``."""
 
 from __future__ import annotations
 
@@ -75,4 +75,23 @@ def export(
     place, file = places if len(places) == 2 else (Path("pipeline.yaml"), places[0])
     count = write(run_of(place, sets), file, force=force)
     say(f"{tasks(count)} in {file}")
+    return ExitCode.DONE
+
+
+@reports_errors
+def report(
+    place: Place = Path("pipeline.yaml"),
+    sets: Sets = None,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Keep small pictures beside the page, not inside it: for thousands.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> int:
+    """Write a page to look at: every picture, in a grid of contents and styles."""
+    from nst_batch.report.page import write_report
+
+    page = write_report(run_of(place, sets), where="beside" if beside else "inside")
+    print(printable(str(page)))
+    if show:
+        typer.launch(str(page))
     return ExitCode.DONE

@@ -1,0 +1,177 @@
+"""What the page shows of a run, as values that JSON can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from nst_batch import __version__
+from nst_batch.history import latest, read
+from nst_batch.paths import RunPaths
+from nst_batch.planned import Planned
+from nst_batch.records import utc_now
+from nst_batch.settings import TransferSettings
+from nst_batch.status import planned_states
+
+SHOWN = (
+    *("losses", "curve", "evaluations", "scales", "seconds", "together", "width", "height", "bytes", "device", "host"),
+    *("precision", "attempt", "started", "finished", "peak_memory_bytes", "given_up", "notes", "restarts"),
+)
+"""Fields of a manifest line that go into the page as they are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gallery:
+    """What the page shows, and the picture files that it shows small, by their place in ``thumbnails``."""
+
+    values: dict[str, Any]
+    thumbnails: list[Path]
+
+
+def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
+    """Everything about a run's pictures.
+
+    Args:
+        paths: of the run.
+        live: the run goes on.
+
+    Raises:
+        UsageError: no run was ever started there.
+    """
+    known, found = read(paths), latest(paths)
+    states = list(planned_states(paths, known))
+    files = _Files(paths)
+    contents, styles = _Names(files), _Names(files)
+    settings = [dict(record["settings"]) for (_, status), record in found.items() if status == "done"]
+    common = _common(settings)
+    pictures = []
+    for item, state in states:
+        record = found.get((item.task, state), {})
+        place = {"content": contents.of([item.content]), "style": styles.of(item.styles)}
+        pictures.append({**place, **_picture(item, state, record, common, files)})
+    weights = {record["weights"]["name"] for record in found.values()}
+    values = {
+        "name": paths.root.resolve().name,
+        "version": __version__,
+        "written": utc_now(),
+        "live": live,
+        "counts": {state: sum(each == state for _, each in states) for state in ("done", "failed", "todo")},
+        "weights": sorted(map(text, weights)),
+        "skipped": known.skipped,
+        "axes": _axes(item for item, _ in states),
+        "contents": contents.listed(),
+        "styles": styles.listed(),
+        "settings": common,
+        "defaults": _plain(dataclasses.asdict(TransferSettings())),
+        "pictures": pictures,
+    }
+    return Gallery(values, files.small)
+
+
+def text(value: str) -> str:
+    """A name as a page can show it: file names may be no text; such bytes are shown as escapes."""
+    return value.encode(errors="backslashreplace").decode()
+
+
+class _Files:
+    """Picture files: where the page finds them, and which are to be shown small."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self._root = paths.root.resolve()
+        self._places: dict[Path, int] = {}
+
+    @property
+    def small(self) -> list[Path]:
+        return list(self._places)
+
+    def output(self, name: str) -> dict[str, Any]:
+        """As ``of``, of a picture by its name in the run's folder."""
+        return self.of(self._root / name)
+
+    def of(self, path: Path) -> dict[str, Any]:
+        """The link to a file, seen from the page, and the place of its thumbnail."""
+        link = os.path.relpath(os.path.abspath(path), self._root)
+        there = self._places.setdefault(path, len(self._places))
+        return {"href": quote(link.encode(errors="surrogateescape")), "thumbnail": there}
+
+
+class _Names:
+    """Contents or styles: each once, in the order in which they are met."""
+
+    def __init__(self, files: _Files) -> None:
+        self._files = files
+        self._places: dict[tuple[str, ...], int] = {}
+
+    def of(self, paths: Sequence[str]) -> int:
+        """Its place in the list."""
+        return self._places.setdefault(tuple(paths), len(self._places))
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Each with a name as short as it may be."""
+        return [
+            {"name": text(name), "paths": [text(path) for path in paths], **self._files.of(Path(paths[0]))}
+            for paths, name in zip(self._places, _short(list(self._places)), strict=True)
+        ]
+
+
+def _short(names: Sequence[tuple[str, ...]]) -> list[str]:
+    """The files' stems; with endings, or folders too, where two would be called alike."""
+
+    def called(place: int, paths: Iterable[str]) -> str:
+        ways = (lambda p: p.stem, lambda p: p.name, lambda p: f"{p.parent.name}/{p.name}", str)
+        return " + ".join(ways[place](Path(path)) for path in paths)
+
+    chosen = [called(0, paths) for paths in names]
+    for place in (1, 2, 3):
+        twice = {name for name in chosen if chosen.count(name) > 1} if len(set(chosen)) < len(chosen) else set()
+        chosen = [called(place, paths) if name in twice else name for paths, name in zip(names, chosen, strict=True)]
+    return chosen
+
+
+def _picture(
+    item: Planned, state: str, record: Mapping[str, Any], common: Mapping[str, Any], files: _Files
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {"output": text(item.output), "state": state, "task": item.task}
+    if item.point:
+        shown["point"] = _plain(item.point)
+    if state == "done":
+        shown |= files.output(item.output)
+        shown |= {key: record[key] for key in SHOWN if record.get(key)}
+        shown["settings"] = {key: value for key, value in record["settings"].items() if common.get(key, ...) != value}
+        if record.get("balance"):
+            shown["balance"] = record["balance"]
+    elif state == "failed":
+        error = record.get("error") or {}
+        shown["error"] = {key: text(str(error.get(key) or "")) for key in ("type", "message", "hint")}
+        shown |= {key: record[key] for key in ("attempt", "device", "host", "finished") if record.get(key)}
+    return shown
+
+
+def _common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all have in common."""
+    first = settings[0] if settings else {}
+    return {key: value for key, value in first.items() if all(each.get(key, ...) == value for each in settings)}
+
+
+def _axes(plan: Iterable[Planned]) -> list[dict[str, Any]]:
+    """The settings in which pictures of one pair differ, and their values in the order in which they are met."""
+    values: dict[str, list[Any]] = {}
+    for item in plan:
+        for name, value in item.point.items():
+            known = values.setdefault(name, [])
+            if (plain := _plain(value)) not in known:
+                known.append(plain)
+    return [{"name": name, "values": known} for name, known in values.items()]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, with names that can be shown."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return text(value) if isinstance(value, str) else value

@@ -1,0 +1,72 @@
+"""Small pictures, made once and kept in the run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nst_batch.atomic import write_atomic
+from nst_batch.errors import ImageError
+from nst_batch.measured import cores
+from nst_batch.paths import RunPaths
+from nst_batch.transfer.images import FULL, Decoded, load_picture
+
+SIDE = 320  # pixels of the longer side: sharp on screens with two pixels to a point, 10 to 20 kB each
+_QUALITY = 78  # of WebP
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture's file (WebP), and its bytes."""
+
+    path: Path
+    data: bytes
+
+
+def thumbnails(paths: RunPaths, pictures: Iterable[Path]) -> dict[Path, Thumbnail | None]:
+    """A small picture of each file; None for what is gone, broken, or no picture.
+
+    Those that were made before are read; a file that has changed since (by size and time) has a new one.
+    """
+    with ThreadPoolExecutor(cores()) as pool:
+        wanted = list(dict.fromkeys(pictures))
+        return dict(zip(wanted, pool.map(lambda picture: _thumbnail(paths, picture), wanted), strict=True))
+
+
+def _thumbnail(paths: RunPaths, picture: Path) -> Thumbnail | None:
+    try:
+        status = picture.stat()
+    except (OSError, ValueError):
+        return None
+    name = f"{os.path.abspath(picture)}\0{status.st_size}\0{status.st_mtime_ns}\0{SIDE}"
+    kept = paths.thumbnail(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=12).hexdigest())
+    try:
+        return Thumbnail(kept, kept.read_bytes())
+    except OSError:
+        pass
+    try:
+        data = _webp(load_picture(picture))
+    except ImageError:
+        return None
+    with contextlib.suppress(OSError):  # a full disk, or a folder that may only be read: it is made again next time
+        write_atomic(kept, data)
+    return Thumbnail(kept, data)
+
+
+def _webp(picture: Decoded) -> bytes:
+    bands = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha[..., None]]
+    values = np.concatenate(bands, -1)
+    image = Image.fromarray((values // (1 + FULL[values.dtype] // 256)).astype(np.uint8))
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=_QUALITY, method=2)
+    return out.getvalue()
