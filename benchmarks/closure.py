@@ -131,7 +131,7 @@ def _closure(setting: Setting, kind: str, contexts: ExitStack) -> Callable[[], f
     starts = start.expand(setting.batch, -1, -1, -1).contiguous()
     contexts.enter_context(arithmetic(ROUNDED if kind == "tf32" else EXACT))
     closure = Compiler(enabled="recorded" in kind).compiled(objective, passes, starts)
-    return lambda: closure(starts)[0][0].item()
+    return lambda: closure(starts)[0].total()[0].item()
 
 
 def main() -> None:

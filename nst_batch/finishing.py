@@ -89,6 +89,7 @@ class Finisher:
         return {
             "losses": stylized.losses,
             "curve": stylized.curve,
+            "terms": stylized.terms,
             "evaluations": stylized.evaluations,
             "restarts": stylized.restarts,
             "taken_back": stylized.taken_back,

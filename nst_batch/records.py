@@ -161,6 +161,7 @@ class TaskResult:
     error: Failure | None = None
     losses: Losses | None = None
     curve: tuple[tuple[int, float], ...] = ()  # (evaluation, total loss), at most 32 points
+    terms: dict[str, tuple[float | None, ...]] = field(default_factory=dict)  # by name: at the curve's points
     evaluations: int = 0
     resumed: int = 0  # of these, made before the run was ended and taken up again
     restarts: int = 0  # times the guard went back to the best picture

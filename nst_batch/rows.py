@@ -32,7 +32,7 @@ def rows(paths: RunPaths) -> list[Row]:
     found = []
     for item, state in planned_states(paths):
         record: Mapping[str, Any] = last.get((item.task, state), {})
-        plain = {key: value for key, value in record.items() if key not in ("v", "status", "curve")}
+        plain = {key: value for key, value in record.items() if key not in ("v", "status", "curve", "terms")}
         known = {"output": item.output, "state": state, "content": {"path": item.content},
                  "style": {"path": item.style}}  # fmt: skip
         found.append(dict(_flat({**known, **plain})))

@@ -31,7 +31,19 @@ def job(output: str, *, owned: bool = False) -> Job:
 def stylized(grey: float) -> Stylized:
     losses = Losses(1.5, 1.0, 0.5, {})
     return Stylized(
-        torch.full((1, 3, 10, 20), grey), None, losses, ((1, 2.0),), 7, 0, 0, ((20, 10, 7),), False, None, (), "fp32"
+        torch.full((1, 3, 10, 20), grey),
+        None,
+        losses,
+        ((1, 2.0),),
+        {"tv": (2.0,)},
+        7,
+        0,
+        0,
+        ((20, 10, 7),),
+        False,
+        None,
+        (),
+        "fp32",
     )
 
 

@@ -21,7 +21,7 @@ from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.graphs import Compiler
-from nst_batch.transfer.losses import Objective, together
+from nst_batch.transfer.losses import Objective, Terms, together
 from nst_batch.transfer.member import Member, Stylized
 from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.optimise import Closure, optimise, optimiser_for
@@ -131,7 +131,7 @@ class Batch:
             resumed = self._resumed = None
             x = found.image
             for number, each in enumerate(members):
-                each.note(found.curves[number], found.settled[number])
+                each.note(found.curves[number], found.names, found.terms[number], found.settled[number])
                 each.measure(x[number : number + 1].to(self._networks.device))
             self._evaluations += max(map(len, found.curves))
         ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
@@ -185,10 +185,10 @@ class Batch:
             return error
 
 
-def _carried(closure: Closure, device: torch.device, x: Tensor) -> tuple[Tensor, Tensor]:
+def _carried(closure: Closure, device: torch.device, x: Tensor) -> tuple[Terms, Tensor]:
     """A closure on another device than the optimiser's."""
-    loss, gradient = closure(x.to(device))
-    return loss.to(x.device), gradient.to(x.device)
+    terms, gradient = closure(x.to(device))
+    return terms.to(x.device), gradient.to(x.device)
 
 
 def _rounds(stage: Stage, settings: TransferSettings) -> list[tuple[int, float]]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.losses import Objective, Terms
 from nst_batch.transfer.optimise import Closure
 from nst_batch.transfer.passes import Passes
 
@@ -78,10 +78,10 @@ class _Recorded:
     def __init__(self, objective: Objective, passes: Passes, like: Tensor) -> None:
         self._image = like.clone()
         self._objective = objective.moved([value.clone() for value in objective.values(like)])
-        self._loss, self._gradient = torch.empty(0), torch.empty(0)
+        self._terms, self._gradient = Terms((), torch.empty(0)), torch.empty(0)
 
         def closure() -> None:
-            self._loss, self._gradient = self._objective.gradient(passes, self._image)
+            self._terms, self._gradient = self._objective.gradient(passes, self._image)
 
         self._replay = _record(closure, like.device)
 
@@ -91,10 +91,10 @@ class _Recorded:
         for mine, theirs in zip(own, objective.values(self._image), strict=True):
             mine.copy_(theirs)
 
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, image: Tensor) -> tuple[Terms, Tensor]:
         self._image.copy_(image)
         self._replay()
-        return self._loss.clone(), self._gradient.clone()
+        return Terms(self._terms.names, self._terms.values.clone()), self._gradient.clone()
 
 
 def _record(work: Callable[[], None], device: torch.device) -> Replay:

@@ -87,28 +87,38 @@ class Targets:
 
 @dataclass(frozen=True)
 class Terms:
-    """Weighted losses by layer, each of shape B."""
+    """Weighted losses: ``values`` (KxB) in the order of ``names``: ``content/LAYER``, ``style/LAYER`` (with its octave,
+    as ``style/conv1_1/2``) and ``tv``."""
 
-    content: dict[str, Tensor]
-    style: dict[str, Tensor]
-    tv: Tensor | None = None
+    names: tuple[str, ...]
+    values: Tensor
+
+    @classmethod
+    def of(cls, terms: Mapping[str, Tensor]) -> Terms:
+        """From each by its name, of shape B."""
+        return cls(tuple(terms), torch.stack(list(terms.values())).detach())
+
+    def by_name(self) -> dict[str, Tensor]:
+        """Each of shape B."""
+        return dict(zip(self.names, self.values, strict=True))
 
     def total(self) -> Tensor:
         """Their sum, of shape B."""
-        parts = [*self.content.values(), *self.style.values()]
-        return torch.stack(parts if self.tv is None else [*parts, self.tv]).sum(0)
+        return self.values.sum(0)
+
+    def to(self, device: torch.device) -> Terms:
+        """The same on another device."""
+        return dataclasses.replace(self, values=self.values.to(device))
 
     def losses(self) -> Losses:
         """As plain numbers (reads them back from the device); B must be 1."""
-        content = {layer: value.item() for layer, value in self.content.items()}
-        style = {layer: value.item() for layer, value in self.style.items()}
-        return Losses(
-            total=self.total().item(),
-            content=sum(content.values()),
-            style=sum(style.values()),
-            per_layer={"content": content, "style": style},
-            tv=0.0 if self.tv is None else self.tv.item(),
-        )
+        per_layer: dict[str, dict[str, float]] = {"content": {}, "style": {}, "tv": {}}
+        for name, value in zip(self.names, self.values[:, 0].tolist(), strict=True):
+            kind, _, layer = name.partition("/")
+            per_layer[kind][layer] = value
+        content, style, tv = (sum(per_layer[kind].values()) for kind in ("content", "style", "tv"))
+        del per_layer["tv"]
+        return Losses(self.total().item(), content, style, per_layer, tv)
 
 
 @dataclass(frozen=True)
@@ -181,7 +191,8 @@ class Objective:
     @torch.no_grad()
     def __call__(self, passes: Passes, image: Tensor) -> Terms:
         """The terms at ``image`` (BxCxHxW in [0, 1])."""
-        return self._terms(image, self._views(passes, image))
+        views = self._views(passes, image)
+        return Terms.of({**self._content_terms(views), **self._other_terms(image, views)})
 
     @torch.no_grad()
     def style_at(self, passes: Passes, image: Tensor) -> float:
@@ -190,22 +201,24 @@ class Objective:
         return sum(float(value.sum()) for value in terms.values())
 
     @torch.enable_grad()
-    def gradient(self, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The total at ``image`` (BxCxHxW in [0, 1]), of shape B, and its gradient, of the image's."""
+    def gradient(self, passes: Passes, image: Tensor) -> tuple[Terms, Tensor]:
+        """The terms at ``image`` (BxCxHxW in [0, 1]), and their sum's gradient, of the image's shape."""
         image = image.detach().requires_grad_(True)
         views = self._views(passes, image)
-        terms = self._terms(image, views)
-        small = [*terms.style.values(), *([] if terms.tv is None else [terms.tv])]
+        small = self._other_terms(image, views)
+        terms = Terms.of({**self._content_terms(views), **small})
         leaves = [leaf for view in views for found in view.seen.moments.values() for leaf in _leaves(found)]
-        slopes = iter(torch.autograd.grad(torch.stack(small).sum(), leaves, retain_graph=True) if leaves else ())
+        total = torch.stack(list(small.values())).sum() if leaves else None
+        slopes = iter(() if total is None else torch.autograd.grad(total, leaves, retain_graph=True))
         pulled = [view.seen.backward(self._pulls(view, slopes)) for view in views]
-        if len(views) == 1 and terms.tv is None:
-            return terms.total().detach(), pulled[0]
+        variation = small.get("tv")
+        if len(views) == 1 and variation is None:
+            return terms, pulled[0]
         ends = [view.picture for view in views]
-        if terms.tv is not None:
-            ends, pulled = [*ends, terms.tv], [*pulled, torch.ones_like(terms.tv)]
+        if variation is not None:
+            ends, pulled = [*ends, variation], [*pulled, torch.ones_like(variation)]
         (gradient,) = torch.autograd.grad(ends, image, pulled)
-        return terms.total().detach(), gradient
+        return terms, gradient
 
     def _views(self, passes: Passes, image: Tensor, *, content: bool = True) -> list[_View]:
         """What the network sees of the picture, at each octave that has a target."""
@@ -225,12 +238,19 @@ class Objective:
             views.append(_View(octave, picture, seen))
         return views
 
-    def _terms(self, image: Tensor, views: Sequence[_View]) -> Terms:
-        targets, settings = self.targets, self.settings
-        distances = views[0].seen.distances if targets.content else {}
-        content = {layer: self.content_weights[layer] * distances[layer] for layer in targets.content}
-        tv = settings.tv_weight * total_variation(image, settings.tv) if settings.tv_weight else None
-        return Terms(content, self._style_terms(views), tv)
+    def _content_terms(self, views: Sequence[_View]) -> dict[str, Tensor]:
+        """By name; whoever asks for gradients takes these apart at the taps."""
+        return {
+            f"content/{layer}": self.content_weights[layer] * views[0].seen.distances[layer]
+            for layer in self.targets.content
+        }
+
+    def _other_terms(self, image: Tensor, views: Sequence[_View]) -> dict[str, Tensor]:
+        """By name: what autograd differentiates."""
+        settings, terms = self.settings, {f"style/{name}": term for name, term in self._style_terms(views).items()}
+        if settings.tv_weight:
+            terms["tv"] = settings.tv_weight * total_variation(image, settings.tv)
+        return terms
 
     def _style_terms(self, views: Sequence[_View]) -> dict[str, Tensor]:
         """By layer and octave; a style may have octaves that the picture has not."""

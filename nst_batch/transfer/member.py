@@ -50,16 +50,18 @@ class Stylized:
     """A finished transfer.
 
     ``image`` is 1x3xHxW float32 in [0, 1], ``alpha`` (1x1xHxW) the content's; ``losses`` are float32 ones at that very
-    picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out; ``scales`` (width,
-    height, evaluations); ``precision`` is the word of what it was optimised in; ``strips`` how many the picture was
-    computed in at last, 0: as a whole; ``history`` how many pairs of L-BFGS's history there was room for at last, and
-    in what precision; ``given_up`` at which scales that was fewer than wanted.
+    picture. ``curve`` holds (evaluation, loss) at up to 32 evaluations, non-finite ones left out, and ``terms``, by
+    name, what each of these losses is made of, None where a scale has no such term; ``scales`` (width, height,
+    evaluations); ``precision`` is the word of what it was optimised in; ``strips`` how many the picture was computed in
+    at last, 0: as a whole; ``history`` how many pairs of L-BFGS's history there was room for at last, and in what
+    precision; ``given_up`` at which scales that was fewer than wanted.
     """
 
     image: Tensor
     alpha: Tensor | None
     losses: Losses
     curve: tuple[tuple[int, float], ...]
+    terms: dict[str, tuple[float | None, ...]]
     evaluations: int
     restarts: int
     taken_back: int
@@ -100,6 +102,7 @@ class Member:
         self._balancer = Balancer(settings) if settings.balance == "auto" else None
         self.stages = stages(*pictures.decoded(pictures.content).size, settings)
         self._curve: list[float] = []
+        self._terms: list[tuple[Sequence[str], Sequence[Sequence[float]]]] = []  # of each round, as ``note`` has them
         self._scales: list[tuple[int, int, int]] = []
         self._restarts = self._taken_back = 0
         self._settled = False
@@ -144,9 +147,12 @@ class Member:
         if self._balancer is not None:
             self._balancer.measure(self._plain, self._bare, self._plain.style_at(self._passes, image))
 
-    def note(self, curve: Sequence[float], settled: bool) -> None:
-        """Take note of a round's evaluations."""
+    def note(
+        self, curve: Sequence[float], names: Sequence[str], terms: Sequence[Sequence[float]], settled: bool
+    ) -> None:
+        """Take note of a round's evaluations: losses, and what each of them is made of."""
         self._curve += curve
+        self._terms.append((names, terms))
         self._settled = settled
 
     def end(self, stage: Stage, restarts: int, taken_back: int, way: Way) -> None:
@@ -164,6 +170,7 @@ class Member:
         """What rounds and scales have come to so far; lists in a list, as one of several pictures."""
         return {
             "curve": [list(self._curve)],
+            "terms": [list(self._terms)],
             "scales": [list(self._scales)],
             "counts": [(self._restarts, self._taken_back)],
             "settled": [self._settled],
@@ -174,6 +181,7 @@ class Member:
     def restore(self, state: State) -> None:
         """Know that again."""
         self._curve, self._settled = list(state["curve"][0]), state["settled"][0]
+        self._terms = [(names, terms) for names, terms in state["terms"][0]]
         self._scales = [(width, height, evaluations) for width, height, evaluations in state["scales"][0]]
         self._restarts, self._taken_back = state["counts"][0]
         self._given_up = tuple(state["given_up"][0])
@@ -214,11 +222,13 @@ class Member:
         image = image.clamp(0, 1).to(torch.float32)
         plain = self._pictures.plain_content_at(stage).to(image)
         image = color.finished(image, plain, settings)
+        places = _places(self._curve)
         return Stylized(
             image=image,
             alpha=self._pictures.alpha_at(stage),
             losses=self._losses(color.seen(image, settings), stage),
-            curve=_thin(self._curve),
+            curve=tuple((place + 1, self._curve[place]) for place in places),
+            terms=_by_term(self._terms, places),
             evaluations=len(self._curve),
             restarts=self._restarts,
             taken_back=self._taken_back,
@@ -259,8 +269,21 @@ def _noise(like: Tensor, settings: TransferSettings, seed: int) -> Tensor:
     return mean + settings.noise_std * torch.randn(like.shape, generator=random)
 
 
-def _thin(losses: list[float]) -> tuple[tuple[int, float], ...]:
-    """Up to 32 finite points of a curve, evenly spread, with both ends."""
+def _places(losses: list[float]) -> list[int]:
+    """Up to 32 places of finite losses, evenly spread, with both ends."""
     last = len(losses) - 1
     places = sorted({round(i * last / (CURVE_POINTS - 1)) for i in range(CURVE_POINTS)}) if last > 0 else [0]
-    return tuple((place + 1, losses[place]) for place in places if math.isfinite(losses[place]))
+    return [place for place in places if math.isfinite(losses[place])]
+
+
+def _by_term(
+    rounds: Sequence[tuple[Sequence[str], Sequence[Sequence[float]]]], places: Sequence[int]
+) -> dict[str, tuple[float | None, ...]]:
+    """Losses at some places, by term; None where a round has no such term. Four digits: they are for eyes."""
+    rows = [dict(zip(names, row, strict=True)) for names, terms in rounds for row in terms]
+    names = dict.fromkeys(name for place in places for name in rows[place])
+    return {name: tuple(_rounded(rows[place].get(name)) for place in places) for name in names}
+
+
+def _rounded(loss: float | None) -> float | None:
+    return None if loss is None or not math.isfinite(loss) else float(f"{loss:.4g}")

@@ -159,7 +159,7 @@ def pull_in_general(x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Te
                 part = part * guides[region, :, None]
             total = total + features(part, x)
     if pull.target is not None and pull.scale is not None:
-        total = total + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target)
+        total = total + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target.to(x.dtype))
     return torch.where(x > 0, total, 0) if gate else total
 
 
@@ -247,7 +247,7 @@ class TorchOps:
         total = positions_of(x) @ matrix if out is None else positions_of(out).baddbmm_(positions_of(x), matrix)
         found = features(total, x)
         if pull.target is not None and pull.scale is not None:
-            found = found + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target)
+            found = found + pull.scale.to(x.dtype).view(-1, 1, 1, 1) * (x - pull.target.to(x.dtype))
         return _gated(found, x) if gate else found
 
 

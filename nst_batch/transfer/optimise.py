@@ -13,12 +13,13 @@ from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.curvature import chosen
 from nst_batch.transfer.lbfgs import LBFGS
+from nst_batch.transfer.losses import Terms
 from nst_batch.transfer.precondition import AdaptiveMetric, SmoothMetric
 from nst_batch.transfer.searching import SearchingLBFGS
 from nst_batch.transfer.snapshot import State
 
-Closure = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Pictures (BxCxHxW) to their losses (B) and gradients (BxCxHxW)."""
+Closure = Callable[[Tensor], tuple[Terms, Tensor]]
+"""Pictures (BxCxHxW) to their losses, term by term, and the gradients of these losses' sums (BxCxHxW)."""
 
 OnStep = Callable[[int, list[float], Callable[[], State | None]], None]
 """Told (evaluations made, each picture's loss, what gives the state) after each evaluation, after every tenth on a GPU;
@@ -35,11 +36,14 @@ _METRICS = {"smooth": SmoothMetric, "adaptive": AdaptiveMetric}
 class Found:
     """What the optimiser brought home: the pictures it keeps (not yet clamped), and every evaluation's losses.
 
-    ``curves`` and ``settled`` are by picture. One that has settled, or has nowhere to go, has fewer evaluations.
+    ``curves``, ``terms`` and ``settled`` are by picture. One that has settled, or has nowhere to go, has fewer
+    evaluations. ``terms`` has, for each of them, the losses that make up the curve's, in the order of ``names``.
     """
 
     image: Tensor
     curves: tuple[tuple[float, ...], ...]
+    names: tuple[str, ...]
+    terms: tuple[tuple[tuple[float, ...], ...], ...]
     settled: tuple[bool, ...]
 
 
@@ -116,21 +120,24 @@ class _Loop:
         self._best_loss = torch.full_like(self._x[:, 0], math.inf)
         self._going = torch.ones_like(self._best_loss, dtype=torch.bool)
         self._average = _Average(settings.averaging)
-        self._unread: list[tuple[Tensor, Tensor]] = []
+        self._unread: list[tuple[Tensor, Tensor, Tensor]] = []
         self._curves: list[list[float]] = [[] for _ in start]
+        self._names: tuple[str, ...] = ()
+        self._terms: list[list[list[float]]] = [[] for _ in start]
         self._settled = [False] * len(start)
 
     def evaluate(self, closure: Closure) -> None:
         """One evaluation of all, and the optimiser's answer to it."""
         self.made += 1
         self._x = self._in_range(self._x)
-        loss, gradient = closure(self._x.view(self._shape))
+        terms, gradient = closure(self._x.view(self._shape))
+        self._names = terms.names
         gradient = gradient.flatten(1)
-        loss = torch.where(gradient.isfinite().all(1), loss, math.nan)  # no way on from there
+        loss = torch.where(gradient.isfinite().all(1), terms.total(), math.nan)  # no way on from there
         better = self._going & (loss < self._best_loss)  # False for NaN
         self._best = chosen(better, self._x, self._best)
         self._best_loss = torch.where(better, loss, self._best_loss)
-        self._unread.append((loss, self._going))
+        self._unread.append((loss, terms.values.mT, self._going))
         following = self._optimiser.advance(self._x, loss, gradient)
         self._going = self._going & self._optimiser.going
         self._x = chosen(self._going, following, self._x)
@@ -139,19 +146,20 @@ class _Loop:
 
     def read(self) -> list[float]:
         """Take note of losses since the last time, and of who has ended; the latest of each picture."""
-        losses, going = (torch.stack(values).tolist() for values in zip(*self._unread, strict=True))
+        read = (torch.stack(values).tolist() for values in zip(*self._unread, strict=True))
         self._unread.clear()
-        for row, counted in zip(losses, going, strict=True):
-            for place, (loss, counts) in enumerate(zip(row, counted, strict=True)):
+        for of_all in zip(*read, strict=True):
+            for place, (loss, terms, counts) in enumerate(zip(*of_all, strict=True)):
                 if counts and self.running[place]:
-                    self._note(place, loss)
+                    self._note(place, loss, terms)
         self.running = [a and b for a, b in zip(self.running, self._going.tolist(), strict=True)]
         self._going = torch.tensor(self.running, device=self._going.device)
         return [curve[-1] for curve in self._curves]
 
-    def _note(self, place: int, loss: float) -> None:
+    def _note(self, place: int, loss: float, terms: list[float]) -> None:
         curve, stop = self._curves[place], self._settings.stop
         curve.append(loss)
+        self._terms[place].append(terms)
         if stop is not None and has_settled(curve, stop):
             self._settled[place], self.running[place] = True, False
 
@@ -168,6 +176,8 @@ class _Loop:
             "going": self._going,
             "running": self.running,
             "curves": self._curves,
+            "terms": self._terms,
+            "names": self._names,
             "settled": self._settled,
             "average": self._average.state(),
             "optimiser": optimiser,
@@ -178,13 +188,16 @@ class _Loop:
         self.made, self._x, self._going = state["made"], state["x"], state["going"]
         self._best, self._best_loss = state["best"], state["best_loss"]
         self.running, self._curves, self._settled = state["running"], state["curves"], state["settled"]
+        self._terms, self._names = state["terms"], tuple(state["names"])
         self._average.restore(state["average"])
         self._optimiser.restore(state["optimiser"])
 
     def found(self) -> Found:
         """The pictures that are kept."""
         kept = self._average.over(self._best)
-        return Found(kept.view(self._shape), tuple(map(tuple, self._curves)), tuple(self._settled))
+        terms = tuple(tuple(map(tuple, each)) for each in self._terms)
+        curves = tuple(map(tuple, self._curves))
+        return Found(kept.view(self._shape), curves, self._names, terms, tuple(self._settled))
 
     def _in_range(self, x: Tensor) -> Tensor:
         return x if self._settings.clamp == "end" else x.clamp(0, 1)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 State = dict[str, Any]
 
-FORMAT = "3"
+FORMAT = "4"
 _TENSOR = "$tensor"
 
 

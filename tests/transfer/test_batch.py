@@ -12,7 +12,7 @@ from nst_batch.errors import DivergedError
 from nst_batch.presets import PRESETS
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.images import from_image
-from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.losses import Objective, Terms
 from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Picture, StylePart
@@ -99,10 +99,10 @@ def test_one_without_a_loss_leaves_the_others_their_pictures(
 ) -> None:
     gradient = Objective.gradient
 
-    def lost(self: Objective, passes: Passes, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        losses, slopes = gradient(self, passes, image)
-        losses[1] = math.nan
-        return losses, slopes
+    def lost(self: Objective, passes: Passes, image: torch.Tensor) -> tuple[Terms, torch.Tensor]:
+        terms, slopes = gradient(self, passes, image)
+        terms.values[0, 1] = math.nan
+        return terms, slopes
 
     expected = [alone(stylizer, each) for each in pairs(SMALL)]
     monkeypatch.setattr(Objective, "gradient", lost)

@@ -14,7 +14,7 @@ from nst_batch.settings import TransferSettings
 from nst_batch.transfer import graphs
 from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.graphs import Compiler
-from nst_batch.transfer.losses import Objective, Targets, needs_means, together
+from nst_batch.transfer.losses import Objective, Targets, Terms, needs_means, together
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precision import EXACT, ROUNDED, Precision, arithmetic
@@ -49,8 +49,8 @@ def test_on_a_cpu_a_closure_is_the_objective_itself() -> None:
     image = pixels(48, 40, 3)
     compiler = Compiler()
     closure = compiler.compiled(objective, passes, image)
-    expected, found = objective.gradient(passes, image), closure(image)
-    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1]) and compiler.note == ""
+    (expected, slope), (found, found_slope) = objective.gradient(passes, image), closure(image)
+    assert torch.equal(found.values, expected.values) and torch.equal(found_slope, slope) and compiler.note == ""
 
 
 def played(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -85,8 +85,9 @@ def test_a_recording_serves_other_pictures_of_its_shape(monkeypatch: pytest.Monk
         objective = problem("cpu", seed=seed, passes=passes, settings=settings)[0]
         for goal in (objective, objective.with_style(0.1)):
             closure = compiler.compiled(goal, passes, there(image))
-            for ours, theirs in zip(closure(image), goal.gradient(passes, image), strict=True):
-                torch.testing.assert_close(ours, theirs)
+            (ours, ours_slope), (theirs, slope) = closure(image), goal.gradient(passes, image)
+            assert ours.names == theirs.names
+            torch.testing.assert_close((ours.values, ours_slope), (theirs.values, slope))
     assert len(recordings) == 1
 
 
@@ -96,10 +97,10 @@ def test_several_pictures_with_targets_and_weights_of_their_own(monkeypatch: pyt
     images = torch.cat([pixels(48, 40, seed) for seed in (3, 4)])
     for seeds in ((1, 5), (6, 7)):
         goals = [problem("cpu", seed=seed, passes=passes)[0].with_style(seed) for seed in seeds]
-        losses, gradient = compiler.compiled(together(goals), passes, there(images))(images)
+        terms, gradient = compiler.compiled(together(goals), passes, there(images))(images)
         for place, goal in enumerate(goals):
-            loss, slope = goal.gradient(passes, images[place : place + 1])
-            torch.testing.assert_close(losses[place], loss[0], rtol=1e-4, atol=0)
+            alone, slope = goal.gradient(passes, images[place : place + 1])
+            torch.testing.assert_close(terms.values[:, place], alone.values[:, 0], rtol=1e-4, atol=0)
             torch.testing.assert_close(
                 gradient[place : place + 1], slope, rtol=1e-3, atol=1e-5 * slope.abs().max().item()
             )
@@ -111,10 +112,10 @@ def test_what_was_given_away_is_not_written_to_again(monkeypatch: pytest.MonkeyP
     objective, passes = problem("cpu")
     image = pixels(48, 40, 3)
     closure = Compiler().compiled(objective, passes, there(image))
-    loss, gradient = closure(image)
-    before = loss.clone(), gradient.clone()
+    terms, gradient = closure(image)
+    before = terms.values.clone(), gradient.clone()
     closure(1 - image)
-    assert torch.equal(loss, before[0]) and torch.equal(gradient, before[1])
+    assert torch.equal(terms.values, before[0]) and torch.equal(gradient, before[1])
 
 
 def test_other_shapes_settings_and_precisions_are_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +163,7 @@ def test_a_failed_recording_is_noted_and_not_tried_again(monkeypatch: pytest.Mon
     objective, passes = problem("cpu")
     image, compiler = pixels(48, 40, 3), Compiler()
     for _ in range(2):
-        assert torch.isfinite(compiler.compiled(objective, passes, there(image))(image)[0]).all()
+        assert torch.isfinite(compiler.compiled(objective, passes, there(image))(image)[0].values).all()
     assert len(tries) == 1
     assert compiler.note == "some closures are not recorded: operation not permitted when stream is capturing"
 
@@ -178,7 +179,8 @@ def test_a_real_recording_gives_what_the_objective_gives(dtype: torch.dtype, bat
         goals = [problem("cuda:0", seed=seed + more, passes=passes)[0] for more in range(batch)]
         closure = compiler.compiled(together(goals), passes, images[0])
         for image in images:
-            for ours, theirs in zip(closure(image), together(goals).gradient(passes, image), strict=True):
+            (terms, found), (expected, slope) = closure(image), together(goals).gradient(passes, image)
+            for ours, theirs in ((terms.values, expected.values), (found, slope)):
                 torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2 * theirs.abs().max().item())
     assert compiler.note == ""
 
@@ -200,13 +202,13 @@ def test_real_recordings_keep_memory_flat() -> None:
 def test_what_cannot_be_recorded_runs_as_it_is_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     gradient = Objective.gradient
 
-    def waiting(self: Objective, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
+    def waiting(self: Objective, passes: Passes, image: Tensor) -> tuple[Terms, Tensor]:
         found = gradient(self, passes, image)
-        found[0].sum().item()  # a host that waits cannot be in a recording
+        found[0].total().sum().item()  # a host that waits cannot be in a recording
         return found
 
     monkeypatch.setattr(Objective, "gradient", waiting)
     objective, passes = problem("cuda:0")
     image, compiler = pixels(48, 40, 3).cuda(), Compiler()
-    assert torch.isfinite(compiler.compiled(objective, passes, image)(image)[0]).all()
+    assert torch.isfinite(compiler.compiled(objective, passes, image)(image)[0].values).all()
     assert "not recorded" in compiler.note

@@ -132,23 +132,23 @@ def test_the_parts_add_up_to_the_total(network: Passes) -> None:
 def test_means_and_deviations_are_part_of_each_style_layer(network: Passes) -> None:
     image = pixels(48, 32, 3).double()
     plain, more = (
-        objective(network, settings)(network, image)
+        objective(network, settings)(network, image).by_name()
         for settings in (SETTINGS, dataclasses.replace(SETTINGS, mean_weight=3.0, std_weight=11.0))
     )
     target = objective(network, SETTINGS).targets.style
     for layer, weight in (("relu1_1", 1.0), ("relu2_1", 0.5)):
         ours = moments(network(image, [layer])[layer])
         extra = 3 * mean_loss(ours, target[layer]) + 11 * deviation_loss(ours, target[layer])
-        torch.testing.assert_close(more.style[layer] - plain.style[layer], weight * extra[:, 0])
+        torch.testing.assert_close(more[f"style/{layer}"] - plain[f"style/{layer}"], weight * extra[:, 0])
 
 
 def test_other_weights_change_the_weights_alone(network: Passes) -> None:
     image = pixels(48, 32, 3).double()
     plain = objective(network, SETTINGS)
     other = plain.weighted({"relu2_1": 4.0, "relu3_1": 0.0}, {"relu1_1": 3.0, "relu2_1": 0.5})
-    before, after = plain(network, image), other(network, image)
-    torch.testing.assert_close(after.content["relu2_1"], 2 * before.content["relu2_1"])
-    torch.testing.assert_close(after.style["relu1_1"], 3 * before.style["relu1_1"])
+    before, after = plain(network, image).by_name(), other(network, image).by_name()
+    torch.testing.assert_close(after["content/relu2_1"], 2 * before["content/relu2_1"])
+    torch.testing.assert_close(after["style/relu1_1"], 3 * before["style/relu1_1"])
     assert plain.style_weights["relu1_1"] == 1.0
 
 
@@ -166,4 +166,5 @@ def test_regions_count_by_their_share(network: Passes) -> None:
     found = network(image, ["relu1_1"])["relu1_1"]
     each = gram_loss(moments(found, guides), style, "cn")[0]
     expected = 7.0 * (0.25 * each[0] + 0.75 * each[1])
-    torch.testing.assert_close(Objective(targets, settings)(network, image).style["relu1_1"][0], expected)
+    terms = Objective(targets, settings)(network, image).by_name()
+    torch.testing.assert_close(terms["style/relu1_1"][0], expected)

@@ -12,6 +12,7 @@ from torch import Tensor
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.adam import Adam
 from nst_batch.transfer.lbfgs import LBFGS
+from nst_batch.transfer.losses import Terms
 from nst_batch.transfer.optimise import Found, has_settled, optimise, optimiser_for
 from nst_batch.transfer.searching import SearchingLBFGS
 
@@ -22,10 +23,12 @@ START = torch.full((1, 3, 4, 5), 0.5)
 def towards(goal: float | Tensor) -> tuple[list[Tensor], object]:
     seen: list[Tensor] = []
 
-    def closure(image: Tensor) -> tuple[Tensor, Tensor]:
+    def closure(image: Tensor) -> tuple[Terms, Tensor]:
         seen.append(image.clone())
         scale = torch.linspace(1, 3, image[0].numel()).view_as(image[:1])
-        return (scale * (image - goal) ** 2).sum((1, 2, 3)), 2 * scale * (image - goal)
+        squares = scale * (image - goal) ** 2
+        terms = {"upper": squares[:, :, :2].sum((1, 2, 3)), "lower": squares[:, :, 2:].sum((1, 2, 3))}
+        return Terms.of(terms), 2 * scale * (image - goal)
 
     return seen, closure
 
@@ -65,8 +68,8 @@ def test_a_settled_optimisation_ends() -> None:
 
 
 def test_without_any_number_the_start_is_kept() -> None:
-    def nowhere(image: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.full((len(image),), math.nan), image
+    def nowhere(image: Tensor) -> tuple[Terms, Tensor]:
+        return Terms.of({"all": torch.full((len(image),), math.nan)}), image
 
     result = optimise(nowhere, START, 9, SETTINGS, optimiser_for(SETTINGS, START))
     assert len(result.curves[0]) == 1 and math.isnan(result.curves[0][0])
@@ -82,12 +85,13 @@ def test_each_picture_goes_its_own_way_and_ends_by_itself(changes: dict[str, obj
     _, closure = towards(goals)
     calls = 0
 
-    def losing_one(image: Tensor) -> tuple[Tensor, Tensor]:
+    def losing_one(image: Tensor) -> tuple[Terms, Tensor]:
         nonlocal calls
         calls += 1
-        losses, gradient = closure(image)  # type: ignore[operator]
-        losses[1] = losses[1] if calls < 4 else math.nan
-        return losses, gradient
+        terms, gradient = closure(image)  # type: ignore[operator]
+        if calls >= 4:
+            terms.values[0, 1] = math.nan
+        return terms, gradient
 
     result = optimise(losing_one, start, 300, settings, optimiser_for(settings, start))
     alone = found(0.3, 300, settings)[1]
@@ -96,6 +100,14 @@ def test_each_picture_goes_its_own_way_and_ends_by_itself(changes: dict[str, obj
     assert len(result.curves[1]) == 4 and math.isnan(result.curves[1][-1])
     assert not result.settled[1] and result.image[1].isfinite().all()
     assert len(result.curves[0]) < len(result.curves[2])
+
+
+def test_each_loss_is_told_term_by_term() -> None:
+    _, result = found(0.3, 12)
+    assert result.names == ("upper", "lower")
+    for loss, terms in zip(result.curves[0], result.terms[0], strict=True):
+        assert loss == pytest.approx(sum(terms), rel=1e-6)
+    assert result.terms[0][0][1] > result.terms[0][0][0] > 0, "its weights grow downwards"
 
 
 def test_the_optimiser_is_the_one_asked_for() -> None:
@@ -110,11 +122,11 @@ def test_a_loss_without_a_gradient_is_none() -> None:
     _, closure = towards(0.3)
     calls = 0
 
-    def overflowing(image: Tensor) -> tuple[Tensor, Tensor]:
+    def overflowing(image: Tensor) -> tuple[Terms, Tensor]:
         nonlocal calls
         calls += 1
-        losses, gradient = closure(image)  # type: ignore[operator]
-        return losses, gradient if calls != 3 else gradient * math.inf
+        terms, gradient = closure(image)  # type: ignore[operator]
+        return terms, gradient if calls != 3 else gradient * math.inf
 
     result = optimise(overflowing, START, 40, SETTINGS, optimiser_for(SETTINGS, START))
     assert math.isnan(result.curves[0][2]) and len(result.curves[0]) > 10

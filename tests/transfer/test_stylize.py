@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.models import vgg19
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from nst_batch import Stylizer as PublicStylizer
 from nst_batch.demands import Way, stage_bytes
@@ -30,7 +32,7 @@ from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.images import Decoded, from_image
-from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.losses import Objective, Terms
 from nst_batch.transfer.masks import Layout, Part
 from nst_batch.transfer.member import Stylized
 from nst_batch.transfer.ops import Pull
@@ -57,6 +59,13 @@ def picture(seed: int, width: int = 48, height: int = 48, mask: Picture | None =
     )
 
 
+def grained(seed: int) -> Image.Image:
+    """A pattern of 48x48 with no two pixels alike."""
+    noise = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(seed))
+    image: Image.Image = to_pil_image(0.85 * pil_to_tensor(pattern(48, 48, seed)) / 255 + 0.15 * noise)
+    return image
+
+
 def tensor(seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return pixels(48, 48, seed).to(dtype)
 
@@ -76,11 +85,16 @@ def from_file(tmp_path_factory: pytest.TempPathFactory) -> Stylizer:
 
 
 def test_tutorial_preset_walks_the_tutorials_path_in_float64(from_file: Stylizer) -> None:
+    """With a grain on them: where a region is even, maxima have several places, and rounding chooses one."""
     settings = dataclasses.replace(PRESETS["pytorch-tutorial"], size=48, steps=20, precision="fp64")
     layers = plain.network(embedded_state(), torch.float64)
-    content, style = tensor(1, torch.float64), tensor(2, torch.float64)
+    pictures = [grained(seed) for seed in (1, 2)]
+    content, style = (pil_to_tensor(each)[None].double() / 255 for each in pictures)
     expected = plain.tutorial_losses(plain.TutorialLoss(layers, content, style), content, 20)
-    assert traced(from_file, settings) == pytest.approx(expected, rel=1e-6)
+    losses: list[float] = []
+    ours = [Picture(f"grained {place}", partial(from_image, each)) for place, each in enumerate(pictures)]
+    from_file.transfer(*ours, settings, seed=0, on_step=lambda _, loss: losses.append(loss))
+    assert losses == pytest.approx(expected, rel=1e-6)
 
 
 def test_tutorial_preset_starts_at_the_tutorials_loss_in_float32(from_file: Stylizer) -> None:
@@ -129,6 +143,19 @@ def test_steps_are_closure_evaluations_exactly(stylizer: Stylizer, steps: int, m
     assert len(calls) == steps == found.evaluations
     assert len(found.curve) == min(steps, 32)
     assert found.curve[0][0] == 1 and found.curve[-1][0] == steps
+
+
+def test_each_point_of_the_curve_is_told_term_by_term(stylizer: Stylizer) -> None:
+    """A scale whose pictures are too small for an octave has no such term."""
+    settings = dataclasses.replace(SMALL, size=64, scales=(24,), steps=40, octaves=2, tv_weight=3.0, upscale=True)
+    found = result(stylizer, settings)
+    for number, (_, loss) in enumerate(found.curve):
+        terms = [values[number] for values in found.terms.values()]
+        assert sum(term or 0.0 for term in terms) == pytest.approx(loss, rel=2e-3), "four digits of each"
+    layers = [*(f"content/{name}" for name in settings.content_layers), *(f"style/{n}" for n in settings.style_layers)]
+    assert set(found.terms) == {*layers, *(f"style/{name}/2" for name in settings.style_layers), "tv"}
+    small = [found.terms[f"style/{settings.style_layers[0]}/2"][n] is None for n in range(len(found.curve))]
+    assert small == [evaluation <= 20 for evaluation, _ in found.curve]
 
 
 def test_the_best_picture_is_kept_when_the_path_goes_astray(stylizer: Stylizer) -> None:
@@ -247,7 +274,7 @@ def evaluated() -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
     gradient = Objective.gradient
 
-    def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
+    def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Terms, Tensor]:
         seen.append(image.detach().clone())
         return gradient(self, passes, image)
 
@@ -271,7 +298,7 @@ def test_a_warm_up_weighs_the_style_less_and_counts_as_steps(stylizer: Stylizer)
     styles: list[float] = []
     gradient = Objective.gradient
 
-    def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Tensor, Tensor]:
+    def noted(self: Objective, passes: Passes, image: Tensor) -> tuple[Terms, Tensor]:
         styles.append(float(self.style_weights["conv1_1"]))
         return gradient(self, passes, image)
 
