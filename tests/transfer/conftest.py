@@ -35,7 +35,12 @@ def pattern(width: int, height: int, seed: int) -> Image.Image:
 
 def pixels(width: int, height: int, seed: int) -> Tensor:
     """``pattern`` as 1x3xHxW float32 in [0, 1]: rounded once, to 8 bits, as files are read."""
-    values: Tensor = pil_to_tensor(pattern(width, height, seed))
+    return values_of(pattern(width, height, seed))
+
+
+def values_of(image: Image.Image) -> Tensor:
+    """1x3xHxW float32 in [0, 1]."""
+    values: Tensor = pil_to_tensor(image)
     return values.to(torch.float32).div(255)[None].contiguous()
 
 

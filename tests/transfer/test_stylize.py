@@ -46,7 +46,7 @@ from nst_batch.transfer.tensors import to_tensor
 from nst_batch.transfer.vgg import VGG19, Network
 from tests.runs import REPOSITORY
 from tests.transfer import plain
-from tests.transfer.conftest import pattern, pixels
+from tests.transfer.conftest import pattern, pixels, values_of
 
 SMALL = TransferSettings(
     size=48, steps=6, scales=(), balance="none", octaves=1, tv_weight=0, content_layers=("conv2_2",)
@@ -89,11 +89,11 @@ def test_tutorial_preset_walks_the_tutorials_path_in_float64(from_file: Stylizer
     settings = dataclasses.replace(PRESETS["pytorch-tutorial"], size=48, steps=20, precision="fp64")
     layers = plain.network(embedded_state(), torch.float64)
     pictures = [grained(seed) for seed in (1, 2)]
-    content, style = (pil_to_tensor(each)[None].double() / 255 for each in pictures)
+    content, style = (values_of(each).double() for each in pictures)
     expected = plain.tutorial_losses(plain.TutorialLoss(layers, content, style), content, 20)
     losses: list[float] = []
     ours = [Picture(f"grained {place}", partial(from_image, each)) for place, each in enumerate(pictures)]
-    from_file.transfer(*ours, settings, seed=0, on_step=lambda _, loss: losses.append(loss))
+    from_file.transfer(ours[0], ours[1], settings, seed=0, on_step=lambda _, loss: losses.append(loss))
     assert losses == pytest.approx(expected, rel=1e-6)
 
 
