@@ -29,4 +29,7 @@ def _why(worker: Worker) -> TaskError:
             hint="use a smaller transfer.size, fewer workers, or a higher limit",
         )
     how = worker.manner_of_death()
-    return WorkerDied(f"the worker on {worker.device} {how}", hint="see the messages above, and `dmesg`")
+    return WorkerDied(
+        f"the worker on {worker.device} {how}",
+        hint="see the messages above, and `dmesg`; run --retry-failed tries it again",
+    )

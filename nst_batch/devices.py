@@ -23,7 +23,10 @@ def choose_devices(wanted: Sequence[str]) -> tuple[str, ...]:
         return gpus or ("cpu",)
     for device in wanted:
         if device not in ("cpu", *gpus):
-            raise UsageError(f"run.devices: no {device} on this machine", hint=f"it has: {', '.join(('cpu', *gpus))}")
+            raise UsageError(
+                f"run.devices: no {device} on this machine",
+                hint=f"it has: {', '.join(('cpu', *gpus))}; auto takes what there is",
+            )
     return tuple(wanted)
 
 
@@ -36,7 +39,7 @@ def grouped(devices: Sequence[str], together: int) -> tuple[str, ...]:
     if len(devices) % together:
         raise UsageError(
             f"run.devices_per_task: {together} does not divide the {len(devices)} devices of this run",
-            hint=f"they are: {', '.join(devices)}",
+            hint=f"they are: {', '.join(devices)}; take 1, or a number that divides {len(devices)}",
         )
     return tuple("+".join(devices[first : first + together]) for first in range(0, len(devices), together))
 

@@ -27,6 +27,9 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
+WRITABLE = "see that it may be written and has room, or choose another output.dir"
+"""What to do about an output folder that refuses."""
+
 
 class ExitCode(IntEnum):
     """What a command's exit status means; stable, for schedulers and scripts."""
@@ -58,8 +61,8 @@ class UsageError(NstError):
 class SpecError(UsageError):
     """Mistakes in a pipeline file; ``mistakes`` has one ``file:line: key: message`` each, in file order."""
 
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
+    def __init__(self, mistakes: list[str], hint: str = "") -> None:
+        super().__init__("\n".join(mistakes), hint)
         self.mistakes = mistakes
 
 

@@ -77,7 +77,9 @@ def load(path: Path) -> Frozen:
         run, limits = Run.model_validate(common["run"]), Limits(**common["limits"])
         return Frozen(str(common["name"]), run, limits, weights, tasks)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="is this a submission's folder?") from error
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}", hint="name a folder in RUN/submissions"
+        ) from error
     except (ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{path}: damaged: {error}", hint="submit it again") from error
 

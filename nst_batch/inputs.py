@@ -48,7 +48,7 @@ def located(path: str | Path, base: Path) -> Path:
     try:
         return base / Path(path).expanduser()
     except RuntimeError as error:
-        raise NothingFound(f"no home folder is known for {path}") from error
+        raise NothingFound(f"no home folder is known for {path}; write the whole path") from error
 
 
 def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
@@ -67,17 +67,17 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
     if path.is_dir():
         found = sorted(entry for entry in path.iterdir() if _is_picture(entry))
         if not found:
-            raise NothingFound(f"no pictures in folder {path} (looked for {_endings()})")
+            raise NothingFound(f"no pictures in folder {path}; they should end in {_endings()}")
         return tuple(found)
     if glob.has_magic(pattern):
         matches = glob.glob(str(Path(pattern).expanduser()), root_dir=base, recursive=True)  # base is not a pattern
         found = sorted(entry for entry in map(base.joinpath, matches) if _is_picture(entry))
         if not found:
-            raise NothingFound(f"no pictures match {path} (looked for {_endings()})")
+            raise NothingFound(f"no pictures match {path}; they should end in {_endings()}")
         return tuple(found)
     if path.exists():
-        raise NothingFound(f"{path} is a pipe, a device or a socket, not a picture")
-    raise NothingFound(f"no such file or folder: {path}")
+        raise NothingFound(f"{path} is a pipe, a device or a socket, not a picture; name picture files")
+    raise NothingFound(f"no such file or folder: {path}; relative paths start at the pipeline file's folder")
 
 
 def _is_picture(path: Path) -> bool:

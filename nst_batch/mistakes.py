@@ -51,7 +51,7 @@ class Report:
             for length in range(1, len(place) + 1):
                 self._document.lines.setdefault(place[:length], 0)
         else:
-            self._found.append((0, f"--set: {key}: there is no such key to set"))
+            self._found.append((0, f"--set: {key}: there is no such key to set; `nst-batch schema` shows them all"))
 
 
 def _has(at: Any, part: str | int) -> bool:
@@ -64,17 +64,17 @@ def _dotted(place: Place) -> str:
     return text.removeprefix(".")
 
 
-_KINDS = {"model_type": "keys and values", "tuple_type": "a list"}
+_KINDS = {"model_type": "keys and values", "dataclass_type": "keys and values", "tuple_type": "a list"}
 """pydantic's words for these are Python's."""
 
 
 def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
     """One of pydantic's errors, in our words; ``fields_at`` tells which fields the section at a place may have."""
     kind, value, place = item["type"], item.get("input"), item["loc"]
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown field; {choices(place[-1], fields_at(place[:-1]))}"
     if kind == "missing":
-        return "missing"
+        return "missing; this key must be given"
     if kind == "literal_error":
         valid = re.findall(r"'([^']*)'|(\d+)", item["ctx"]["expected"])
         return f"should not be {show(value)}; {choices(value, [word or number for word, number in valid])}"
@@ -86,8 +86,12 @@ def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
         return f"should be {_KINDS[kind]}, not {show(value)}"
     if kind == "too_short":
         return "at least one is needed"
-    message = item["msg"].removeprefix("Input should be ")
-    return f"should be {message}, not {show(value)}" if message != item["msg"] else f"{message}: {show(value)}"
+    message = item["msg"].partition(",")[0].removeprefix("Input should be ")  # then follows how it was read
+    return (
+        f"should be {message}, not {show(value)}"
+        if item["msg"].startswith("Input should be ")
+        else f"{message}: {show(value)}"
+    )
 
 
 def show(value: Any) -> str:

@@ -179,11 +179,17 @@ def _name(template: str, names: dict[str, str]) -> str:
     output = template.format_map(names)
     path = PurePosixPath(output)
     if path.is_absolute() or ".." in path.parts or not path.name:
-        raise PlanError(f"output.name: {output!r} leaves the output folder", hint="use names without '..' or '/' first")
+        raise PlanError(
+            f"output.name: {output!r} leaves the output folder", hint="it may not begin with '/' nor go up with '..'"
+        )
     if _folded(path.parts[0]) in ("manifest", "state") and len(path.parts) > 1:
-        raise PlanError(f"output.name: {output!r} is in a folder that nst_batch keeps for itself")
+        raise PlanError(
+            f"output.name: {output!r} is in a folder that nst_batch keeps for itself", hint="name the folder otherwise"
+        )
     if any(len(part.encode(errors="surrogateescape")) > _LONGEST_NAME for part in path.parts):
-        raise PlanError(f"output.name: longer than {_LONGEST_NAME} bytes: {output!r}", hint="use {task} in output.name")
+        raise PlanError(
+            f"output.name: longer than {_LONGEST_NAME} bytes: {output!r}", hint="shorten it; {task} is short"
+        )
     return output
 
 

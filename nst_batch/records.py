@@ -140,7 +140,7 @@ class Failure:
         kind, message = type(error).__name__, str(error)
         if isinstance(error, NstError):
             return cls(kind, message, error.hint, isinstance(error, TaskError) and error.transient)
-        hint = ""
+        hint = "not foreseen: see whether another device or run.compile: off helps, and report it"
         if isinstance(error, OSError):
             message = in_words(error)
         if kind in ("MemoryError", "OutOfMemoryError") or "allocate memory" in message:

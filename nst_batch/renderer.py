@@ -73,7 +73,10 @@ class Renderer:
             sharing=options.sharing,
         )  # fmt: skip
         if options.compile == "on" and self.note:
-            raise CompileError(self.note, hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto")
+            raise CompileError(
+                f"run.compile: on, but {self.note}",
+                hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto",
+            )
         self._finisher = Finisher(RunPaths(options.root))
         self._checkpoints = Checkpoints(RunPaths(options.root))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")

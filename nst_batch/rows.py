@@ -56,14 +56,17 @@ def export(paths: RunPaths, file: Path, *, force: bool = False) -> int:
             that cannot be written.
     """
     if file.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{file}: the ending says what is written: {', '.join(SUFFIXES)}")
+        raise UsageError(f"{file}: the ending says what is written; use one of {', '.join(SUFFIXES)}")
     if file.exists() and not force:
-        raise UsageError(f"{file}: is there already", hint="--force writes it again")
+        raise UsageError(f"{file}: is there already", hint="--force writes over it; or choose another name")
     table = rows(paths)
     try:
         write_atomic(file, _WRITERS[file.suffix.lower()](table))
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"{file}: cannot be written: {error.strerror}",
+            hint="see that its folder is there, may be written and has room",
+        ) from error
     return len(table)
 
 

@@ -233,13 +233,15 @@ class TransferSettings:
         for kind in ("content", "style"):
             weights, layers = len(getattr(self, f"{kind}_layer_weights")), len(getattr(self, f"{kind}_layers"))
             if weights not in (0, layers):
-                return [f"{kind}_layer_weights: {weights} weights for {layers} {kind}_layers"]
+                return [
+                    f"{kind}_layer_weights: {weights} weights for {layers} {kind}_layers; give one for each, or none"
+                ]
         if len(self.adam_betas) != 2:
-            return [f"adam_betas: two numbers, not {len(self.adam_betas)}"]
+            return [f"adam_betas: must be two numbers, not {len(self.adam_betas)}"]
         if self.content_weight == 0 and self.style_weight == 0:
-            return ["content_weight and style_weight are both 0: nothing to optimise"]
+            return ["content_weight and style_weight are both 0: nothing to optimise; set one of them"]
         if self.line_search != "none" and self.optimizer != "lbfgs":
-            return ["line_search: strong_wolfe is for optimizer: lbfgs"]
+            return ["line_search: strong_wolfe is for optimizer: lbfgs; set line_search: none with adam"]
         return []
 
     def for_ids(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pydantic import (
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.presets import PRESETS
-from nst_batch.settings import SETTINGS, TransferSettings
+from nst_batch.settings import SETTINGS, Stop, TransferSettings
 from nst_batch.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.spec_values import (
     ExistingFile,
@@ -201,18 +201,23 @@ def load_spec(path: Path, overrides: Mapping[str, str] | None = None) -> Pipelin
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SpecError([f"{path}: cannot be read: {reason}"]) from error
+        raise SpecError(
+            [f"{path}: cannot be read: {reason}"], hint="name a pipeline file, as `nst-batch run FILE`"
+        ) from error
     if len(data) > MOST_BYTES:
-        raise SpecError([f"{path}: more than {MOST_BYTES >> 20} MiB; is this a pipeline file?"])
+        raise SpecError([f"{path}: more than {MOST_BYTES >> 20} MiB; name a pipeline file, or make several of it"])
     try:
         document = parse(text)
     except YamlSyntaxError as error:
-        raise SpecError([f"{path}:{error.line}: not YAML: {error}"]) from error
+        raise SpecError(
+            [f"{path}:{error.line}: not YAML: {error}"],
+            hint="look at this line and the one before: an open bracket or quote, a tab, no space after a colon",
+        ) from error
     if not isinstance(document.data, dict):
         raise SpecError([f"{path}:1: expected keys and values such as `content: photos`, not {show(document.data)}"])
     report = Report(path, document)
     for place, line in document.repeated:
-        report.add(place, "given twice", line)
+        report.add(place, "given twice; keep one", line)
     for key, value in (overrides or {}).items():
         report.override(key, value)
     return _validate(document.data, path.parent, report)
@@ -248,7 +253,10 @@ def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple
     if pairs == "zip" and len(counts) == 2 and counts["content"] != counts["style"]:
         yield ("pairs",), f"zip needs as many styles as contents, not {counts['content']} and {counts['style']}"
     if isinstance(pairs, Sample) and pairs.sample > counts.get("style", pairs.sample):
-        yield ("pairs", "sample"), f"{pairs.sample} styles for each content, but there are only {counts['style']}"
+        yield (
+            ("pairs", "sample"),
+            f"{pairs.sample} styles for each content, but there are only {counts['style']}; use no more than these",
+        )
     if isinstance(pairs, tuple):
         for place, pair in enumerate(pairs):
             if bool(pair.style) == bool(pair.styles):
@@ -292,6 +300,8 @@ def _fields_at(place: Place) -> list[str]:
     }  # fmt: skip
     if not place:
         return list(PipelineSpec.model_fields)
+    if "stop" in place:
+        return [item.name for item in dataclasses.fields(Stop)]
     if "styles" in place:
         return list(StyleShare.model_fields)
     if place[0] == "pairs":

@@ -99,7 +99,7 @@ def _as_mistake() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror}") from error
+        raise ValueError(f"{error.filename}: cannot be used: {error.strerror}; choose another") from error
 
 
 def _pictures(pattern: str, info: ValidationInfo) -> tuple[Path, ...]:
@@ -129,7 +129,7 @@ def _file(path: Path, info: ValidationInfo) -> Path:
     path = located(path, _base(info))
     with _as_mistake():
         if not path.is_file():
-            raise ValueError(f"no such file: {path}")
+            raise ValueError(f"no such file: {path}; relative paths start at the pipeline file's folder")
     return path
 
 
@@ -137,7 +137,7 @@ def _folder(path: Path, info: ValidationInfo) -> Path:
     folder = located(path, _base(info))
     with _as_mistake():
         if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, not a folder")
+            raise ValueError(f"{folder} is a file, not a folder; name a folder, or one to be made")
     return folder
 
 
@@ -190,7 +190,7 @@ def _slurm_time(value: Any) -> Any:
     if not isinstance(text, str) or not any(re.fullmatch(kind, text, re.ASCII) for kind in _SLURM_TIMES):
         raise ValueError(f"a time is minutes, 8:00:00 or 2-12:00:00 (days-hours), not {show(value)}")
     if not text.strip("0:-"):
-        raise ValueError("no time at all")
+        raise ValueError("must be more than no time at all")
     return text
 
 
@@ -217,13 +217,13 @@ def _option(value: str) -> str:
     if not name:
         raise ValueError(f"an option is written as sbatch has it, as --mail-type=END, not {show(value)}")
     if name[1] in OURS:
-        raise ValueError(f"--{name[1]} is set by nst-batch itself")
+        raise ValueError(f"--{name[1]} is set by nst-batch itself; leave it out")
     return value
 
 
 def _shell_lines(value: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in value):
-        raise ValueError(f"control characters cannot be in a script: {show(value)}")
+        raise ValueError(f"control characters cannot be in a script; take them out of {show(value)}")
     return value.strip("\n")
 
 
@@ -235,7 +235,9 @@ def _fields(template: str) -> list[str]:
         raise ValueError(f"{error}; write {{{{ or }}}} for a brace") from error
     for field, spec, how in used:
         if spec or how:
-            raise ValueError(f"{{{field}}} is text as it is: ':' and '!' cannot follow its name")
+            raise ValueError(
+                f"{{{field}}} is text as it is: ':' and '!' cannot follow its name; write {{{field}}} alone"
+            )
     return [field for field, _, _ in used]
 
 
@@ -253,7 +255,7 @@ def _name_template(template: str) -> str:
         if field not in NAME_FIELDS and field not in SETTINGS:
             raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, [*NAME_FIELDS, *SETTINGS])}")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in template):
-        raise ValueError(f"control characters cannot be in a file name: {show(template)}")
+        raise ValueError(f"control characters cannot be in a file name; take them out of {show(template)}")
     suffix = Path(template).suffix.lower()
     if suffix not in OUTPUT_SUFFIXES:
         raise ValueError(f"must end in one of {', '.join(OUTPUT_SUFFIXES)}, not {suffix or 'nothing'!r}")

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nst_batch.errors import RunLocked, UsageError
+from nst_batch.errors import WRITABLE, RunLocked, UsageError
 from nst_batch.paths import RunPaths, new_name
 
 BEAT_SECONDS = 10.0
@@ -111,7 +111,7 @@ def entered(paths: RunPaths) -> Iterator[Writer]:
         paths.writers.mkdir(parents=True, exist_ok=True)
         writer = Writer(paths)
     except OSError as error:
-        raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}") from error
+        raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}", WRITABLE) from error
     try:
         yield writer
     finally:
@@ -130,7 +130,7 @@ def entrance(paths: RunPaths) -> Iterator[None]:
         paths.state.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(paths.entrance, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}") from error
+        raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}", WRITABLE) from error
     try:
         _wait_for(descriptor, paths)
         yield
@@ -145,7 +145,10 @@ def _wait_for(descriptor: int, paths: RunPaths) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                raise RunLocked(f"{paths.root}: another run has been beginning here for a minute") from error
+                raise RunLocked(
+                    f"{paths.root}: another run has been beginning here for a minute",
+                    hint="wait for it, or end it if it hangs; then run again",
+                ) from error
             time.sleep(0.05)
         except OSError:
             return  # a file system without locks

@@ -23,7 +23,7 @@ def test_wanted_devices_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -
     assert choose_devices(("cuda:1", "cpu", "cpu")) == ("cuda:1", "cpu", "cpu")
     with pytest.raises(UsageError, match="no cuda:2") as caught:
         choose_devices(("cuda:1", "cuda:2"))
-    assert caught.value.hint == "it has: cpu, cuda:0, cuda:1"
+    assert caught.value.hint == "it has: cpu, cuda:0, cuda:1; auto takes what there is"
 
 
 def test_threads_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_devices_are_grouped_in_order_and_none_is_left_over() -> None:
     assert grouped(("cpu",) * 2, 1) == ("cpu", "cpu")
     with pytest.raises(UsageError, match="2 does not divide the 3 devices") as caught:
         grouped(("cpu",) * 3, 2)
-    assert caught.value.hint == "they are: cpu, cpu, cpu"
+    assert caught.value.hint == "they are: cpu, cpu, cpu; take 1, or a number that divides 3"
 
 
 def test_workers_on_cpus_share_the_machines_memory() -> None:

@@ -147,9 +147,13 @@ def test_a_sweep_is_a_grid(folder: Path) -> None:
 
 def test_settings_that_disagree_are_found_where_they_stand(folder: Path) -> None:
     text = BASE + "transfer:\n  style_layer_weights: [1, 2]\n"
-    assert mistakes(folder, text) == ["pipeline.yaml:4: transfer: style_layer_weights: 2 weights for 5 style_layers"]
+    assert mistakes(folder, text) == [
+        "pipeline.yaml:4: transfer: style_layer_weights: 2 weights for 5 style_layers; give one for each, or none"
+    ]
     text = BASE + "sweep:\n  style_layers: [[relu1_1]]\ntransfer: {style_layer_weights: [1, 1, 1, 1, 1]}\n"
-    assert mistakes(folder, text) == ["pipeline.yaml:4: sweep: style_layer_weights: 5 weights for 1 style_layers"]
+    assert mistakes(folder, text) == [
+        "pipeline.yaml:4: sweep: style_layer_weights: 5 weights for 1 style_layers; give one for each, or none"
+    ]
 
 
 def test_content_and_style_are_needed_unless_pairs_name_them(folder: Path) -> None:
@@ -190,7 +194,7 @@ def test_a_missing_or_binary_file_is_named(folder: Path) -> None:
 
 def test_weights_files_are_looked_for(folder: Path) -> None:
     assert mistakes(folder, BASE + "weights: {path: none.pth}\n") == [
-        "pipeline.yaml:4: weights.path: no such file: none.pth"
+        "pipeline.yaml:4: weights.path: no such file: none.pth; relative paths start at the pipeline file's folder"
     ]
 
 
@@ -257,15 +261,17 @@ def test_templates_that_give_no_name_are_refused_before_any_work(folder: Path, n
 
 def test_mistakes_of_what_only_set_gives_name_set(folder: Path) -> None:
     found = mistakes(folder, BASE, transfer__content_weight="0", transfer__style_weight="0")
-    assert found == ["--set: transfer: content_weight and style_weight are both 0: nothing to optimise"]
+    assert found == [
+        "--set: transfer: content_weight and style_weight are both 0: nothing to optimise; set one of them"
+    ]
     assert all(line.startswith("--set: ") for line in mistakes(folder, BASE, pairs__0__size="1", output__dri="x"))
 
 
 def test_a_repeated_key_is_a_mistake_even_when_both_are_right(folder: Path) -> None:
     text = "name: n\ncontent: content\nstyle: style\ntransfer:\n  size: 64\n  steps: 3\n  size: 64\nname: n\n"
     assert mistakes(folder, text) == [
-        "pipeline.yaml:7: transfer.size: given twice",
-        "pipeline.yaml:8: name: given twice",
+        "pipeline.yaml:7: transfer.size: given twice; keep one",
+        "pipeline.yaml:8: name: given twice; keep one",
     ]
 
 
@@ -332,7 +338,7 @@ def test_what_slurm_is_asked_for_is_checked(folder: Path) -> None:
         "pipeline.yaml:6: cluster.mem: memory is megabytes, or a number with K, M, G or T, as '32G', not 'much'",
         "pipeline.yaml:7: cluster.partition: should be text on one line, not 'two\\nlines'",
         "pipeline.yaml:8: cluster.extra[0]: an option is written as sbatch has it, as --mail-type=END, not 'mail'",
-        "pipeline.yaml:8: cluster.extra[1]: --array is set by nst-batch itself",
+        "pipeline.yaml:8: cluster.extra[1]: --array is set by nst-batch itself; leave it out",
         "pipeline.yaml:9: cluster.nodes: should be greater than or equal to 1, not 0",
         "pipeline.yaml:10: cluster.account: should be a valid string, not True",
         "pipeline.yaml:11: cluster.gpus_per_nodes: unknown field; did you mean gpus_per_node? valid: "

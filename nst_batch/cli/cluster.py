@@ -135,7 +135,7 @@ def logs(
     paths = run_of(place, sets)
     jobs = submitted(paths)
     if not jobs:
-        raise UsageError(f"{paths.root}: no job was submitted from here")
+        raise UsageError(f"{paths.root}: no job was submitted from here", hint="`nst-batch submit` submits one")
     folder, job = jobs[-1]
     ending = "*" if element is None else str(element)
     found = sorted(folder.logs.glob(f"*_{ending}.log"), key=lambda path: int(path.stem.rpartition("_")[2]))

@@ -29,10 +29,14 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
             complain(error)
             code = error.exit_code
         except OSError as error:  # what a machine refuses: no room, too many files, no more memory
-            complain(NstError(error_in_words(error)))
+            complain(
+                NstError(error_in_words(error), hint="the system refused it: see room, permissions and `ulimit -a`")
+            )
             code = ExitCode.SOME_FAILED
         except (ImportError, MemoryError) as error:  # limits that torch does not fit in
-            complain(NstError(f"{error or 'out of memory'}", hint="see the limits in `ulimit -a`"))
+            what = "memory ran out" if isinstance(error, MemoryError) else "a library cannot be loaded"
+            hint = "see the limits in `ulimit -a`; a library that is missing is installed again by pip"
+            complain(NstError(f"{what}: {error}" if str(error) else what, hint))
             code = ExitCode.SOME_FAILED
         except KeyboardInterrupt:
             say("ended at once; run the same command again to go on")

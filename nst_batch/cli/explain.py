@@ -46,10 +46,13 @@ def inspect(
     from nst_batch.transfer.metadata import read_metadata
 
     if not file.is_file():
-        raise UsageError(f"no such file: {file}")
+        raise UsageError(f"no such file: {file}", hint="name a picture that a run has made")
     found = read_metadata(file)
     if found is None:
-        raise UsageError(f"{file}: nothing of nst_batch's is stored in it", hint="did another program save it again?")
+        raise UsageError(
+            f"{file}: nothing of nst_batch's is stored in it",
+            hint="programs that save a picture again drop it; look into the manifest of the run that made it",
+        )
     if as_json:
         print_json(found)
     else:

@@ -53,7 +53,8 @@ class RayEngine:
         else:
             first, count = ("cuda", gpus // together) if gpus else ("cpu", len(machines))
         if count < 1:
-            raise UsageError(f"run.devices_per_task: {together}, but the Ray cluster has {gpus} GPUs")
+            there = f"run.devices names {len(run.devices)}" if run.devices else f"the Ray cluster has {gpus} GPUs"
+            raise UsageError(f"run.devices_per_task: {together}, but {there}", hint=f"ask for fewer than {together}")
         self._gpus = together if first == "cuda" else 0
         names = [f"cuda:{index}" for index in range(together)] if self._gpus else ["cpu"] * together
         self.devices = ("+".join(names),) * count

@@ -45,7 +45,8 @@ def shape_of(cluster: Cluster, run: Run, tasks: int) -> Shape:
         )
     if each % run.devices_per_task:
         raise UsageError(
-            f"cluster.gpus_per_element: tasks of {run.devices_per_task} GPUs (run.devices_per_task) do not fill {each}"
+            f"cluster.gpus_per_element: tasks of {run.devices_per_task} GPUs (run.devices_per_task) do not fill {each}",
+            hint="set it to a multiple of run.devices_per_task",
         )
     beyond = [d for d in run.devices if d.startswith("cuda") and int(d.partition(":")[2]) >= each]
     if beyond:

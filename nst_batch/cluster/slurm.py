@@ -150,7 +150,7 @@ def cancel(job: str) -> None:
     """
     told = _call("scancel", job)
     if told.returncode:
-        raise UsageError(f"scancel {job}: {_said(told)}")
+        raise UsageError(f"scancel {job}: {_said(told)}", hint="see `squeue --me` for what is yours")
 
 
 def requeue(name: str) -> str:
@@ -191,7 +191,9 @@ def _call(*command: str) -> subprocess.CompletedProcess[str]:
             command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"{command[0]}: no answer for {PATIENCE_SECONDS:g} s", hint="try again later") from error
+        raise UsageError(
+            f"{command[0]}: no answer for {PATIENCE_SECONDS:g} s", hint="its controller may be busy: try again later"
+        ) from error
 
 
 def _said(told: subprocess.CompletedProcess[str]) -> str:

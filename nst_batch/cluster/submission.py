@@ -11,7 +11,7 @@ from pathlib import Path
 from nst_batch.atomic import write_atomic
 from nst_batch.cluster import slurm
 from nst_batch.cluster.script import Shape, script, shape_of
-from nst_batch.errors import UsageError
+from nst_batch.errors import WRITABLE, UsageError
 from nst_batch.frozen import save
 from nst_batch.paths import RunPaths, SubmissionPaths, new_name
 from nst_batch.pipeline import Pipeline
@@ -65,7 +65,7 @@ class Submission:
             job = slurm.submit(self.paths.script, self.paths.run.root)
         except OSError as error:
             self._leave_nothing()
-            raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}") from error
+            raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}", WRITABLE) from error
         except UsageError:
             self._leave_nothing()
             raise
@@ -76,7 +76,7 @@ class Submission:
     def _refuse_what_slurm_cannot(self) -> None:
         if set("%\\") & set(str(self.paths.run.root)):
             raise UsageError(
-                f"output.dir: {self.paths.run.root}: Slurm reads '%' and '\\' in the name of a folder otherwise",
+                f"output.dir: {self.paths.run.root}: Slurm takes '%' and '\\' in a folder's name for codes of its own",
                 hint="choose another output.dir; pictures' names may have it",
             )
         self._refuse_long_times()

@@ -81,7 +81,10 @@ def _encode16(values: Pixels, format: OutputFormat, note: str) -> bytes:
         import imagecodecs
         import tifffile
     except ImportError as error:
-        raise OutputError(f"16 bits need {error.name}", hint=f"pip install {error.name}, or output.bits: 8") from error
+        raise OutputError(
+            f"output.bits: 16 bits need {error.name}, which is not installed",
+            hint=f"pip install {error.name}, or output.bits: 8",
+        ) from error
     if format.suffix == ".png":
         data = bytes(imagecodecs.png_encode(values, level=6))
         profile = b"sRGB\0\0" + zlib.compress(srgb_profile())

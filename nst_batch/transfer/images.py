@@ -72,9 +72,13 @@ def load_picture(path: Path, digest: str | None = None, limits: Limits = Limits(
                 _refuse_bombs(path, file.size, limits)
                 return _decoded(file, data, path.name)
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: the file is gone", hint="it was there when the run was planned") from error
+        raise ImageError(
+            f"{path}: the file is gone", hint="put it back where it was when the run was planned"
+        ) from error
     except PermissionError as error:
-        raise ImageError(f"{path}: may not be read: {error.strerror}", hint="change its permissions") from error
+        raise ImageError(
+            f"{path}: may not be read: {error.strerror}", hint="change its permissions, or remove it"
+        ) from error
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not a picture in any format that Pillow reads", hint="remove it, or convert it"

@@ -98,7 +98,8 @@ def lay_out(content: Mask | None, styles: Sequence[Wanted], name: str = "content
     if content is None:
         if lost := [style.region for style in styles if style.region]:
             raise ImageError(
-                f"{name}: no mask beside it, but a style is for region {lost[0]}", hint="add NAME.mask.png"
+                f"{name}: no mask beside it, but a style is for region {lost[0]}",
+                hint="add NAME.mask.png, or drop the region",
             )
         unused = [f"{style.mask.name} is not used: {name} has no mask" for style in styles if style.mask]
         return Layout((), (everywhere,), tuple(unused))
@@ -106,7 +107,10 @@ def lay_out(content: Mask | None, styles: Sequence[Wanted], name: str = "content
         return Layout((), (everywhere,), (f"{content.name} is not used: no style has a mask or a region",))
     for style in styles:
         if style.region and content.find(style.region) is None:
-            raise ImageError(f"{content.name}: no region {style.region}; it has {', '.join(content.colors)}")
+            raise ImageError(
+                f"{content.name}: no region {style.region}; it has {', '.join(content.colors)}",
+                hint="name one of these as the style's region, or paint it",
+            )
     parts = {place: _parts(color, styles) for place, color in enumerate(content.colors)}
     found = {place: some for place, some in parts.items() if some}
     if not found:

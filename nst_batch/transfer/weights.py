@@ -32,6 +32,10 @@ REMEDIES = (
 )
 
 
+STATE_DICT = "save a state dict: torch.save(model.state_dict(), FILE)"
+ANOTHER_FILE = "copy or download the file again, or set weights: auto"
+
+
 def hub_folder() -> Path:
     """Where torch keeps downloaded weights: torch.hub's own rule, without importing torch."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
@@ -72,7 +76,10 @@ def file_weights(
     try:
         return Weights(str(path), digest(path), str(path), format)
     except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}") from error
+        raise WeightsError(
+            f"{path}: weights cannot be read: {error.strerror or error}",
+            hint="see that the file is there, and may be read",
+        ) from error
 
 
 def fetch_imagenet() -> Path:
@@ -114,12 +121,14 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: not plain tensors; loading it could execute code, so it was not loaded",
-            hint="save a state dict: torch.save(model.state_dict(), FILE)",
+            hint=STATE_DICT,
         ) from error
     except Exception as error:
-        raise WeightsError(f"{path}: cannot be read as VGG-19 weights: {_first_line(error)}") from error
+        raise WeightsError(
+            f"{path}: cannot be read as VGG-19 weights: {_first_line(error)}", hint=ANOTHER_FILE
+        ) from error
     if not isinstance(loaded, dict):
-        raise WeightsError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
+        raise WeightsError(f"{path}: holds a {type(loaded).__name__}, not a state dict", hint=STATE_DICT)
     from nst_batch.transfer.vgg import empty_features
 
     return _checked_state(path, loaded, empty_features())
@@ -143,14 +152,15 @@ def _checked_state(path: Path, loaded: dict[str, Tensor], features: nn.Sequentia
                 hint="a VGG-19's names are expected: features.N.weight (torchvision), or convB_I.weight (Gatys)",
             )
         if not (isinstance(value, torch.Tensor) and value.is_floating_point() and not value.is_sparse):
-            raise WeightsError(f"{path}: features.{name} is no tensor of floating-point numbers")
+            raise WeightsError(f"{path}: features.{name} is no tensor of floating-point numbers", hint=STATE_DICT)
         if value.shape != expected.shape:
             raise WeightsError(
-                f"{path}: features.{name} has shape {tuple(value.shape)}, VGG-19's has {tuple(expected.shape)}"
+                f"{path}: features.{name} has shape {tuple(value.shape)}, VGG-19's has {tuple(expected.shape)}",
+                hint="is it of another network? A VGG-19 is needed",
             )
         state[name] = value.float()
         if not state[name].isfinite().all():
-            raise WeightsError(f"{path}: features.{name} has values that are not finite")
+            raise WeightsError(f"{path}: features.{name} has values that are not finite", hint=ANOTHER_FILE)
     return state
 
 
