@@ -77,7 +77,9 @@ def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
         return "missing; this key must be given"
     if kind == "literal_error":
         valid = re.findall(r"'([^']*)'|(\d+)", item["ctx"]["expected"])
-        return f"should not be {show(value)}; {choices(value, [word or number for word, number in valid])}"
+        return (
+            f"should not be {show(value)}; {choices(value, [word or number for word, number in valid])}{_else(place)}"
+        )
     if kind == "string_pattern_mismatch":
         return f"letters, digits, '_', '-' and '.' only, not {show(value)}"
     if kind == "value_error":
@@ -86,12 +88,14 @@ def in_words(item: Any, fields_at: Callable[[Place], list[str]]) -> str:
         return f"should be {_KINDS[kind]}, not {show(value)}"
     if kind == "too_short":
         return "at least one is needed"
-    message = item["msg"].partition(",")[0].removeprefix("Input should be ")  # then follows how it was read
-    return (
-        f"should be {message}, not {show(value)}"
-        if item["msg"].startswith("Input should be ")
-        else f"{message}: {show(value)}"
-    )
+    message = item["msg"].partition(",")[0]  # then follows how it was read
+    wanted = message.removeprefix("Input should be ")
+    return f"{message}: {show(value)}" if wanted == message else f"should be {wanted}, not {show(value)}"
+
+
+def _else(place: Place) -> str:
+    """What else may stand where a word does: ``, or a number``, of the tag ``<word, or a number>``."""
+    return next((part[5:-1] for part in place if isinstance(part, str) and part.startswith("<word")), "")
 
 
 def show(value: Any) -> str:

@@ -272,6 +272,14 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind))
 
 
+def or_else(kind: Any) -> str:
+    """What may stand in place of a word: ``, or a number``, ``, or a list``; nothing where there are words alone."""
+    parts = get_args(kind)
+    if not any(get_origin(part) is Literal for part in parts):
+        return ""
+    return ", or a number" if int in parts else ", or a list"
+
+
 def is_list(name: str) -> bool:
     """Whether a setting takes a list of values."""
     return any(get_origin(kind) is tuple for kind in (TYPES[name], *get_args(TYPES[name])))
@@ -298,7 +306,7 @@ def mistakes(name: str, value: Any) -> list[str]:
         return [m for item in value for m in _item_mistakes(item, limits)]
     number = int in get_args(TYPES[name]) and isinstance(value, int) and not isinstance(value, bool)
     if (words := words_of(name)) and value not in words and not number:
-        return [f"should not be {value!r}; {choices(value, words)}"]
+        return [f"should not be {value!r}; {choices(value, words)}{or_else(TYPES[name])}"]
     return _item_mistakes(value, limits)
 
 

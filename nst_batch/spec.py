@@ -107,25 +107,28 @@ class Output(Section):
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
 
 
+_OR_PAIRS, _OR_FILE = "<word, or {sample: N}, or a list of pairs>", "<word, or {path: FILE}>"
+
+
 def _kind_of(value: Any) -> str:
     """Which branch of a union a value means, by its shape alone: so errors speak of that branch only."""
     if isinstance(value, dict | Sample):
         return "<map>"
-    return "<list>" if isinstance(value, list | tuple) else "<word>"
+    return "<list>" if isinstance(value, list | tuple) else _OR_PAIRS
 
 
 if TYPE_CHECKING:
     Pairs = Literal["product", "zip"] | Sample | tuple[PairBase, ...]
 else:
     Pairs = Annotated[
-        Annotated[Literal["product", "zip"], Tag("<word>")]
+        Annotated[Literal["product", "zip"], Tag(_OR_PAIRS)]
         | Annotated[Sample, Tag("<map>")]
         | Annotated[tuple[Pair, ...], Field(min_length=1), Tag("<list>")],
         Discriminator(_kind_of),
     ]
 WeightsChoice = Annotated[
-    Annotated[Literal["auto", "imagenet", "random"], Tag("<word>")] | Annotated[WeightsFile, Tag("<map>")],
-    Discriminator(lambda value: "<map>" if isinstance(value, dict | WeightsFile) else "<word>"),
+    Annotated[Literal["auto", "imagenet", "random"], Tag(_OR_FILE)] | Annotated[WeightsFile, Tag("<map>")],
+    Discriminator(lambda value: "<map>" if isinstance(value, dict | WeightsFile) else _OR_FILE),
 ]
 
 

@@ -17,14 +17,15 @@ class Section(BaseModel):
 
 
 Batch = Annotated[
-    Annotated[Literal["auto"], Tag("<word>")] | Annotated[int, Field(ge=1, le=256), Tag("<number>")],
-    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
+    Annotated[Literal["auto"], Tag("<word, or a number>")] | Annotated[int, Field(ge=1, le=256), Tag("<number>")],
+    Discriminator(lambda value: "<word, or a number>" if isinstance(value, str) else "<number>"),
 ]
 
 
 Tile = Annotated[
-    Annotated[Literal["auto", "off"], Tag("<word>")] | Annotated[int, Field(ge=16, le=65536), Tag("<number>")],
-    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<number>"),
+    Annotated[Literal["auto", "off"], Tag("<word, or a number>")]
+    | Annotated[int, Field(ge=16, le=65536), Tag("<number>")],
+    Discriminator(lambda value: "<word, or a number>" if isinstance(value, str) else "<number>"),
     BeforeValidator(lambda value: "off" if value is False else value),
 ]
 """YAML reads ``off`` as a boolean."""

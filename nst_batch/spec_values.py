@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 
 from nst_batch.inputs import find_pictures, located
 from nst_batch.mistakes import show
-from nst_batch.settings import INIT_WORDS, SETTINGS, TYPES, choices, is_list, mistakes, words_of
+from nst_batch.settings import INIT_WORDS, SETTINGS, TYPES, choices, is_list, mistakes, or_else, words_of
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 NAME_FIELDS = ("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder", "sweep", "task")
@@ -34,13 +34,14 @@ def _listed(value: Any, words: bool = False) -> Any:
     return value if isinstance(value, list | tuple) or (words and isinstance(value, str)) else (value,)
 
 
-def _word_or_list(kind: Any) -> Any:
-    """A union of a list and words, told apart by what is written, so that mistakes speak of that alone."""
-    lists = [part for part in get_args(kind) if get_origin(part) is tuple]
-    words = [part for part in get_args(kind) if get_origin(part) is not tuple]
+def _word_or_else(kind: Any) -> Any:
+    """A union of words and a number or a list, told apart by what is written, so that mistakes speak of that alone."""
+    (words,) = (part for part in get_args(kind) if get_origin(part) is Literal)
+    (other,) = (part for part in get_args(kind) if get_origin(part) is not Literal)
+    tag = f"<word{or_else(kind)}>"
     return Annotated[
-        Annotated[words[0], Tag("<word>")] | Annotated[lists[0], Tag("<list>")],
-        Discriminator(lambda value: "<word>" if isinstance(value, str) else "<list>"),
+        Annotated[words, Tag(tag)] | Annotated[other, Tag("<other>")],
+        Discriminator(lambda value: tag if isinstance(value, str) else "<other>"),
     ]
 
 
@@ -60,7 +61,7 @@ def setting_type(name: str) -> Any:
     schema = Field(json_schema_extra=_setting_schema(name))
     if name == "init":
         return Annotated[str, AfterValidator(_start), schema]
-    plain = _word_or_list(TYPES[name]) if is_list(name) and words_of(name) else TYPES[name]
+    plain = _word_or_else(TYPES[name]) if or_else(TYPES[name]) else TYPES[name]
     kind: Any = Annotated[plain, AfterValidator(partial(_limits, name)), schema]
     if is_list(name):
         return Annotated[kind, BeforeValidator(partial(_listed, words=bool(words_of(name))))]

@@ -91,7 +91,8 @@ def _renderer(options: WorkerOptions, device: str) -> Renderer | Broken:
     except Exception as error:
         if has_run_out(error.__cause__ or error):
             return Broken(
-                f"{device}: memory does not hold the network: {error}", "use fewer workers, or a higher limit"
+                f"{device}: memory does not hold the network: {str(error) or type(error).__name__}",
+                "use fewer workers, or a higher limit",
             )
         if isinstance(error, NstError):
             return Broken(str(error), error.hint)

@@ -97,7 +97,7 @@ def load_picture(path: Path, digest: str | None = None, limits: Limits = Limits(
 def _bytes_of(path: Path, limits: Limits) -> bytes:
     """The whole file. What is no file is not waited for: a FIFO would never end."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path}: not a picture but a pipe, a device or a folder", hint="remove it")
@@ -108,7 +108,10 @@ def _bytes_of(path: Path, limits: Limits) -> bytes:
             )
         if status.st_size == 0:
             raise ImageError(f"{path}: an empty file, not a picture", hint="remove it, or put the picture there")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:

@@ -190,7 +190,7 @@ class Stylizer:
             raise TooLarge(
                 f"{stage.width} x {stage.height} pixels take {in_words(least)} at least, beside torch and the network, "
                 f"and {in_words(there)} are left of run.memory_limit ({in_words(self.memory)})",
-                hint="use a smaller transfer.size, tile: auto, or a larger run.memory_limit",
+                hint="use a smaller transfer.size, run.tile: auto, or a larger run.memory_limit",
             )
 
     def _room(self, share: float) -> int:

@@ -1,0 +1,288 @@
+"""Mistakes in the pipeline file as a whole, weights that are none, and pictures that cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from nst_batch.cli.console import overridden
+from nst_batch.cli.weights import weights_verify
+from nst_batch.inputs import sha256_of
+from nst_batch.records import Limits
+from nst_batch.settings import Stop, TransferSettings
+from nst_batch.spec import load_spec
+from nst_batch.transfer import images, weights
+from nst_batch.transfer.masks import Wanted, lay_out, read_mask
+from nst_batch.transfer.pictures import picture_of
+from nst_batch.transfer.stylize import Stylizer
+from tests.provoked.world import SMALL, World, called, provokes
+
+# --- the pipeline file; its mistakes are in ``MISTAKES``, below ---
+
+
+@provokes("pipeline.yaml")
+def a_pipeline_file_that_is_not_there(world: World) -> None:
+    load_spec(world.folder / "pipeline.yaml")
+
+
+@provokes("b.yaml")
+def a_pipeline_file_that_is_no_text(world: World) -> None:
+    load_spec(world.file("b.yaml", b"\xff\xfe\x00"))
+
+
+@provokes("p.yaml")
+def a_pipeline_file_that_is_too_long(world: World) -> None:
+    load_spec(world.file("p.yaml", b"#" * (17 << 20)))
+
+
+@provokes("p.yaml:2")
+def a_pipeline_file_that_is_not_yaml(world: World) -> None:
+    load_spec(world.file("p.yaml", b"name: n\n\tcontent: x\n"))
+
+
+@provokes("p.yaml:1")
+def a_pipeline_file_that_is_a_list(world: World) -> None:
+    load_spec(world.file("p.yaml", b"- just\n- a list\n"))
+
+
+@provokes("p.yaml:1: nmae")
+def a_pipeline_file_with_mistakes(world: World) -> None:
+    load_spec(world.file("p.yaml", b"nmae: n\n"))
+
+
+@provokes("--set")
+def a_set_without_a_value(world: World) -> None:
+    overridden(["transfer.size"])
+
+
+@provokes("rel")
+def a_share_that_is_none(world: World) -> None:
+    Stop(rel=2)
+
+
+@provokes("window")
+def a_window_that_is_none(world: World) -> None:
+    Stop(window=0)
+
+
+@provokes("steps")
+def settings_out_of_range(world: World) -> None:
+    TransferSettings(steps=0)
+
+
+@provokes("output.name")
+def a_name_that_leaves_the_folder(world: World) -> None:
+    world.pipeline(output__name="../{content}.png")
+
+
+@provokes("output.name")
+def a_name_in_a_folder_of_ours(world: World) -> None:
+    world.pipeline(output__name="state/{content}.png")
+
+
+@provokes("output.name")
+def a_name_that_is_too_long(world: World) -> None:
+    world.pipeline(output__name="x" * 250 + ".png")
+
+
+@provokes("output.name")
+def two_pictures_of_one_name(world: World) -> None:
+    world.pipeline(output__name="same.png", sweep={"steps": [1, 2]})
+
+
+# --- weights ---
+
+
+def _torch_home(world: World) -> Path:
+    folder = world.folder / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    world.patch.setenv("TORCH_HOME", str(world.folder / "torch"))
+    return folder
+
+
+@provokes(weights.IMAGENET_FILE)
+def no_imagenet_weights(world: World) -> None:
+    _torch_home(world)
+    world.pipeline({"weights": "imagenet"})
+
+
+@provokes(weights.IMAGENET_FILE)
+def no_imagenet_weights_to_verify(world: World) -> None:
+    _torch_home(world)
+    called(weights_verify)
+
+
+@provokes(weights.IMAGENET_FILE)
+def imagenet_weights_that_are_damaged(world: World) -> None:
+    (_torch_home(world) / weights.IMAGENET_FILE).write_bytes(b"half a download")
+    weights.imagenet_weights(sha256_of)
+
+
+@provokes("VGG-19")
+def no_network_to_fetch_weights(world: World) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    _torch_home(world)
+    world.patch.setattr("torch.hub.download_url_to_file", no_network)
+    weights.fetch_imagenet()
+
+
+@provokes("w.pth")
+def a_weights_file_that_is_gone(world: World) -> None:
+    weights.file_weights(world.folder / "w.pth", sha256_of)
+
+
+def _load(world: World, saved: object) -> None:
+    torch.save(saved, world.folder / "w.pth")
+    weights.load_state(weights.file_weights(world.folder / "w.pth", sha256_of))
+
+
+@provokes("w.pth")
+def weights_that_would_run_code(world: World) -> None:
+    _load(world, {"features.0.weight": print})
+
+
+@provokes("w.pth")
+def weights_that_are_no_file_of_torch(world: World) -> None:
+    weights.load_state(weights.file_weights(world.file("w.pth", b"PK\x03\x04 and no more"), sha256_of))
+
+
+@provokes("w.pth")
+def weights_that_are_a_list(world: World) -> None:
+    _load(world, [torch.zeros(1)])
+
+
+@provokes("features.0.weight")
+def weights_of_nothing(world: World) -> None:
+    _load(world, {})
+
+
+@provokes("features.0.weight")
+def weights_of_whole_numbers(world: World) -> None:
+    _load(world, {"features.0.weight": torch.zeros(64, 3, 3, 3, dtype=torch.int64)})
+
+
+@provokes("features.0.weight")
+def weights_of_another_network(world: World) -> None:
+    _load(world, {"features.0.weight": torch.zeros(64, 3, 11, 11)})
+
+
+@provokes("features.0.weight")
+def weights_that_are_no_numbers(world: World) -> None:
+    _load(world, {"features.0.weight": torch.full((64, 3, 3, 3), math.nan)})
+
+
+# --- pictures ---
+
+
+@provokes("a.png")
+def a_picture_that_has_changed(world: World) -> None:
+    images.load_picture(world.picture(), "0" * 64)
+
+
+@provokes("a.png")
+def a_picture_that_is_gone(world: World) -> None:
+    images.load_picture(world.folder / "a.png")
+
+
+@provokes("a.png")
+def a_picture_that_may_not_be_read(world: World) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    world.patch.setattr(os, "open", refuse)  # root may read everything
+    images.load_picture(world.folder / "a.png")
+
+
+@provokes("a.png")
+def a_picture_that_is_a_letter(world: World) -> None:
+    images.load_picture(world.file("a.png", b"Dear diary"))
+
+
+@provokes("a.png")
+def a_picture_of_too_many_pixels(world: World) -> None:
+    images.load_picture(world.picture(), limits=Limits(pixels=1000))
+
+
+@provokes("a.png")
+def a_picture_of_far_too_many_pixels(world: World) -> None:
+    images.load_picture(world.picture(), limits=Limits(pixels=100))
+
+
+@provokes("a.png")
+def a_picture_that_memory_does_not_hold(world: World) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    world.patch.setattr(images, "_decoded", no_memory)
+    images.load_picture(world.picture())
+
+
+@provokes("a.png")
+def half_a_picture(world: World) -> None:
+    data = world.picture().read_bytes()
+    images.load_picture(world.file("a.png", data[: len(data) // 2]))
+
+
+@provokes("a.png")
+def a_picture_that_is_a_folder(world: World) -> None:
+    (world.folder / "a.png").mkdir()
+    images.load_picture(world.folder / "a.png")
+
+
+@provokes("a.png")
+def a_picture_that_is_a_pipe(world: World) -> None:
+    os.mkfifo(world.folder / "a.png")
+    images.load_picture(world.folder / "a.png")
+
+
+@provokes("a.png")
+def a_picture_of_too_many_bytes(world: World) -> None:
+    images.load_picture(world.picture(), limits=Limits(bytes=10))
+
+
+@provokes("a.png")
+def an_empty_picture(world: World) -> None:
+    images.load_picture(world.file("a.png"))
+
+
+@provokes("a.png")
+def a_picture_that_is_too_thin(world: World) -> None:
+    Image.new("RGB", (200, 20)).save(world.folder / "a.png")
+    picture = picture_of(str(world.folder / "a.png"))
+    Stylizer().transfer(picture, picture, SMALL, seed=0)
+
+
+def _mask(name: str, *colors: tuple[int, int, int]) -> Any:
+    return read_mask(torch.tensor(colors).repeat_interleave(4, 0)[None], name)
+
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+@provokes("a.mask.png")
+def a_mask_without_a_region(world: World) -> None:
+    numbers = torch.arange(1000)  # a colour for each pixel
+    read_mask(torch.stack([numbers % 10, numbers // 10 % 10, numbers // 100], -1)[None], "a.mask.png")
+
+
+@provokes("a.png")
+def a_region_without_a_mask(world: World) -> None:
+    lay_out(None, [Wanted(region="#ff0000")], "a.png")
+
+
+@provokes("a.mask.png")
+def a_region_that_the_mask_has_not(world: World) -> None:
+    lay_out(_mask("a.mask.png", RED), [Wanted(region="#00ff00")])
+
+
+@provokes("a.mask.png")
+def masks_without_a_common_colour(world: World) -> None:
+    lay_out(_mask("a.mask.png", RED), [Wanted(mask=_mask("s.mask.png", GREEN))])

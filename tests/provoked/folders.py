@@ -1,0 +1,167 @@
+"""Output folders and disks that refuse, and looking at what was made."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import torch
+
+from nst_batch import writers
+from nst_batch.cli import explain
+from nst_batch.cli.console import reports_errors
+from nst_batch.cli.status import export as export_command
+from nst_batch.finishing import Finisher, _put
+from nst_batch.manifest import ManifestWriter
+from nst_batch.messages import Job
+from nst_batch.paths import RunPaths
+from nst_batch.planned import read_plan
+from nst_batch.records import Failure, OutputFormat, TaskResult
+from nst_batch.report.page import write_report
+from nst_batch.rows import export
+from nst_batch.transfer.encode import encode
+from tests import lines
+from tests.provoked.world import World, called, provokes
+
+# --- the output folder, and the disk ---
+
+
+@provokes("output.dir")
+def a_folder_that_cannot_be_entered(world: World) -> None:
+    with writers.entered(RunPaths(world.file("out"))):
+        pass
+
+
+@provokes("output.dir")
+def a_folder_in_which_no_run_can_begin(world: World) -> None:
+    with writers.entrance(RunPaths(world.file("out"))):
+        pass
+
+
+@provokes("out")
+def a_run_that_never_gets_going(world: World) -> None:
+    world.patch.setattr(writers, "ENTRANCE_SECONDS", -1.0)
+    paths = RunPaths(world.folder / "out")
+    with writers.entrance(paths), writers.entrance(paths):
+        pass
+
+
+@provokes("c0__s0.png")
+def a_run_of_other_pictures_under_the_same_names(world: World) -> None:
+    other = world.pipeline({"transfer.steps": "7"})
+    with world.pipeline().entered(lambda _: None), other.entered(lambda _: None):
+        pass
+
+
+@provokes("theirs.png")
+def a_picture_that_is_not_ours(world: World) -> None:
+    world.picture("theirs.png")
+    Finisher(RunPaths(world.folder)).check(Job(lines.task("theirs.png")))
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@provokes("a.png")
+def a_full_disk(world: World) -> None:
+    world.patch.setattr(os, "fsync", _no_room)
+    _put(world.folder / "a.png", b"picture")
+
+
+@provokes("a.png")
+def a_disk_that_stays_full(world: World) -> None:
+    world.patch.setattr("nst_batch.scheduler.takes", lambda *_: False)
+    full = Failure("StorageError", "a.png: No space left on device", "", transient=True)
+    with world.scheduler() as (scheduler, ready):
+        (task,) = ready.tasks
+        scheduler._record(0, Job(task), TaskResult(task.id, "failed", task.output, error=full))
+
+
+@provokes("manifest")
+def a_result_that_cannot_be_recorded(world: World) -> None:
+    world.file("manifest")
+    task = lines.task()
+    ManifestWriter(RunPaths(world.folder)).append(task, lines.done(task))
+
+
+@provokes("imagecodecs")
+def sixteen_bits_without_their_library(world: World) -> None:
+    world.without("imagecodecs")
+    encode(torch.zeros(1, 3, 4, 4), OutputFormat(".png", 16), {})
+
+
+@provokes("out/x")
+def a_system_that_refuses(world: World) -> None:
+    @reports_errors
+    def command() -> int:
+        raise OSError(errno.EMFILE, "Too many open files", "out/x")
+
+    command()
+
+
+@provokes("memory")
+def a_system_without_memory(world: World) -> None:
+    @reports_errors
+    def command() -> int:
+        raise MemoryError
+
+    command()
+
+
+# --- looking at what was made ---
+
+
+@provokes("gaty")
+def a_preset_that_there_is_not(world: World) -> None:
+    called(explain.presets, "gaty")
+
+
+@provokes("a.png")
+def inspecting_what_is_not_there(world: World) -> None:
+    called(explain.inspect, world.folder / "a.png")
+
+
+@provokes("a.png")
+def inspecting_what_others_made(world: World) -> None:
+    called(explain.inspect, world.picture())
+
+
+@provokes("export")
+def exporting_with_three_names(world: World) -> None:
+    called(export_command, [Path("a"), Path("b"), Path("c.csv")])
+
+
+@provokes("plan.jsonl")
+def a_folder_without_a_run(world: World) -> None:
+    read_plan(RunPaths(world.folder))
+
+
+@provokes("t.xlsx")
+def a_table_of_another_kind(world: World) -> None:
+    export(world.planned(), world.folder / "t.xlsx")
+
+
+@provokes("t.csv")
+def a_table_that_is_there(world: World) -> None:
+    export(world.planned(), world.file("t.csv"))
+
+
+@provokes("t.csv")
+def a_table_that_cannot_be_written(world: World) -> None:
+    (world.folder / "t.csv").mkdir()
+    export(world.planned(), world.folder / "t.csv", force=True)
+
+
+@provokes("pyarrow")
+def a_table_without_its_library(world: World) -> None:
+    world.without("pyarrow")
+    export(world.planned(), world.folder / "t.parquet")
+
+
+@provokes("report.html")
+def a_page_that_cannot_be_written(world: World) -> None:
+    paths = world.planned()
+    paths.report.mkdir()
+    write_report(paths)
