@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help run plan status test test-slow test-gpu test-slurm test-ray chaos lint types check format bench samples clean
+.PHONY: help run plan status test test-slow test-gpu test-slurm test-ray chaos lint types check format docs bench samples clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -52,6 +52,9 @@ format: $(VENV)/.installed-dev ## put style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.installed ## write the generated tables of docs/ anew
+	$(BIN)/python docs/generate.py
+
 bench: $(VENV)/.installed ## measure beside the plain method: ARGS="closure --sizes 512", or all stages (forty minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -60,7 +63,7 @@ samples: $(VENV)/.installed ## draw the sample pictures in data/ again
 
 clean: ## remove .venv and caches (never outputs)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
-	find nst_batch tests benchmarks data -name __pycache__ -type d -prune -exec rm -rf {} +
+	find nst_batch tests benchmarks data docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: pip runs only when pyproject.toml is newer than what is installed.
 $(BIN)/python:

@@ -58,17 +58,21 @@ class _TransferBase(_Overrides):
 class StyleShare(Section):
     """One of several styles of a picture."""
 
-    path: ExistingFile
+    path: ExistingFile = Field(description="its picture")
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="its share, against the others'")
-    region: RegionColor = Field(default="", description="#rrggbb of the content's mask; all of the picture without it")
+    region: RegionColor = Field(
+        default="", description="`#rrggbb` of the content's mask that it is for; default: all of the picture"
+    )
 
 
 class PairBase(_Overrides):
     """An explicit pair: its pictures, and settings for it alone."""
 
-    content: Pictures
-    style: Pictures = Field(default=(), description="each gives a picture of its own")
-    styles: tuple[StyleShare, ...] = Field(default=(), description="several styles in one picture")
+    content: Pictures = Field(description="as `content` above")
+    style: Pictures = Field(default=(), description="each gives a picture of its own; default: either this or `styles`")
+    styles: tuple[StyleShare, ...] = Field(
+        default=(), description="several styles in one picture; default: either these or `style`"
+    )
 
 
 Transfer = create_model("Transfer", __base__=_TransferBase, **_SETTING_FIELDS)
@@ -83,25 +87,28 @@ Sweep = create_model("Sweep", __base__=Section, **_SWEEP_FIELDS)
 class Sample(Section):
     """Some styles for each content, chosen at random."""
 
-    sample: int = Field(ge=1, description="styles for each content")
+    sample: int = Field(ge=1, description="so many styles for each content, chosen at random")
     seed: int = Field(default=0, description="the choice is the same for the same seed and names")
 
 
 class WeightsFile(Section):
     """VGG-19 weights of one's own."""
 
-    path: ExistingFile = Field(description="state dict, with torchvision's names (features.0) or Gatys' (conv1_1)")
+    path: ExistingFile = Field(description="state dict, with torchvision's names (`features.0`) or Gatys' (`conv1_1`)")
     format: Literal["torchvision", "caffe"] = Field(
-        default="torchvision", description="trained on RGB in [0, 1], normalised; or on BGR, 0 to 255, minus the mean"
+        default="torchvision",
+        description="trained on RGB in [0, 1], normalised; or on BGR from 0 to 255, minus the mean, as Gatys' "
+        "`vgg_conv.pth` and neural-style's",
     )
 
 
 class Output(Section):
     """Where pictures go."""
 
-    dir: Folder | None = Field(default=None, description="default: outputs/NAME")
+    dir: Folder | None = Field(default=None, description="the run's folder; default: `outputs/NAME`")
     name: NameTemplate = Field(
-        default="{content}__{style}{sweep}.png", description="file name, relative to dir; its ending is the format"
+        default="{content}__{style}{sweep}.png",
+        description="file name in it; its ending is the format: png, jpg, webp, tif",
     )
     bits: Literal[8, 16] = Field(default=8, description="a channel; 16 for PNG and TIFF")
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
@@ -135,18 +142,37 @@ WeightsChoice = Annotated[
 class PipelineSpec(Section):
     """A whole pipeline file, checked, with its picture files found."""
 
-    version: Literal[1] = Field(default=1, description="of this file's format")
-    name: str = Field(pattern=r"^[\w][\w.-]*$", description="of the run; names its output folder")
-    content: Pictures = Field(default=(), description="folder, glob, file, or a list of them; relative to this file")
-    style: Pictures = Field(default=(), description="likewise")
+    version: Literal[1] = Field(default=1, description="of this format")
+    name: str = Field(pattern=r"^[\w][\w.-]*$", description="of the run; letters, digits, `_`, `-`, `.`")
+    content: Pictures = Field(
+        default=(),
+        description="pictures to render: a folder (without its subfolders), a glob (`photos/**/*.jpg` with them), a "
+        "file, or a list of these; default: required, unless `pairs` names them",
+    )
+    style: Pictures = Field(
+        default=(),
+        description="pictures whose style is used, likewise; default: required, unless `pairs` names them",
+    )
     pairs: Pairs = Field(default="product", description="which content meets which style")
-    transfer: Transfer = Field(default_factory=Transfer, description="preset, and what differs from it")  # type: ignore[valid-type]
-    sweep: Sweep = Field(default_factory=Sweep, description="lists of values; every combination is rendered")  # type: ignore[valid-type]
-    weights: WeightsChoice = Field(default="auto", description="VGG-19: auto, imagenet, random, or {path: FILE}")
-    output: Output = Field(default_factory=Output)
-    run: Run = Field(default_factory=Run)
-    limits: InputLimits = Field(default_factory=InputLimits)
-    cluster: Cluster = Field(default_factory=Cluster)
+    transfer: Transfer = Field(  # type: ignore[valid-type]
+        default_factory=Transfer,
+        description="a preset, and any setting that differs from it; default: `{preset: default}`",
+    )
+    sweep: Sweep = Field(  # type: ignore[valid-type]
+        default_factory=Sweep,
+        description="lists of values for transfer settings; every combination is rendered; default: nothing",
+    )
+    weights: WeightsChoice = Field(
+        default="auto",
+        description="VGG-19: trained on ImageNet, or else the embedded one (`auto`); `imagenet` insists on it, "
+        "`random` is the embedded one, `{path: FILE}` your own",
+    )
+    output: Output = Field(default_factory=Output, description="where pictures go, and as what")
+    run: Run = Field(default_factory=Run, description="how tasks are run; changes no picture")
+    limits: InputLimits = Field(default_factory=InputLimits, description="what an input picture may be")
+    cluster: Cluster = Field(
+        default_factory=Cluster, description="what `nst-batch submit` asks of Slurm; default: nothing"
+    )
 
     @field_validator("transfer", "sweep", "output", "run", "limits", "cluster", mode="before")
     @classmethod

@@ -40,41 +40,65 @@ OnOff = Annotated[
 class Run(Section):
     """How tasks are run; nothing here changes a picture's id."""
 
-    devices: Devices = Field(default=(), description="auto, or one worker for each: [cuda:0, cuda:1], [cpu, cpu]")
-    devices_per_task: int = Field(
-        default=1, ge=1, le=64, description="devices that compute one picture together, where it is large enough"
+    devices: Devices = Field(
+        default=(),
+        description="every GPU, or the CPU where there is none (`auto`); or one worker for each item: `[cuda:0, "
+        "cuda:1]`, `[cpu, cpu]`; default: `auto`",
     )
-    retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or a passing error")
+    devices_per_task: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="devices that compute one picture together: each a band of its rows. With "
+        "`devices: [cuda:0, cuda:1, cuda:2, cuda:3]` and 2 there are two workers of two GPUs. Pictures that are too "
+        "low for it (under about 1500 rows with `relu5_1`) are computed by the first",
+    )
+    retries: int = Field(default=2, ge=0, le=100, description="further tries after a crash or an error that may pass")
     timeout: float = Field(
         default=1800.0,
         gt=0,
         allow_inf_nan=False,
         description="seconds without a step, after which a worker is ended and its tasks are tried again",
     )
-    threads: int | None = Field(default=None, ge=1, le=1024, description="per CPU worker; default: cores / workers")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="CPU threads of each worker. On the CPU, equal threads give equal bytes; default: cores / workers",
+    )
     batch: Batch = Field(
         default="auto",
-        description="tasks of one shape that share passes; auto: on a GPU as many as pay, on a CPU one by one",
+        description="tasks of one shape that share every pass through the network. `auto`: on a GPU as many as its "
+        "memory holds and measurably pay, at most 16; on a CPU one by one. The pictures are the same but for rounding",
     )
     tile: Tile = Field(
         default="auto",
-        description="rows of a picture that are computed at a time; auto: all, where memory holds what that takes",
+        description="rows of a picture that are computed at a time: `auto` (all, where memory holds what that takes, "
+        "else as many as it does), `off` (all), or so many. Strips give the same picture but for rounding, in less "
+        "memory and about two thirds more time",
     )
     memory_limit: Bytes | None = Field(
         default=None,
-        description="that each worker may take, as 3 GB: of a GPU, or of the machine; default: what is free",
+        description="memory that each worker may take in all, as `6 GB` or `800 MiB`: of its GPU, or of the machine. "
+        "Pictures are made to fit; what cannot fit is refused before it begins; default: what is free, shared out "
+        "among CPU workers",
     )
     compile: OnOff = Field(
         default="auto",
-        description="build kernels in C++ for the CPU, and record closures for GPUs; auto: where that can be done",
+        description="`auto`: build kernels in C++ for the CPU, and record closures as CUDA graphs, where that can be "
+        "done, and say so where it cannot; `on`: end with an error where it cannot; `off`: neither",
     )
 
 
 class InputLimits(Section):
     """What an input picture may be; what is larger fails, and nothing else."""
 
-    pixels: int = Field(default=Limits().pixels, ge=1, description="of an input picture, decoded")
-    bytes: int = Field(default=Limits().bytes, ge=1, description="of an input picture's file")
+    pixels: int = Field(
+        default=Limits().pixels,
+        ge=1,
+        description="of an input picture: what claims to have more fails, since it may be a bomb",
+    )
+    bytes: int = Field(default=Limits().bytes, ge=1, description="of an input picture's file, likewise")
 
     def records(self) -> Limits:
         """As others take them."""
@@ -84,29 +108,59 @@ class InputLimits(Section):
 class Cluster(Section):
     """What ``nst-batch submit`` asks of Slurm; each word as sbatch has it."""
 
-    partition: Word | None = Field(default=None, description="as sbatch --partition; several with commas")
-    account: Word | None = Field(default=None, description="as sbatch --account")
-    qos: Word | None = Field(default=None, description="as sbatch --qos")
+    partition: Word | None = Field(
+        default=None, description="as sbatch has `--partition`; several with commas; default: Slurm's"
+    )
+    account: Word | None = Field(default=None, description="as sbatch has `--account`; default: Slurm's")
+    qos: Word | None = Field(default=None, description="as sbatch has `--qos`; default: Slurm's")
     time: SlurmTime | None = Field(
-        default=None, description="limit of each element, as 8:00:00 or 2-12; what is left then is begun again"
+        default=None,
+        description="limit of each element: `480` (minutes), `8:00:00`, `2-12` (days-hours); what is left then is "
+        "begun again; default: the partition's",
     )
-    nodes: int = Field(default=1, ge=1, le=10_000, description="as many machines' worth of elements")
+    nodes: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="machines' worth of elements. They need not be given on as many machines, nor at the same time",
+    )
     gpus_per_node: int | None = Field(
-        default=None, ge=0, le=64, description="of each machine; default: 1, or 0 where run.devices are CPUs"
+        default=None,
+        ge=0,
+        le=64,
+        description="GPUs of each machine. With 0, each machine is one element that computes on its cores; "
+        "default: 1; 0 where `run.devices` are CPUs",
     )
-    gpu_type: Word | None = Field(default=None, description="as sbatch --gres=gpu:TYPE:N")
+    gpu_type: Word | None = Field(default=None, description="TYPE of sbatch's `--gres=gpu:TYPE:N`; default: any")
     gpus_per_element: int | None = Field(
-        default=None, ge=1, le=64, description="of each element of the array; default: run.devices_per_task"
+        default=None,
+        ge=1,
+        le=64,
+        description="GPUs of each element. One for each is what a scheduler finds room for first; more save a second "
+        "or two of starting up; default: `run.devices_per_task`",
     )
-    cpus_per_task: int | None = Field(default=None, ge=1, le=1024, description="cores of each element")
-    mem: SlurmMemory | None = Field(default=None, description="of each element, as 32G")
-    constraint: Word | None = Field(default=None, description="as sbatch --constraint")
-    array_limit: int | None = Field(default=None, ge=1, description="elements that run at once, at most")
+    cpus_per_task: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="cores of each element. Two or three for each GPU keep it fed; default: the partition's",
+    )
+    mem: SlurmMemory | None = Field(
+        default=None, description="memory of each element, as `32G`; default: the partition's"
+    )
+    constraint: Word | None = Field(default=None, description="as sbatch has `--constraint`; default: none")
+    array_limit: int | None = Field(default=None, ge=1, description="elements that run at once, at most; default: all")
     grace: int = Field(
         default=120, ge=10, le=3600, description="seconds before the limit at which pictures in hand are kept"
     )
-    setup: ShellLines = Field(default="", description="lines of shell before each element begins, as module load cuda")
-    command: ShellLines = Field(
-        default="", description="what nst-batch is called on the nodes, as apptainer exec --nv nst.sif nst-batch"
+    setup: ShellLines = Field(
+        default="", description="lines of shell before each element begins, as `module load cuda`; default: none"
     )
-    extra: Options = Field(default=(), description="further options of sbatch, as --mail-type=END")
+    command: ShellLines = Field(
+        default="",
+        description="what `nst-batch` is called on the nodes, as `apptainer exec --nv nst.sif nst-batch`; "
+        "default: this Python's",
+    )
+    extra: Options = Field(
+        default=(), description="further options of sbatch, as `[--mail-type=END, --exclude=node7]`; default: none"
+    )

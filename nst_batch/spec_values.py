@@ -114,6 +114,8 @@ def _joined(groups: tuple[tuple[Path, ...], ...]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(itertools.chain.from_iterable(groups)))
 
 
+_PATH_SCHEMA = {"type": "string", "format": "path"}
+
 if TYPE_CHECKING:
     Pictures = tuple[Path, ...]
 else:  # patterns in the file, their files after checking
@@ -122,7 +124,7 @@ else:  # patterns in the file, their files after checking
         BeforeValidator(_listed),
         Field(min_length=1),
         AfterValidator(_joined),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+        WithJsonSchema({"anyOf": [_PATH_SCHEMA, {"type": "array", "items": _PATH_SCHEMA, "minItems": 1}]}),
     ]
 
 

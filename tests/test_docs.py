@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import BaseModel
 
+from nst_batch.manifest import line
 from nst_batch.presets import PRESETS
+from nst_batch.records import Balance
 from nst_batch.settings import SETTINGS
+from nst_batch.spec import Output, PipelineSpec, Sample, StyleShare, WeightsFile
+from nst_batch.spec_run import Cluster, InputLimits, Run
+from tests import lines
 from tests.runs import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "nst_batch" / "ARCHITECTURE.md", *(REPOSITORY / "docs").glob("*.md")]
@@ -21,19 +31,71 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def as_yaml(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+GENERATE: dict[str, Any] = runpy.run_path(str(REPOSITORY / "docs" / "generate.py"))
 
 
-def test_every_setting_is_explained_with_its_default() -> None:
-    text = (REPOSITORY / "docs" / "pipeline.md").read_text()
-    for name, item in SETTINGS.items():
-        shown = as_yaml(item.default)
-        assert re.search(rf"\| `{name}` \| `{re.escape(shown)}` \|.*{re.escape(item.metadata['doc'])}", text), name
+def test_tables_say_what_the_code_says() -> None:
+    pages = GENERATE["pages"]()
+    assert {page.name for page in pages} == {"pipeline.md", "cluster.md", "presets.md"}
+    for page, text in pages.items():
+        assert page.read_text() == text, f"docs/{page.name} does not say what the code says: run make docs"
+
+
+def test_every_key_has_a_line_that_explains_it() -> None:
+    """In the tables as they are made: so that no key of the model is left out, or without a word."""
+    pipeline, cluster = ((REPOSITORY / "docs" / name).read_text() for name in ("pipeline.md", "cluster.md"))
+    sections: dict[str, type[BaseModel]] = {"output": Output, "run": Run, "limits": InputLimits}
+    keys = [*(PipelineSpec.model_fields.keys() - sections.keys()), "preset", *SETTINGS]
+    keys += [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]
+    keys += [f"weights.{key}" for key in WeightsFile.model_fields] + [f"pairs.{key}" for key in Sample.model_fields]
+    keys += [f"pairs[].styles[].{key}" for key in StyleShare.model_fields]
+    places = [(key, pipeline) for key in keys] + [(f"cluster.{key}", cluster) for key in Cluster.model_fields]
+    for key, page in places:
+        assert re.search(rf"^\| `{re.escape(key)}` \| .+ \| .+ \| .{{3,}} \|$", page, re.MULTILINE), key
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "integer", "minimum": 1, "maximum": 5}, "a whole number from 1 to 5"),
+        ({"type": "number", "exclusiveMinimum": 0}, "a number above 0"),
+        ({"type": "number", "minimum": 0.5}, "a number from 0.5"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "a whole number"),
+        ({"oneOf": [{"const": "auto"}, {"type": "integer"}], "minimum": 2}, "`auto`, or a whole number from 2"),
+        ({"type": "array", "items": {"type": "string", "format": "path"}}, "a list of paths"),
+        (
+            {"oneOf": [{"const": "a"}, {"type": "array", "items": {"type": "integer"}}], "items": {"minimum": 3}},
+            "`a`, or a list of whole numbers from 3",
+        ),
+        ({"$ref": "#/$defs/Kind"}, "`{x, y}`"),
+        ({"enum": [8, 16]}, "`8`, `16`"),
+        ({"type": "boolean"}, "`true`, `false`"),
+    ],
+)
+def test_what_is_valid_in_words(schema: dict[str, Any], words: str) -> None:
+    kinds = {"Kind": {"type": "object", "properties": {"x": {}, "y": {}}}}
+    assert GENERATE["values"](schema, kinds) == words
+
+
+def explained() -> dict[str, str]:
+    """Fields of a manifest line, as docs/manifest.md has them, with what it says of them."""
+    text = (REPOSITORY / "docs" / "manifest.md").read_text()
+    lines = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (.*) \|$", text, flags=re.MULTILINE)
+    return {name: meaning for names, meaning in lines for name in re.findall(r"\w+", names)}
+
+
+def test_every_field_of_the_manifest_is_explained_and_no_other() -> None:
+    task = lines.task(styles=lines.TWO, start=lines.START, content=dataclasses.replace(lines.CONTENT, mask=lines.MASK))
+    balance = Balance(1.0, 0.5)
+    done = json.loads(line(task, dataclasses.replace(lines.done(task), balance=balance)))
+    failed = json.loads(line(task, lines.failed(task)))
+    found, said = failed | done, explained()
+    assert said.keys() == found.keys(), "docs/manifest.md has a line for each field of a line, and for no other"
+    inside = {"content": found["content"], "styles": found["styles"][0], "start": found["start"]}
+    inside |= {name: found[name] for name in ("weights", "balance", "error", "losses")}
+    for name, values in inside.items():
+        assert [key for key in values if not re.search(rf"`{key}`", said[name])] == [], f"docs/manifest.md: {name}"
+    assert re.findall(r"\b(?:in `failed` lines only)\b", said["error"]) and "error" not in done
 
 
 def test_every_preset_and_every_module_is_explained() -> None:
