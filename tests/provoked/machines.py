@@ -94,7 +94,7 @@ def workers_that_never_come_up(world: World) -> None:
 
 @provokes("w.pth")
 def what_a_worker_says_that_cannot_begin(world: World) -> None:
-    said = [Broken("w.pth: cannot be read as VGG-19 weights", "copy it again")]
+    said = [Broken("w.pth: cannot be read as VGG-19 weights: no key", "copy it again")]
     pipe = SimpleNamespace(poll=lambda: bool(said), recv=said.pop)
     with world.scheduler() as (scheduler, _):
         scheduler._read(Dead(pipe))
