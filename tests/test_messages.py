@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from nst_batch.records import Failure
 from tests.provoked.everything import Made, all_made, everything
 from tests.provoked.mistakes import all_mistakes
 from tests.provoked.sites import Site, error_sites, is_end_of, mistake_sites
@@ -54,6 +55,12 @@ def test_every_error_names_what_it_is_about_and_says_what_to_do(provocation: Pro
 def test_no_exception_is_out_of_date(place: tuple[str, str]) -> None:
     (site,) = (site for site in error_sites() if (site.module, site.text) == place)
     assert not made_at(site), f"{site} is made after all: take it out of UNHEARD"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), OSError(5, "odd", "a.png"), MemoryError(), ValueError()])
+def test_what_was_not_foreseen_has_a_hint_too(error: Exception) -> None:
+    failure = Failure.of(error)
+    assert failure.message and failure.hint and failure.transient
 
 
 def test_every_provocation_is_the_only_one_of_its_name() -> None:
