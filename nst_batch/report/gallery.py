@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ from nst_batch.settings import TransferSettings
 from nst_batch.status import planned_states
 
 SHOWN = (
-    *("losses", "curve", "evaluations", "scales", "seconds", "together", "width", "height", "bytes", "device", "host"),
-    *("precision", "attempt", "started", "finished", "peak_memory_bytes", "given_up", "notes", "restarts"),
+    *("losses", "curve", "terms", "balance", "evaluations", "scales", "seconds", "together", "width", "height", "bytes"),
+    *("device", "host", "precision", "attempt", "finished", "peak_memory_bytes", "given_up", "notes"),
 )
-"""Fields of a manifest line that go into the page as they are."""
+"""Fields of a manifest line that go into the page."""
+
+
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DIGITS = 4  # of measured numbers: what a page can show of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,29 +48,28 @@ def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
         UsageError: no run was ever started there.
     """
     known, found = read(paths), latest(paths)
-    states = list(planned_states(paths, known))
+    states = [(item, state, found.get((item.task, state), {})) for item, state in planned_states(paths, known)]
+    del found  # may hold thousands of others, of plans before this one
     files = _Files(paths)
     contents, styles = _Names(files), _Names(files)
-    settings = [dict(record["settings"]) for (_, status), record in found.items() if status == "done"]
-    common = _common(settings)
+    common = _common([record["settings"] for _, state, record in states if state == "done" and record])
     pictures = []
-    for item, state in states:
-        record = found.get((item.task, state), {})
+    for item, state, record in states:
         place = {"content": contents.of([item.content]), "style": styles.of(item.styles)}
         pictures.append({**place, **_picture(item, state, record, common, files)})
-    weights = {record["weights"]["name"] for record in found.values()}
+    weights = {record["weights"]["name"] for _, _, record in states if record}
     values = {
-        "name": paths.root.resolve().name,
+        "name": _name(paths.root.resolve().name),
         "version": __version__,
         "written": utc_now(),
         "live": live,
-        "counts": {state: sum(each == state for _, each in states) for state in ("done", "failed", "todo")},
-        "weights": sorted(map(text, weights)),
+        "counts": {state: sum(each == state for _, each, _ in states) for state in ("done", "failed", "todo")},
+        "weights": sorted(map(_name, weights)),
         "skipped": known.skipped,
-        "axes": _axes(item for item, _ in states),
+        "axes": _axes(item for item, _, _ in states),
         "contents": contents.listed(),
         "styles": styles.listed(),
-        "settings": common,
+        "settings": _plain(common),
         "defaults": _plain(dataclasses.asdict(TransferSettings())),
         "pictures": pictures,
     }
@@ -73,8 +77,22 @@ def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
 
 
 def text(value: str) -> str:
-    """A name as a page can show it: file names may be no text; such bytes are shown as escapes."""
-    return value.encode(errors="backslashreplace").decode()
+    """A name as a page can show it: bytes that are no text, what moves the cursor, and what turns the direction of
+    writing round, are shown as escapes."""
+    return "".join(c if _is_shown(c) else _escape(c) for c in value)
+
+
+def _is_shown(c: str) -> bool:
+    return c == "\n" or (unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") and c not in _DIRECTIONS)
+
+
+def _escape(c: str) -> str:
+    return f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else ascii(c)[1:-1]
+
+
+def _name(value: str) -> str:
+    """As ``text``, on one line."""
+    return text(value).replace("\n", "\\n")
 
 
 class _Files:
@@ -113,7 +131,7 @@ class _Names:
     def listed(self) -> list[dict[str, Any]]:
         """Each with a name as short as it may be."""
         return [
-            {"name": text(name), "paths": [text(path) for path in paths], **self._files.of(Path(paths[0]))}
+            {"name": _name(name), "paths": [_name(path) for path in paths], **self._files.of(Path(paths[0]))}
             for paths, name in zip(self._places, _short(list(self._places)), strict=True)
         ]
 
@@ -122,7 +140,7 @@ def _short(names: Sequence[tuple[str, ...]]) -> list[str]:
     """The files' stems; with endings, or folders too, where two would be called alike."""
 
     def called(place: int, paths: Iterable[str]) -> str:
-        ways = (lambda p: p.stem, lambda p: p.name, lambda p: f"{p.parent.name}/{p.name}", str)
+        ways = (lambda p: p.stem, lambda p: p.name, lambda p: f"{p.parent.name}/{p.stem}", str)
         return " + ".join(ways[place](Path(path)) for path in paths)
 
     chosen = [called(0, paths) for paths in names]
@@ -135,19 +153,18 @@ def _short(names: Sequence[tuple[str, ...]]) -> list[str]:
 def _picture(
     item: Planned, state: str, record: Mapping[str, Any], common: Mapping[str, Any], files: _Files
 ) -> dict[str, Any]:
-    shown: dict[str, Any] = {"output": text(item.output), "state": state, "task": item.task}
+    shown: dict[str, Any] = {"output": _name(item.output), "state": state, "task": item.task}
     if item.point:
         shown["point"] = _plain(item.point)
     if state == "done":
         shown |= files.output(item.output)
-        shown |= {key: record[key] for key in SHOWN if record.get(key)}
-        shown["settings"] = {key: value for key, value in record["settings"].items() if common.get(key, ...) != value}
-        if record.get("balance"):
-            shown["balance"] = record["balance"]
+        shown |= {key: _rounded(record[key]) for key in SHOWN if record.get(key)}
+        settings = {key: value for key, value in record.get("settings", {}).items() if common.get(key, ...) != value}
+        shown["settings"] = _plain(settings)
     elif state == "failed":
         error = record.get("error") or {}
         shown["error"] = {key: text(str(error.get(key) or "")) for key in ("type", "message", "hint")}
-        shown |= {key: record[key] for key in ("attempt", "device", "host", "finished") if record.get(key)}
+        shown |= {key: _plain(record[key]) for key in ("attempt", "device", "host", "finished") if record.get(key)}
     return shown
 
 
@@ -175,3 +192,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return text(value) if isinstance(value, str) else value
+
+
+def _rounded(value: Any) -> Any:
+    """Measured values, with as many digits as a page can show."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else _plain(value)

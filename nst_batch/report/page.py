@@ -20,6 +20,7 @@ from nst_batch.report.thumbnails import Thumbnail, thumbnails
 Where = Literal["inside", "beside"]
 
 _PARTS = Path(__file__).parent
+_SCRIPTS = ("elements", "data", "tiles", "grid", "large", "about", "curves", "keys", "head")  # in this order, as one
 
 
 def write_report(paths: RunPaths, *, where: Where = "inside", live: bool = False) -> Path:
@@ -49,14 +50,19 @@ def write_report(paths: RunPaths, *, where: Where = "inside", live: bool = False
 
 def page(values: dict[str, object]) -> str:
     """The HTML. What is shown goes into it as JSON, and is put on the page as text: nothing in a name is markup."""
-    style, script, frame = ((_PARTS / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
+    frame = _part("page.html")
+    script = "\n".join(_part(f"script/{name}.js") for name in _SCRIPTS)
     parts = {
-        "/*STYLE*/": style,
-        "/*SCRIPT*/": script,
+        "/*STYLE*/": _part("page.css"),
+        "/*SCRIPT*/": f'"use strict";\n(() => {{\n{script}\n}})();\n',
         "/*DATA*/": _json(values),
         "<!--NAME-->": html.escape(text(str(values["name"]))),
     }
     return re.sub("|".join(map(re.escape, parts)), lambda mark: parts[mark[0]], frame)
+
+
+def _part(name: str) -> str:
+    return (_PARTS / name).read_text(encoding="utf-8")
 
 
 def _json(values: dict[str, object]) -> str:
