@@ -19,11 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, overhead, precision, sizes
+from benchmarks import batch, closure, overhead, precision, report, sizes
 from benchmarks.pictures import DATA
 from nst_batch.devices import choose_threads
 
-STAGES = ("closure", "precision", "picture", "batch", "overhead")  # sizes, which takes long, when asked for
+STAGES = ("closure", "precision", "picture", "batch", "overhead", "report")  # sizes, which takes long, when asked for
 PRESET = "pytorch-tutorial-fast"
 
 
@@ -148,6 +148,25 @@ def _sizes(given: argparse.Namespace, console: Console, _: Path) -> list[dict[st
     return rows
 
 
+def _report(given: argparse.Namespace, console: Console, folder: Path) -> list[dict[str, Any]]:
+    rows = [
+        report.measure(folder / str(contents * styles), contents=contents, styles=styles, size=256)
+        for contents, styles in ((10, 20), (25, 40))
+    ]
+    table = _table("The page, 256 px", "pictures", "s at first", "s again", "s live", "MB", "beside", "without pictures")
+    for row in rows:
+        table.add_row(
+            str(row["pictures"]), *(f"{row[key]:.2f}" for key in ("cold_seconds", "again_seconds", "live_seconds")),
+            *(f"{row[key] / 1e6:.2f}" for key in ("page_bytes", "beside_bytes", "bare_bytes")),
+        )  # fmt: skip
+    console.print(table)
+    for row in rows:
+        for where, found in row["opened"].items():
+            figures = ", ".join(f"{key} {value:.0f}" for key, value in found.items())
+            console.print(f"{row['pictures']} pictures, thumbnails {where}, in Chromium: {figures}")
+    return rows
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     for column in columns:
@@ -161,6 +180,7 @@ _STAGES = {
     "picture": _picture,
     "batch": _batch,
     "overhead": _overhead,
+    "report": _report,
     "sizes": _sizes,
 }
 

@@ -81,9 +81,14 @@ class RunPaths:
         """The page to look at."""
         return self.root / "report.html"
 
+    @property
+    def thumbnails(self) -> Path:
+        """The folder of small pictures."""
+        return self.root / "report" / "thumbnails"
+
     def thumbnail(self, name: str) -> Path:
         """Where a small picture is kept, by a digest of what it shows."""
-        return self.root / "report" / "thumbnails" / f"{name}.webp"
+        return self.thumbnails / f"{name}.webp"
 
     @property
     def download(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,9 @@ def _short(names: Sequence[tuple[str, ...]]) -> list[str]:
 
     chosen = [called(0, paths) for paths in names]
     for place in (1, 2, 3):
-        twice = {name for name in chosen if chosen.count(name) > 1} if len(set(chosen)) < len(chosen) else set()
-        chosen = [called(place, paths) if name in twice else name for paths, name in zip(names, chosen, strict=True)]
+        count = Counter(chosen)
+        pairs = zip(names, chosen, strict=True)
+        chosen = [called(place, paths) if count[name] > 1 else name for paths, name in pairs]
     return chosen
 
 

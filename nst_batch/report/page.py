@@ -15,7 +15,7 @@ from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
 from nst_batch.report.gallery import gallery, text
-from nst_batch.report.thumbnails import Thumbnail, thumbnails
+from nst_batch.report.thumbnails import Thumbnail, forget_others, thumbnails
 
 Where = Literal["inside", "beside"]
 
@@ -45,6 +45,7 @@ def write_report(paths: RunPaths, *, where: Where = "inside", live: bool = False
             f"{paths.report}: cannot be written: {error.strerror}",
             hint="see that the folder may be written and has room",
         ) from error
+    forget_others(paths, small.values())
     return paths.report
 
 

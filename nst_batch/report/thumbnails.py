@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from nst_batch.transfer.images import FULL, Decoded, load_picture
 
 SIDE = 320  # pixels of the longer side: sharp on screens with two pixels to a point, 10 to 20 kB each
 _QUALITY = 78  # of WebP
+_YOUNG_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ def thumbnails(paths: RunPaths, pictures: Iterable[Path]) -> dict[Path, Thumbnai
     with ThreadPoolExecutor(cores()) as pool:
         wanted = list(dict.fromkeys(pictures))
         return dict(zip(wanted, pool.map(lambda picture: _thumbnail(paths, picture), wanted), strict=True))
+
+
+def forget_others(paths: RunPaths, used: Iterable[Thumbnail | None]) -> None:
+    """Remove small pictures of what has changed since; not young ones, which another process may be about to use."""
+    names = {each.path.name for each in used if each is not None}
+    with contextlib.suppress(OSError), os.scandir(paths.thumbnails) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name not in names and entry.stat().st_mtime < time.time() - _YOUNG_SECONDS:
+                    os.unlink(entry.path)
 
 
 def _thumbnail(paths: RunPaths, picture: Path) -> Thumbnail | None:
