@@ -148,12 +148,14 @@ def _sizes(given: argparse.Namespace, console: Console, _: Path) -> list[dict[st
     return rows
 
 
-def _report(given: argparse.Namespace, console: Console, folder: Path) -> list[dict[str, Any]]:
+def _report(_: argparse.Namespace, console: Console, folder: Path) -> list[dict[str, Any]]:
     rows = [
         report.measure(folder / str(contents * styles), contents=contents, styles=styles, size=256)
         for contents, styles in ((10, 20), (25, 40))
     ]
-    table = _table("The page, 256 px", "pictures", "s at first", "s again", "s live", "MB", "beside", "without pictures")
+    table = _table(
+        "The page, 256 px", "pictures", "s at first", "s again", "s live", "MB", "beside", "without pictures"
+    )
     for row in rows:
         table.add_row(
             str(row["pictures"]), *(f"{row[key]:.2f}" for key in ("cold_seconds", "again_seconds", "live_seconds")),

@@ -140,5 +140,6 @@ _LOOK = """async () => {
     last = performance.now();
     frames += 1;
   }
-  return { ...found, frames, frame_ms: (last - begun) / Math.max(1, frames), longest_frame_ms: longest, loaded_at_last: loaded() };
+  const mean = (last - begun) / Math.max(1, frames);
+  return { ...found, frames, frame_ms: mean, longest_frame_ms: longest, loaded_at_last: loaded() };
 }"""

@@ -20,7 +20,19 @@ from nst_batch.settings import TransferSettings
 from nst_batch.status import planned_states
 
 SHOWN = (
-    *("losses", "curve", "terms", "balance", "evaluations", "scales", "seconds", "together", "width", "height", "bytes"),
+    *(
+        "losses",
+        "curve",
+        "terms",
+        "balance",
+        "evaluations",
+        "scales",
+        "seconds",
+        "together",
+        "width",
+        "height",
+        "bytes",
+    ),
     *("device", "host", "precision", "attempt", "finished", "peak_memory_bytes", "given_up", "notes"),
 )
 """Fields of a manifest line that go into the page."""
@@ -202,4 +214,6 @@ def _rounded(value: Any) -> Any:
         return float(f"{value:.{_DIGITS}g}")
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else _plain(value)
+    if isinstance(value, list | tuple):
+        return [float(f"{item:.{_DIGITS}g}") if type(item) is float else _rounded(item) for item in value]
+    return _plain(value)

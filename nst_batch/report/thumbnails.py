@@ -51,7 +51,7 @@ def forget_others(paths: RunPaths, used: Iterable[Thumbnail | None]) -> None:
         for entry in entries:
             with contextlib.suppress(OSError):
                 if entry.name not in names and entry.stat().st_mtime < time.time() - _YOUNG_SECONDS:
-                    os.unlink(entry.path)
+                    Path(entry.path).unlink()
 
 
 def _thumbnail(paths: RunPaths, picture: Path) -> Thumbnail | None:

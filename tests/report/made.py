@@ -70,7 +70,9 @@ def make_run(
     side: int = 128,
 ) -> Made:
     """Contents × styles, and the last two styles at once, × a sweep; ``state_of`` says what became of the n-th task."""
-    shapes = {name: (side, side * 3 // 4) if place % 3 else (side * 3 // 4, side) for place, name in enumerate(contents)}
+    shapes = {
+        name: (side, side * 3 // 4) if place % 3 else (side * 3 // 4, side) for place, name in enumerate(contents)
+    }
     views = {name: landscape(place, *shapes[name]) for place, name in enumerate(contents)}
     arts = {name: art(place, side) for place, name in enumerate(styles)}
     sources = {name: _source(root / "in" / name, values) for name, values in {**views, **arts}.items()}
@@ -136,7 +138,7 @@ def done(each: Task, place: int, size: tuple[int, int], data: bytes) -> TaskResu
         notes=("photo.gif: 3 frames; the first is used",) if place % 11 == 0 else (), precision="fp32",
         width=size[0], height=size[1], bytes=len(data), sha256=hashlib.sha256(data).hexdigest(),
         seconds=7.0 + place % 13, together=1 + place % 2, peak_memory_bytes=812_345_678, device="cpu", host="studio",
-        started="2026-03-01T10:00:00.000000+00:00", finished=f"2026-03-01T10:{place // 60:02}:{place % 60:02}.000000+00:00",
+        finished=f"2026-03-01T10:{place // 60:02}:{place % 60:02}.000000+00:00",
         versions={"nst_batch": "1"}, terms={"evaluations": at, **terms},
     )  # fmt: skip
 
@@ -166,7 +168,11 @@ def landscape(seed: int, width: int, height: int) -> Floats:
     """Sky, sun, two ranges of hills and water: another one for each seed."""
     x, y = _grid(width, height)
     random = np.random.default_rng(seed)
-    warm, cold, dark = random.uniform((0.8, 0.5, 0.3), (1, 0.8, 0.6)), random.uniform(0.3, 0.8, 3), random.uniform(0, 0.3, 3)
+    warm, cold, dark = (
+        random.uniform((0.8, 0.5, 0.3), (1, 0.8, 0.6)),
+        random.uniform(0.3, 0.8, 3),
+        random.uniform(0, 0.3, 3),
+    )
     view = cold + (warm - cold) * y[..., None]
     sun = np.hypot(x - random.uniform(0.2, 0.8), (y - 0.3) * height / width) < 0.08
     view[sun] = (1, 0.95, 0.8)
