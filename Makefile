@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help run plan status test test-slow test-gpu test-slurm test-ray chaos lint types check format docs bench samples clean
+.PHONY: help run plan status test test-slow test-gpu test-slurm test-ray test-browser chaos lint types check format docs bench samples clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,10 @@ test-slurm: $(VENV)/.installed-dev ## run the tests on a real Slurm, which is in
 test-ray: $(VENV)/.installed-dev ## run the tests on a Ray cluster of two nodes, where Ray can be installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]' || echo 'no Ray for this Python: its tests are skipped'
 	$(BIN)/python -m pytest -m ray $(ARGS)
+
+test-browser: $(VENV)/.installed-dev ## run the tests of the page in a real Chromium, which is installed where there is root and apt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]' || echo 'no Playwright for this Python: its tests are skipped'
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 chaos: $(VENV)/.installed-dev ## kill, stop and starve real runs: ARGS="--faults 50 --seed 1"
 	$(BIN)/python -m tests.chaos $(ARGS)

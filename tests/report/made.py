@@ -35,7 +35,7 @@ HOSTILE = (
 )
 CONTENTS = ("dusk lake.png", "a_name_that_is_long_and_goes_on_and_on_2024-08-31_final_v2 (copy).png", *HOSTILE)
 STYLES = ("monet/water.png", "hokusai/water.png", "the_scream.png", "mosaic.png", "woodcut.png", "starry night.png")
-SWEEP = {"strength": (0.4, 0.7), "style_scale": (1.0, 0.5)}
+SWEEP: dict[str, tuple[float, ...]] = {"strength": (0.4, 0.7), "style_scale": (1.0, 0.5)}
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
 TERMS = ("content/conv2_2", *(f"style/{layer}{octave}" for octave in ("", "/2", "/4") for layer in LAYERS), "tv")
 
@@ -181,7 +181,8 @@ def landscape(seed: int, width: int, height: int) -> Floats:
         ridge = base + 0.07 * np.sin(6 * x + phase) + 0.03 * np.sin((12 + waves) * x)
         view = np.where((y > ridge)[..., None], dark * share + view * (1 - share), view)
     water = (y > 0.82)[..., None] * (0.5 + 0.2 * np.sin(y * 190 + 3 * np.sin(x * 20)))[..., None]
-    return np.clip(view * (1 - water) + warm * water * 0.9, 0, 1)
+    found: Floats = np.clip(view * (1 - water) + warm * water * 0.9, 0, 1)
+    return found
 
 
 def art(seed: int, side: int) -> Floats:
@@ -193,7 +194,8 @@ def art(seed: int, side: int) -> Floats:
     palette = random.uniform(0, 1, (5, 3))
     level = (strokes - strokes.min()) / (np.ptp(strokes) + 1e-9) * 3.999
     low = level.astype(int)
-    return palette[low] + (palette[low + 1] - palette[low]) * (level - low)[..., None]
+    found: Floats = palette[low] + (palette[low + 1] - palette[low]) * (level - low)[..., None]
+    return found
 
 
 def styled(content: Floats, style: Floats, strength: float, seed: int) -> Floats:
@@ -204,7 +206,8 @@ def styled(content: Floats, style: Floats, strength: float, seed: int) -> Floats
     colors = order[np.clip((grey * (len(order) - 1)).astype(int), 0, len(order) - 1)]
     shift = seed * 7 % style.shape[0]
     strokes = np.roll(style, shift, 0)[np.arange(height)[:, None] % style.shape[0], np.arange(width) % style.shape[1]]
-    return np.clip(content * (1 - strength) + strength * (0.7 * colors + 0.3 * strokes), 0, 1)
+    found: Floats = np.clip(content * (1 - strength) + strength * (0.7 * colors + 0.3 * strokes), 0, 1)
+    return found
 
 
 def save(path: Path, values: Floats) -> bytes:

@@ -157,7 +157,7 @@ def test_a_folder_that_may_only_be_read_is_said() -> None:
             for name in ("made", "other")
         )
         picture = made.paths.output(next(iter(made.states)))
-        command = [sys.executable, "-c", READER, made.paths.root, other.paths.root, picture]
+        command = [sys.executable, "-c", READER, *map(str, (made.paths.root, other.paths.root, picture))]
         ended = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "report.html: cannot be written: Permission denied" in ended.stdout and "may be written" in ended.stdout
