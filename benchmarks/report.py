@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import shutil
@@ -78,7 +77,7 @@ def _make(paths: RunPaths, contents: int, styles: int, size: int) -> None:
         tasks.append(task)
         lines.append(line(task, _result(task, place, size, data)))
     write_plan(paths, planned(tasks).values())
-    paths.part("benchmark").write_bytes(b"".join(_with_terms(each, place) for place, each in enumerate(lines)))
+    paths.part("benchmark").write_bytes(b"".join(lines))
 
 
 def _png(image: Image.Image) -> bytes:
@@ -94,16 +93,16 @@ def _result(task: Task, place: int, size: int, data: bytes) -> TaskResult:
     return TaskResult(
         task.id, "done", task.output, losses=losses, curve=curve, evaluations=311, width=size, height=size,
         bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), seconds=7.123456, device="cpu", host="studio",
+        terms=_terms(place),
         scales=((size // 2, size // 2, 120), (size, size, 191)), finished="2026-03-01T10:00:00.000000+00:00",
     )  # fmt: skip
 
 
-def _with_terms(raw: bytes, place: int) -> bytes:
-    """A line with the course of each term."""
-    values = np.random.default_rng(place).uniform(0.001, 1, (STYLE_TERMS + 2, POINTS)).round(7).tolist()
+def _terms(place: int) -> dict[str, tuple[float | None, ...]]:
+    """The course of each term."""
     names = ["content/conv2_2", *(f"style/conv{1 + n % 4}_1/{2 ** (n // 4)}" for n in range(STYLE_TERMS)), "tv"]
-    terms = {"evaluations": [10 * step + 1 for step in range(POINTS)], **dict(zip(names, values, strict=True))}
-    return json.dumps({**json.loads(raw), "terms": terms}).encode() + b"\n"
+    values = np.random.default_rng(place).uniform(0.001, 1, (len(names), POINTS)).round(4).tolist()
+    return {name: tuple(course) for name, course in zip(names, values, strict=True)}
 
 
 def _opened(paths: RunPaths, where: Any) -> dict[str, dict[str, float]]:

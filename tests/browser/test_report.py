@@ -275,20 +275,20 @@ def test_what_is_known_of_a_picture_is_said(window: Windows, made: Made) -> None
 
 def test_losses_are_drawn_by_term(window: Windows, made: Made) -> None:
     page = open_at(window, made, output_in(made, "done"))
-    drawn = "all => all.map(each => [each.dataset.line, each.getAttribute('points').split(' ').length])"
-    assert page.eval_on_selector_all("#about polyline", drawn) == [["total", 32], ["content", 32], ["style", 32]]
+    drawn = "all => all.map(each => [each.dataset.line, each.getAttribute('d').match(/[ML]/g).length])"
+    assert page.eval_on_selector_all("#about path", drawn) == [["total", 32], ["content", 32], ["style", 32]]
     page.locator("#about summary", has_text="by layer").click()
     assert page.locator("#about details .legend button").count() == 12
     page.locator("#about .legend button", has_text="style conv2_1/4").click()
     page.locator("#about .legend button", has_text="total").click()
-    assert [name for name, _ in page.eval_on_selector_all("#about polyline", drawn)] == [
+    assert [name for name, _ in page.eval_on_selector_all("#about path", drawn)] == [
         "content",
         "style",
         "style conv2_1/4",
     ]
     assert page.locator("#about svg text").count() >= 5 and page.locator("#about svg .scale").count() == 1
     page.keyboard.press("ArrowLeft")
-    assert [name for name, _ in page.eval_on_selector_all("#about polyline", drawn)][-1] == "style conv2_1/4", "kept"
+    assert [name for name, _ in page.eval_on_selector_all("#about path", drawn)][-1] == "style conv2_1/4", "kept"
 
 
 def test_failures_say_why_and_what_to_do(window: Windows, made: Made) -> None:

@@ -59,5 +59,5 @@ if (!state.view) {  // a grid is for what is one: several contents by several st
 if (!state.zoom) {  // as large as lets all columns be seen
   const columns = Math.max(2, data.styles.length) * (pointsOfAPair > 1 && pointsOfAPair <= 4 ? 2 : 1);
   const room = (innerWidth - 180) / columns - 12;
-  state.zoom = narrow.matches ? 150 : state.view === "list" ? 200 : Math.round(Math.min(300, Math.max(132, room)) / 4) * 4;
+  state.zoom = narrow.matches ? 150 : state.view === "list" ? (pictures.length < 7 ? 320 : 200) : Math.round(Math.min(300, Math.max(132, room)) / 4) * 4;
 }

@@ -40,7 +40,7 @@ function drawLook() {
     const result = done ? large(picture, picture.output) : frame(picture);
     look.replaceChildren(figure("content", large(content, content.name), ["Content: ", name(content.name)]),
       figure("style", large(style, style.name), ["Style: ", name(style.name)]),
-      figure("result", result, done ? "Result" : WORDS[picture.state], ratioOf(picture)));
+      figure("result", result, done && "Result", ratioOf(picture)));
   } else if (kind === "result") {
     const whole = figure("result", large(picture, picture.output), null, ratioOf(picture));
     whole.addEventListener("click", toggleWhole);
