@@ -286,6 +286,11 @@ def test_losses_are_drawn_by_term(window: Windows, made: Made) -> None:
         "style",
         "style conv2_1/4",
     ]
+    page.locator("#about .legend button", has_text="style conv1_1/4").click()
+    assert ["style conv1_1/4", 20] in page.eval_on_selector_all("#about path", drawn), "not where there is none"
+    assert all("NaN" not in each and "Infinity" not in each for each in page.eval_on_selector_all(
+        "#about path", "all => all.map(each => each.getAttribute('d'))"))  # fmt: skip
+    page.locator("#about .legend button", has_text="style conv1_1/4").click()
     assert page.locator("#about svg text").count() >= 5 and page.locator("#about svg .scale").count() == 1
     page.keyboard.press("ArrowLeft")
     assert [name for name, _ in page.eval_on_selector_all("#about path", drawn)][-1] == "style conv2_1/4", "kept"
@@ -362,6 +367,10 @@ def test_arrows_walk_through_the_grid(page: Any) -> None:
     box, main = page.locator(":focus").bounding_box(), page.locator("#main").bounding_box()
     assert main["y"] < box["y"] and box["y"] + box["height"] <= main["y"] + main["height"] + 1, "scrolled into sight"
     assert page.locator(":focus").evaluate("each => each.closest('td').cellIndex") == 1, "in the same column"
+    page.locator("tbody tr").nth(1).locator("td").nth(4).locator(".pic").last.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    assert page.locator(":focus").evaluate("each => each.closest('td').cellIndex") == 5, "in the same column"
     page.keyboard.press("End")
     assert focused(page) == names[-1]
     assert page.locator('.pic[tabindex="0"]').count() == 1, "one stop for Tab, wherever one is"
