@@ -203,3 +203,13 @@ def test_a_folder_without_a_run_has_no_page(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run"):
         write_report(RunPaths(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_made_without_torch(made: Made) -> None:
+    program = (
+        "import sys; from pathlib import Path; from nst_batch.paths import RunPaths\n"
+        "from nst_batch.report.page import write_report; write_report(RunPaths(Path(sys.argv[1])))\n"
+        "print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(made.paths.root)]
+    assert subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True).stdout == "False\n"
