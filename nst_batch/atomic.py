@@ -17,8 +17,10 @@ _OURS = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY_SUFFIX)}", re.DOT
 _LONGEST_NAME = 255  # bytes, of every common file system
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Put ``data`` at ``path``, durably; its folder is made when missing.
+
+    ``durable``: a power cut may not undo it, for which disks are waited for.
 
     Raises:
         OSError: the folder cannot be made or written; nothing is left behind, and an old file stays as it was.
@@ -30,12 +32,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def takes(folder: Path, size: int) -> bool:

@@ -120,6 +120,7 @@ class Forecaster:
         self._limit = min(room, math.inf if memory is None else memory) - (base if self.here.is_cpu else 0)
         self._base = base
         self._of = lru_cache(maxsize=65536)(self._forecast)
+        self._scales = lru_cache(maxsize=4096)(self._scale_times)
 
     @property
     def is_measured(self) -> bool:
@@ -130,6 +131,30 @@ class Forecaster:
         """Of one task; None where its content's size is not known."""
         content = task.content
         return self._of(task.settings, content.width, content.height) if content.width else None
+
+    def seconds(self, task: Task) -> float | None:
+        """The seconds of one task; None where its content's size is not known."""
+        found = self.of(task)
+        return found.seconds if found else None
+
+    def share(self, task: Task, step: int) -> float:
+        """How much of a task's work is done after so many evaluations, 0 to 1: those at coarse scales take less."""
+        steps, content = task.settings.steps, task.content
+        if not content.width:
+            return min(1.0, step / steps)
+        scales = self._scales(task.settings, content.width, content.height)
+        made = worked = 0.0
+        for evaluations, seconds in scales:
+            worked += seconds * min(1.0, max(0.0, (step - made) / evaluations))
+            made += evaluations
+        return worked / sum(seconds for _, seconds in scales)
+
+    def _scale_times(self, settings: TransferSettings, width: int, height: int) -> list[tuple[int, float]]:
+        """The evaluations of each scale, and what they take if each is computed whole."""
+        return [
+            (scale.steps, evaluations_seconds(settings, scale, Way(None, settings.pairs(scale.steps)), self._speed))
+            for scale in stages(width, height, settings)
+        ]
 
     def total(self, tasks: Iterable[Task]) -> Total:
         """Of all of them; as if the longest came first, and workers never waited."""
@@ -169,10 +194,11 @@ class Forecaster:
 
 def seconds_of(settings: TransferSettings, scales: Iterable[tuple[Stage, Way]], speed: Speed) -> float:
     """What a transfer takes on a device, if it is as fast as is assumed."""
-    total = _TASK_SECONDS
-    for stage, way in scales:
-        evaluations = stage.steps + _MORE_EVALUATIONS
-        computing = operations(settings, stage) / speed.operations * (1 if way.rows is None else STRIPS_TIME)
-        moving = moved_bytes(settings, stage, min(way.pairs, stage.steps / 2)) / speed.bytes
-        total += evaluations * (computing + moving + speed.evaluation)
-    return total
+    return _TASK_SECONDS + sum(evaluations_seconds(settings, stage, way, speed) for stage, way in scales)
+
+
+def evaluations_seconds(settings: TransferSettings, stage: Stage, way: Way, speed: Speed) -> float:
+    """What one of its scales takes."""
+    computing = operations(settings, stage) / speed.operations * (1 if way.rows is None else STRIPS_TIME)
+    moving = moved_bytes(settings, stage, min(way.pairs, stage.steps / 2)) / speed.bytes
+    return (stage.steps + _MORE_EVALUATIONS) * (computing + moving + speed.evaluation)

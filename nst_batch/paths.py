@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PART_SUFFIX = ".jsonl"
+LIVE_SUFFIX = ".json"
 CHECKPOINT_SUFFIX = ".safetensors"
 
 
@@ -26,6 +27,7 @@ class RunPaths:
           state/checkpoints/    pictures in the middle, by task
           state/digests.json    digests of input files, by path, size and time
           state/writers/WRITER  who writes here now, and is alive
+          state/live/           what each of them is doing
           state/claims/         which pictures they have in hand
           state/entrance.lock   held while a run begins here
           state/download.json   when the ImageNet weights were last sought in vain
@@ -65,6 +67,15 @@ class RunPaths:
     def writers(self) -> Path:
         """The folder of processes that write here now."""
         return self.state / "writers"
+
+    @property
+    def lives(self) -> Path:
+        """The folder of what writers are doing."""
+        return self.state / "live"
+
+    def live(self, writer: str) -> Path:
+        """Where a writer says what it is doing."""
+        return self.lives / f"{writer}{LIVE_SUFFIX}"
 
     @property
     def claims(self) -> Path:

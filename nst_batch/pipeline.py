@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_batch import claims, decisions
+from nst_batch import claims, decisions, live
 from nst_batch.atomic import remove_temporaries, write_atomic
 from nst_batch.backlog import News
 from nst_batch.decisions import Decision
@@ -122,6 +122,7 @@ class Pipeline:
         with entered(self.paths) as writer:
             with entrance(self.paths):
                 writer.bury_dead()
+                live.bury(self.paths, writer.is_alive)
                 others = writer.others()
                 if not others:
                     self._clear_away(say)

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection
-from typing import Protocol
 
 from nst_batch.atomic import takes
 from nst_batch.backlog import Backlog, News
@@ -34,6 +33,7 @@ from nst_batch.forecasts import remember
 from nst_batch.links import LEAVE_SECONDS, Start, Worker
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Broken, Job, Note, Progress, Ready, WorkerOptions
+from nst_batch.observers import Observer
 from nst_batch.paths import RunPaths
 from nst_batch.processes import WorkerProcess
 from nst_batch.records import Task, TaskResult
@@ -49,38 +49,17 @@ TIME_LIMIT = "the time limit"
 FALSE_STARTS = 3  # deaths in a row before a worker was ever ready, after which its device is given up
 
 
-class Observer(Protocol):
-    """Is told what happens; see progress.py."""
-
-    def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
-        """A worker got tasks to render together."""
-
-    def progressed(self, slot: int, progress: Progress) -> None:
-        """A worker is so far."""
-
-    def finished(self, slot: int, result: TaskResult, final: bool) -> None:
-        """A task ended; unless ``final`` it will be tried again."""
-
-    def elsewhere(self, decision: Decision) -> None:
-        """Another run has brought a task to its end: ``done``, or ``failed``."""
-
-    def note(self, text: str) -> None:
-        """Something a person should know."""
-
-    def tick(self) -> None:
-        """Time passes."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a run did: pictures rendered, tasks given up, whether a signal ended it early, tasks that another run did
-    meanwhile, and whether it made any step at all."""
+    meanwhile, whether it made any step at all, and how many evaluations its pictures took."""
 
     rendered: int
     failed: int
     interrupted: bool
     elsewhere: int = 0
     moved: bool = True
+    evaluations: int = 0
 
 
 class Scheduler:
@@ -132,7 +111,7 @@ class Scheduler:
         self._backlog = self._backlog_of((), frozenset())
         self._deaths: Counter[str] = Counter()  # by task id
         self._false_starts: Counter[int] = Counter()  # by slot
-        self._rendered = self._failed = self._elsewhere = 0
+        self._rendered = self._failed = self._elsewhere = self._evaluations = 0
         self._remembered = -math.inf
         self._peaks: dict[int, int] = {}  # by slot, in bytes
         self._patient = True
@@ -213,7 +192,7 @@ class Scheduler:
 
     def _outcome(self) -> Outcome:
         moved = self._moved or self._rendered > 0
-        return Outcome(self._rendered, self._failed, self._signals.seen, self._elsewhere, moved)
+        return Outcome(self._rendered, self._failed, self._signals.seen, self._elsewhere, moved, self._evaluations)
 
     def _on_elsewhere(self, decision: Decision) -> None:
         if decision.state == "done":
@@ -306,6 +285,7 @@ class Scheduler:
             again = again and self._deaths[job.task.id] < DEATHS_TO_QUARANTINE
         if result.status == "done":
             self._rendered += 1
+            self._evaluations += result.evaluations - result.resumed
             self._remember(slot, job.task, result)
         elif again:
             self._backlog.rest(job)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -98,6 +100,39 @@ class Writer:
         while not self._left.wait(BEAT_SECONDS):
             with contextlib.suppress(OSError):  # a file server that is away for a while
                 os.utime(self._descriptor)
+
+
+class Heartbeats:
+    """Which writers of a folder live, for who writes nothing there.
+
+    Args:
+        paths: of the run.
+    """
+
+    def __init__(self, paths: RunPaths) -> None:
+        self._paths = paths
+        self._machine = _machine()
+        self._ahead = 0.0  # the file server's clock, against this machine's
+        self._asked = -math.inf
+
+    def is_alive(self, name: str) -> bool:
+        """Whether a writer goes on: by its lock on this machine; else by its heartbeat, on the file server's clock."""
+        path = self._paths.writer(name)
+        try:
+            if _read(path).get("machine") == self._machine:
+                with contextlib.suppress(OSError):  # a file system without locks: then the time alone tells
+                    return _is_locked(path)
+            return self._server_time() - path.stat().st_mtime < STALE_SECONDS
+        except OSError:
+            return False  # it has left
+
+    def _server_time(self) -> float:
+        """Of the file server, by a file that is gone at once; where none can be made, this machine's."""
+        if time.monotonic() - self._asked > BEAT_SECONDS:
+            self._asked = time.monotonic()
+            with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=self._paths.writers) as file:
+                self._ahead = os.fstat(file.fileno()).st_mtime - time.time()
+        return time.time() + self._ahead
 
 
 @contextmanager

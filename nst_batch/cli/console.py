@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ import typer
 
 from nst_batch.errors import ExitCode, NstError, SpecError, UsageError
 from nst_batch.errors import in_words as error_in_words
+from nst_batch.records import utc_now
 
 P = ParamSpec("P")
 
@@ -21,8 +23,7 @@ SHOWN = 20  # lines of a list on a terminal; --json has them all
 def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
     """Turn what nst_batch raises into messages on standard error, and a command's return value into its exit code."""
 
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+    def code_of(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             code = command(*args, **kwargs)
         except NstError as error:
@@ -41,13 +42,34 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             say("ended at once; run the same command again to go on")
             code = ExitCode.ABORTED
-        raise typer.Exit(int(code or 0))
+        return int(code or 0)
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(contextvars.copy_context().run(code_of, *args, **kwargs))  # each speaks as it was told to
 
     return wrapped
 
 
+_events = contextvars.ContextVar("_events", default=False)
+
+
+def speak_in_events() -> None:
+    """From now on, for as long as the command runs, standard error gets JSON objects: see docs/status.md."""
+    _events.set(True)
+
+
+def tell(event: str, **fields: Any) -> None:
+    """An event, as JSON on standard error."""
+    print(json.dumps({"event": event, "time": utc_now(), **fields}), file=sys.stderr, flush=True)
+
+
 def complain(error: NstError) -> None:
     """What went wrong, and what to do."""
+    if _events.get():
+        mistakes = {"mistakes": error.mistakes} if isinstance(error, SpecError) else {}
+        tell("error", message=str(error), hint=error.hint, **mistakes)
+        return
     lines = error.mistakes if isinstance(error, SpecError) else [f"error: {error}"]
     for line in lines:
         say(line)
@@ -59,6 +81,9 @@ def complain(error: NstError) -> None:
 
 def say(text: str) -> None:
     """To standard error: standard output is for results."""
+    if _events.get():
+        tell("note", text=text)
+        return
     print(printable(text), file=sys.stderr)
 
 

@@ -60,7 +60,7 @@ def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
 
 
 def _in_total(ahead: Forecaster, ready: Pipeline) -> str:
-    from nst_batch.cli.progress import clock
+    from nst_batch.cli.figures import clock
     from nst_batch.memory import in_words as size_in_words
 
     total, workers = ahead.total(d.task for d in ready.todo()), ahead.here.workers
@@ -72,7 +72,7 @@ def _in_total(ahead: Forecaster, ready: Pipeline) -> str:
 
 
 def _print_decisions(decisions: list[Decision], ahead: Forecaster) -> None:
-    from nst_batch.cli.progress import clock
+    from nst_batch.cli.figures import clock
     from nst_batch.memory import in_words as size_in_words
 
     for decision in decisions[:SHOWN]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from nst_batch.cli.console import SHOWN, say, tasks, with_hint
-from nst_batch.cli.progress import ProgressView, clock, error_console
+from nst_batch.cli.console import SHOWN, say, tasks, tell, with_hint
+from nst_batch.cli.events import EventLog
+from nst_batch.cli.figures import clock, per_hour
+from nst_batch.cli.progress import ProgressView, error_console
 from nst_batch.deadline import NEVER, Deadline
 from nst_batch.decisions import Decision
+from nst_batch.live import LiveFile
+from nst_batch.observers import Observer, Observers
 from nst_batch.pipeline import Pipeline
 from nst_batch.shares import ALONE, Part
 from nst_batch.signals import StopSignals
+from nst_batch.tally import Tally
 from nst_batch.writers import Writer
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ def render(
     deadline: Deadline = NEVER,
     on_entered: Callable[[Writer], None] = lambda _: None,
     engine: RayEngine | None = None,
+    events: bool = False,
 ) -> Outcome:
     """Render what is to do; beside others, perhaps, that do the same in this folder.
 
@@ -43,19 +50,34 @@ def render(
         deadline: when it has to be over.
         on_entered: told who we are, once it is certain that we may write there.
         engine: a cluster whose actors render; None: processes of this machine do.
+        events: whether programs read what happens, or people.
     """
-    with ready.entered(say) as writer, ProgressView(todo, ready.counts()["done"], error_console()) as view:
+    with ready.entered(say) as writer, ExitStack() as watching:
         on_entered(writer)
-        view.note(f"{ready.name}: {tasks(len(todo))} to render, {ready.counts()['done']} done before")
+        tally = Tally(todo, ready.counts()["done"], _how_many(ready, engine), ready.forecaster())
+        watching.enter_context(live := LiveFile(ready.paths, writer.name, tally))
+        if events:
+            shown: Observer = EventLog(tally, ready.paths)
+            tell("run_started", name=ready.name, folder=str(ready.paths.root), writer=writer.name, **ready.counts(),
+                 rendering=len(todo))  # fmt: skip
+        else:
+            watching.enter_context(view := ProgressView(tally, error_console()))
+            view.note(f"{ready.name}: {tasks(len(todo))} to render, {ready.counts()['done']} done before")
+            shown = view
         from nst_batch.scheduler import Scheduler  # torch: two seconds
 
         devices, options, begin = _workers(ready, engine)
         run = ready.run
         scheduler = Scheduler(
-            ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(), view, stop, part, deadline,
-            begin,
+            ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(),
+            Observers(tally, live, shown), stop, part, deadline, begin,
         )  # fmt: skip
         return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
+
+
+def _how_many(ready: Pipeline, engine: RayEngine | None) -> int:
+    """Workers there will be, as far as can be told before torch is there."""
+    return ready.forecaster().here.workers if engine is None else len(engine.devices)
 
 
 def _workers(ready: Pipeline, engine: RayEngine | None) -> tuple[Sequence[str], WorkerOptions, Start]:
@@ -83,6 +105,7 @@ def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict
     """What has become of a run's tasks; ``outcome`` is None where there was nothing to do."""
     rendered, failed, elsewhere = (outcome.rendered, outcome.failed, outcome.elsewhere) if outcome else (0, 0, 0)
     counts = ready.counts()
+    hours = seconds / 3600
     return {
         "tasks": counts["tasks"],
         "done": counts["done"] + rendered + elsewhere,
@@ -92,6 +115,8 @@ def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict
         "elsewhere": elsewhere,
         "skipped": counts["done"],
         "seconds": round(seconds, 3),
+        "pictures_per_hour": round(rendered / hours, 1) if hours else 0.0,
+        "evaluations_per_second": round(outcome.evaluations / seconds, 2) if outcome and seconds else 0.0,
     }
 
 
@@ -105,6 +130,11 @@ def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
     parts += [f"{summary['failed']} failed"] if summary["failed"] else []
     parts += [f"{summary['todo']} left"] if summary["todo"] else []
     say(f"{ready.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
+    if summary["rendered"]:
+        speed = f"{per_hour(summary['pictures_per_hour'])}, {summary['evaluations_per_second']:.1f} evaluations/s"
+        page = ready.paths.report
+        look = f"report: {page}" if page.exists() else f"`nst-batch report {page.parent}` makes a page of them"
+        say(f"  {speed}; {look}")
     if summary["failed"]:
         _list_failures(ready)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nst_batch.cli.console import overridden, print_json, reports_errors, say
+from nst_batch.cli.console import overridden, print_json, reports_errors, say, speak_in_events, tell
 from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, Verify
 from nst_batch.errors import ExitCode
 
@@ -34,6 +34,9 @@ def run(
     ] = "local",
     address: Annotated[str, typer.Option(help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")] = "auto",
     as_json: Json = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Tell what happens as JSON objects on standard error, for programs.")
+    ] = False,
 ) -> int:
     """Render what is not there yet.
 
@@ -41,6 +44,8 @@ def run(
     130 ended by a second Ctrl-C.
     """
     begun = time.monotonic()
+    if log_json:
+        speak_in_events()
     from nst_batch.cli.rendering import render, sum_up, summary_of, warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
     from nst_batch.shares import parse
@@ -59,13 +64,16 @@ def run(
             from nst_batch.cluster.ray_engine import connected
 
             with connected(address, ready.run) as cluster:
-                outcome = render(ready, todo, stop, engine=cluster)
+                outcome = render(ready, todo, stop, engine=cluster, events=log_json)
         elif todo:
-            outcome = render(ready, todo, stop, inline=inline)
+            outcome = render(ready, todo, stop, inline=inline, events=log_json)
     summary = summary_of(ready, outcome, time.monotonic() - begun)
-    sum_up(ready, summary)
-    if stop.seen and summary["todo"]:
-        say("interrupted; run the same command again to go on")
+    if log_json:
+        tell("run_finished", **summary, interrupted=bool(stop.seen and summary["todo"]))
+    else:
+        sum_up(ready, summary)
+        if stop.seen and summary["todo"]:
+            say("interrupted; run the same command again to go on")
     if as_json:
         print_json(summary)
     if stop.seen and summary["todo"]:

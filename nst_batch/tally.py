@@ -1,0 +1,332 @@
+"""What a run has done, does and has before it: counts, workers, and when it will be over. Without a terminal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nst_batch.decisions import Decision
+from nst_batch.eta import Ahead, Factors, Pace, Seen, seconds_left
+from nst_batch.messages import Progress
+from nst_batch.observers import Nobody
+from nst_batch.records import Task, TaskResult
+
+LATELY_SECONDS = 600.0  # what rates are of
+LATE_SECONDS = 60.0  # a worker without a task for longer will not come back
+_TRUSTED = 0.005  # of a run's work: what forecasts count for, against what is seen
+_ENOUGH = 0.005  # of it has to be done before anything is foretold from nothing else
+_KINDS = 32.0  # of tasks, told apart by seconds, in each e-folding of them
+_AGAIN_SECONDS = 0.5  # between two reckonings of what is left
+
+
+class Expectations(Protocol):
+    """What is known of tasks before they begin: see ``forecasts.Forecaster``."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether seconds are seconds of devices like these."""
+
+    def seconds(self, task: Task) -> float | None:
+        """What a task will take; None: nobody knows."""
+
+    def share(self, task: Task, step: int) -> float:
+        """How much of a task is done after so many evaluations."""
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker: what it has in ``outputs``, how far that is, seconds that it was busy so far, and until it is free."""
+
+    slot: int
+    device: str
+    outputs: tuple[str, ...] = ()
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    rate: float = 0.0  # evaluations a second
+    done: float = 0.0  # of the work in hand, 0 to 1
+    busy: float = 0.0
+    left: float | None = None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run's state: how many tasks it has, and how many of them are ``over``: ``rendered`` by it, ``failed``, or brought
+    to an end ``elsewhere``. ``work`` is in expected seconds, or in any unit where nothing is known of seconds."""
+
+    total: int = 0
+    over: int = 0
+    rendered: int = 0
+    failed: int = 0
+    elsewhere: int = 0
+    skipped: int = 0
+    work: float = 0.0
+    work_done: float = 0.0
+    elapsed: float = 0.0
+    seconds_left: float | None = None
+    seconds_per_cost: float | None = None
+    pictures_per_hour: float | None = None
+    evaluations_per_second: float = 0.0
+    workers: tuple[WorkerState, ...] = ()
+
+    @property
+    def fraction(self) -> float:
+        """Work that is done, 0 to 1."""
+        return min(1.0, self.work_done / self.work) if self.work else 1.0
+
+
+@dataclass
+class _Hand:
+    """Tasks that a worker was given together. ``shares`` are done of each, by id, since ``first``."""
+
+    tasks: dict[str, Task]  # by output name, those that are not over
+    weight: float
+    kind: float  # of one of them
+    begun: float
+    first: float | None = None  # when the first evaluation was reported
+    heard: float = 0.0  # when the last one was
+    at_first: float = 0.0
+    ended: float | None = None  # when the worker was given others
+    shares: dict[str, float] = field(default_factory=dict)
+    proved: float = 0.0  # weight of tasks that are done
+    failed: bool = False
+    progress: Progress | None = None
+
+
+@dataclass
+class _Slot:
+    device: str
+    hands: list[_Hand] = field(default_factory=list)  # the last one is rendered, others are being written
+    busy: float = 0.0
+    free_since: float | None = None
+
+
+class Tally(Nobody):
+    """An Observer that counts, and reckons.
+
+    Args:
+        todo: what will be rendered.
+        skipped: how many tasks were done before.
+        workers: how many there will be.
+        expected: of tasks.
+        now: seconds of a clock.
+    """
+
+    def __init__(
+        self,
+        todo: Sequence[Decision],
+        skipped: int,
+        workers: int,
+        expected: Expectations,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total, self.skipped = len(todo), skipped
+        self.rendered = self.failed = self._elsewhere = self.over = 0
+        self.last: TaskResult | None = None
+        self._planned = max(1, min(workers, len(todo)))
+        self._expected, self._now = expected, now
+        self._begun = now()
+        self._working_since: float | None = None  # the first hand-out: loading torch and weights is no measure
+        self._weights, trusted = _weights(todo, expected)
+        self._work = sum(self._weights.values())
+        self._cost = sum(each.task.cost for each in todo)
+        self._waiting = Counter(map(_kind, self._weights.values()))
+        self._done = self._done_here = self._done_elsewhere = 0.0
+        self._pace = Pace(_TRUSTED * self._work if trusted else 0.0)
+        self._slots: dict[int, _Slot] = {}
+        self._together = 1
+        self._ends = deque[float]()
+        self._reckoned: tuple[float, float | None] | None = None
+
+    def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
+        """A worker has tasks."""
+        now = self._now()
+        self._working_since = now if self._working_since is None else self._working_since
+        here = self._slots.setdefault(slot, _Slot(device))
+        here.device, here.free_since = device, None
+        if here.hands:
+            here.hands[-1].ended = now
+        tasks = {each.task.output: each.task for each in decisions}
+        weights = [self._weights[task.id] for task in tasks.values()]
+        self._waiting.subtract(map(_kind, weights))
+        self._together = max(self._together, len(tasks))
+        here.hands.append(_Hand(tasks, sum(weights), max(weights), now, heard=now))
+        self._reckoned = None
+
+    def progressed(self, slot: int, progress: Progress) -> None:
+        """A worker is so far."""
+        hands = self._slots[slot].hands if slot in self._slots else []
+        if not hands or not (tasks := [t for t in hands[-1].tasks.values() if t.id in progress.tasks]):
+            return
+        hand, now = hands[-1], self._now()
+        hand.progress, hand.heard = progress, now
+        for task in tasks:
+            hand.shares[task.id] = self._expected.share(task, progress.step)
+        if hand.first is None:
+            hand.first, hand.at_first = now, self._made(hand)
+
+    def finished(self, slot: int, result: TaskResult, final: bool) -> None:
+        """A task ended, or will be tried again."""
+        if final:
+            self.rendered += result.status == "done"
+            self.failed += result.status == "failed"
+            self.over += 1
+            self._done += self._weights[result.task]
+        self._reckoned = None
+        if result.status == "done":
+            self.last = result
+            self._done_here += self._weights[result.task]
+            self._ends.append(self._now())
+        here = self._slots.get(slot)
+        hand = next((each for each in here.hands if result.output in each.tasks), None) if here else None
+        if hand is None or here is None:
+            return
+        task = hand.tasks.pop(result.output)
+        if not final:
+            self._waiting[_kind(self._weights[task.id])] += 1
+        if result.status == "done":
+            hand.proved += self._weights[task.id] * (1 - self._expected.share(task, result.resumed))
+        hand.failed |= result.status != "done"
+        if not hand.tasks:
+            self._end(here, hand)
+
+    def elsewhere(self, decision: Decision) -> None:
+        """Another run has brought a task to its end."""
+        weight = self._weights[decision.task.id]
+        self._elsewhere += 1
+        self.over += 1
+        self.failed += decision.state == "failed"
+        self._waiting[_kind(weight)] -= 1
+        self._done += weight
+        self._done_elsewhere += weight * (decision.state == "done")
+
+    def _end(self, here: _Slot, hand: _Hand) -> None:
+        """Nothing of a hand is left: what it took is known."""
+        now = self._now()
+        here.hands.remove(hand)
+        took = (now if hand.ended is None else hand.ended) - hand.begun
+        here.busy += took
+        here.free_since = None if here.hands else now
+        if not hand.failed and hand.proved > 0:
+            self._pace.learn(Seen(kind_of(here.device), hand.kind, hand.proved, took), now)
+
+    def _made(self, hand: _Hand) -> float:
+        """Work that is done of those that are not over."""
+        return sum(self._weights[task.id] * hand.shares.get(task.id, 0.0) for task in hand.tasks.values())
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._now() - self._begun
+
+    def state(self) -> RunState:
+        """All of it as it is now."""
+        factors = self._factors()
+        workers = tuple(self._worker(number, slot, factors) for number, slot in sorted(self._slots.items()))
+        running = sum(self._made(hand) for slot in self._slots.values() for hand in slot.hands)
+        per_cost = factors.of(self._work / self.total) * self._work / self._cost if factors and self._cost else None
+        return RunState(
+            self.total, self.over, self.rendered, self.failed, self._elsewhere, self.skipped, self._work,
+            self._done + running, self.elapsed, self.seconds_left(), per_cost, self._pictures_per_hour(),
+            sum(each.rate for each in workers), workers,
+        )  # fmt: skip
+
+    def _worker(self, number: int, slot: _Slot, factors: Factors | None) -> WorkerState:
+        now = self._now()
+        busy = slot.busy + sum((now if each.ended is None else each.ended) - each.begun for each in slot.hands)
+        hand = slot.hands[-1] if slot.hands and slot.hands[-1].ended is None else None
+        if hand is None:
+            return WorkerState(number, slot.device, busy=busy)
+        p, left = hand.progress, sum(self._weights[task.id] for task in hand.tasks.values())
+        loss = p.loss if p and math.isfinite(p.loss) else None
+        return WorkerState(
+            number, slot.device, tuple(hand.tasks), p.step if p else 0, p.steps if p else 0, loss, p.rate if p else 0.0,
+            self._made(hand) / left if left else 0.0, busy, self._left(slot.device, hand, factors),
+        )  # fmt: skip
+
+    def _left(self, device: str, hand: _Hand, factors: Factors | None) -> float | None:
+        """Seconds until a hand is done."""
+        if factors is None:
+            return None
+        left = sum(self._weights[task.id] * (1 - hand.shares.get(task.id, 0.0)) for task in hand.tasks.values())
+        return max(0.0, left * factors.of(hand.kind, kind_of(device)) - (self._now() - hand.heard))
+
+    def _pictures_per_hour(self) -> float | None:
+        """Lately."""
+        now = self._now()
+        while self._ends and now - self._ends[0] > LATELY_SECONDS:
+            self._ends.popleft()
+        since = min(LATELY_SECONDS, now - self._working_since) if self._working_since is not None else 0.0
+        return len(self._ends) / since * 3600 if self._ends and since > 0 else None
+
+    def _factors(self) -> Factors | None:
+        """What tasks take, against what was expected; by their evaluations too, before they are done."""
+        current = [(slot, hand) for slot in self._slots.values() for hand in slot.hands if hand.ended is None]
+        unfinished = [
+            Seen(kind_of(slot.device), hand.kind, self._made(hand) - hand.at_first, hand.heard - hand.first)
+            for slot, hand in current
+            if hand.first is not None and self._made(hand) > hand.at_first
+        ]
+        if not self.rendered and sum(each.expected for each in unfinished) < _ENOUGH * self._work:
+            unfinished = []
+        return self._pace.factors(unfinished)
+
+    def seconds_left(self) -> float | None:
+        """Until the end; None where nothing is known yet."""
+        now = self._now()
+        if self._reckoned is None or now - self._reckoned[0] > _AGAIN_SECONDS:
+            self._reckoned = (now, self._seconds_left(now))
+        when, left = self._reckoned
+        return None if left is None else max(0.0, left - (now - when))
+
+    def _seconds_left(self, now: float) -> float | None:
+        factors = self._factors()
+        if factors is None:
+            return None
+        workers = [found for slot in self._slots.values() if (found := self._ahead(slot, factors, now)) is not None]
+        if self._working_since is None or now - self._working_since < LATE_SECONDS:
+            workers += [Ahead(0.0)] * (self._planned - len(self._slots))
+        waiting = [(_seconds(kind), count) for kind, count in sorted(self._waiting.items(), reverse=True) if count > 0]
+        waiting = [(seconds * factors.of(seconds), count) for seconds, count in waiting]
+        if waiting and self._done_here and self._done_elsewhere:  # others will take their share of it
+            others = round(len(workers) * self._done_elsewhere / self._done_here)
+            workers += [Ahead(waiting[0][0] / 2)] * min(others, 10_000)
+        return seconds_left(workers or [Ahead(0.0)], waiting, self._together)
+
+    def _ahead(self, slot: _Slot, factors: Factors, now: float) -> Ahead | None:
+        """When a worker will be free; None: it has left."""
+        slowness = factors.slowness(kind_of(slot.device))
+        if slot.hands and slot.hands[-1].ended is None:
+            return Ahead(self._left(slot.device, slot.hands[-1], factors) or 0.0, slowness)
+        late = slot.free_since is not None and now - slot.free_since > LATE_SECONDS
+        return None if late else Ahead(0.0, slowness)
+
+
+def kind_of(device: str) -> str:
+    """Devices that are equally fast, as far as names tell: ``cuda`` of ``cuda:1``."""
+    return "+".join(each.partition(":")[0] for each in device.split("+"))
+
+
+def _kind(seconds: float) -> int:
+    """Tasks that take about as long as each other."""
+    return round(_KINDS * math.log(seconds))
+
+
+def _seconds(kind: int) -> float:
+    return math.exp(kind / _KINDS)
+
+
+def _weights(todo: Sequence[Decision], expected: Expectations) -> tuple[dict[str, float], bool]:
+    """What each task will take, by id, and whether these are seconds; by their costs, where nothing better is known."""
+    known = {each.task.id: expected.seconds(each.task) for each in todo}
+    foretold = {name: seconds for name, seconds in known.items() if seconds}
+    costs = {each.task.id: each.task.cost for each in todo if each.task.cost > 0}
+    both = foretold.keys() & costs.keys()
+    seconds_each = sum(foretold[name] for name in both) / sum(costs[name] for name in both) if both else 1.0
+    weights = {**{name: cost * seconds_each for name, cost in costs.items()}, **foretold}
+    usual = sum(weights.values()) / len(weights) if weights else 1.0
+    return {name: weights.get(name, usual) for name in known}, bool(foretold) and expected.is_measured
