@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_batch.history import Attempts, History, Rendered, digests
+from nst_batch.history import Attempts, History, Rendered, digests, last_words
 from nst_batch.inputs import sha256_of
 from nst_batch.manifest import inputs_of
 from nst_batch.paths import RunPaths
@@ -69,7 +69,7 @@ def decide(
 
 
 def _after_failures(task: Task, attempts: Attempts, retries: int, retry_failed: bool) -> Decision:
-    message, hint = (str(attempts.error.get(key) or "") for key in ("message", "hint"))
+    message, hint = last_words(attempts)
     count = f"{attempts.failed} of {retries + 1}: {message}" if attempts.transient else message
     if attempts.deaths >= DEATHS_TO_QUARANTINE:
         reason, given_up = "quarantined", True

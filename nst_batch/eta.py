@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 HALF_LIFE_SECONDS = 1800.0  # after which what was seen counts half: other programs come and go
@@ -14,6 +14,7 @@ MOST_SIMULATED = 2000  # tasks that are handed out one by one; of more, the firs
 _STEPS = 2.0  # sizes that are told apart, of each doubling of a task's seconds
 _NEAR = 1.0  # doublings, by which tasks of another size say less
 _FAR = 0.02  # what they say at least
+_KINDS = 32.0  # of tasks, told apart by seconds, in each e-folding of them
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,16 @@ class Factors:
                 likely, really = self._like(size)
                 foretold, took = foretold + expected * really / likely, took + seconds
         return took / foretold
+
+
+def kind(seconds: float) -> int:
+    """Tasks that take about as long as each other, so that thousands can be reckoned with as a few."""
+    return round(_KINDS * math.log(seconds))
+
+
+def kinds(tasks: Mapping[int, int]) -> list[tuple[float, int]]:
+    """What tasks take, the longest first, and how many there are of each kind."""
+    return [(math.exp(kind / _KINDS), count) for kind, count in sorted(tasks.items(), reverse=True) if count > 0]
 
 
 def _size(task: float) -> int:

@@ -49,10 +49,12 @@ class ManifestReader:
 
     Args:
         paths: of the run.
+        heed: told every record as it is read.
     """
 
-    def __init__(self, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, heed: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
         self._paths = paths
+        self._heed = heed
         self._read: dict[str, int] = {}  # bytes that are read, by part
         self._ended: set[str] = set()
         self._own = ""
@@ -122,6 +124,7 @@ class ManifestReader:
                     self.history.lines += record is not None
                     self.history.skipped += record is None
                     if record is not None:
+                        self._heed(record)
                         yield record
         except FileNotFoundError:
             return
@@ -140,6 +143,11 @@ def latest(paths: RunPaths) -> dict[tuple[str, str], dict[str, Any]]:
         if key not in found or found[key]["finished"] <= record["finished"]:
             found[key] = record
     return found
+
+
+def last_words(attempts: Attempts) -> tuple[str, str]:
+    """What was said of the last failure, and what may be done about it."""
+    return str(attempts.error.get("message") or ""), str(attempts.error.get("hint") or "")
 
 
 def _writer(part: str) -> str:

@@ -17,11 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from typing_extensions import override
+
 from nst_batch.atomic import write_atomic
 from nst_batch.observers import Nobody
 from nst_batch.paths import LIVE_SUFFIX, RunPaths
 from nst_batch.records import utc_now
-from nst_batch.tally import RunState, Tally, WorkerState
+from nst_batch.run_state import RunState, WorkerState
+from nst_batch.tally import Tally
 
 WRITE_SECONDS = 2.0
 PATIENCE = 50.0  # times as long as the last writing took: a slow file server is not to hold up a run
@@ -63,6 +66,7 @@ class LiveFile(Nobody):
         self._about = replace(self._about, ended=True)
         self._write()
 
+    @override
     def tick(self) -> None:
         """Write it, if it is time."""
         if time.monotonic() >= self._next:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_batch import claims, decisions, live
+from nst_batch import claims, decisions, disk, live
 from nst_batch.atomic import remove_temporaries, write_atomic
 from nst_batch.backlog import News
 from nst_batch.decisions import Decision
+from nst_batch.disk import Room
 from nst_batch.errors import RunLocked, UsageError, WeightsError
 from nst_batch.forecasts import Forecaster
 from nst_batch.frozen import Frozen
@@ -106,6 +107,16 @@ class Pipeline:
         """What its tasks will take."""
         run = self.run
         return Forecaster(run.devices, run.threads, run.tile, run.memory_limit, run.devices_per_task)
+
+    def room(self) -> Room:
+        """What its pictures and checkpoints will take on the disk, about, and what is free there."""
+        todo = [each.task for each in self.todo()]
+        done = [each.task for each in self.decisions if each.state == "done"]
+        written = sum(self.history.rendered[task.output].bytes for task in done)
+        factor = disk.correction(written, sum(map(disk.picture_bytes, done)))
+        pictures = int(factor * sum(map(disk.picture_bytes, todo)))
+        kept = disk.checkpoints_bytes(todo, self.forecaster().here.workers)
+        return Room(pictures + kept, disk.free(self.paths.root))
 
     def owned(self) -> frozenset[str]:
         """Output names that this run has written before."""

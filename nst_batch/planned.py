@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nst_batch.atomic import write_atomic
+from nst_batch.disk import checkpoint_bytes, picture_bytes
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
 from nst_batch.records import Task
@@ -19,8 +20,9 @@ from nst_batch.settings import TransferSettings
 
 @dataclass(frozen=True)
 class Planned:
-    """A task, as far as looking at it goes: its id, its picture's name, its inputs' paths, and floating-point
-    operations. ``point`` are those settings in which the plan's tasks differ: a sweep's values, or a pair's own."""
+    """A task, as far as looking at it goes: its id, its picture's name, its inputs' paths, floating-point operations,
+    and the bytes that its picture and its checkpoint may take. ``point`` are those settings in which the plan's tasks
+    differ: a sweep's values, or a pair's own."""
 
     task: str
     output: str
@@ -28,6 +30,8 @@ class Planned:
     styles: tuple[str, ...]
     cost: float = 0.0
     point: Mapping[str, Any] = field(default_factory=dict)
+    bytes: int = 0
+    checkpoint_bytes: int = 0
 
     @property
     def style(self) -> str:
@@ -42,7 +46,7 @@ def planned(tasks: Iterable[Task]) -> dict[str, Planned]:
     return {
         task.output: Planned(
             task.id, task.output, task.content.path, tuple(style.source.path for style in task.styles), task.cost,
-            points[id(task.settings)],
+            points[id(task.settings)], picture_bytes(task), checkpoint_bytes(task),
         )
         for task in tasks
     }  # fmt: skip
@@ -76,7 +80,8 @@ def read_plan(paths: RunPaths) -> dict[str, Planned]:
 
 def _line(each: Planned) -> dict[str, Any]:
     """Most pictures have one style, and no point of their own."""
-    line = {"task": each.task, "output": each.output, "content": each.content, "style": each.style, "cost": each.cost}
+    line = {"task": each.task, "output": each.output, "content": each.content, "style": each.style, "cost": each.cost,
+            "bytes": each.bytes, "checkpoint_bytes": each.checkpoint_bytes}  # fmt: skip
     more = {"styles": each.styles} if len(each.styles) > 1 else {}
     return {**line, **more, **({"point": each.point} if each.point else {})}
 
@@ -85,7 +90,8 @@ def _planned(text: str) -> Planned:
     line = json.loads(text)
     styles = tuple(map(str, line.get("styles") or [line["style"]]))
     task, output, content = (str(line[key]) for key in ("task", "output", "content"))
-    return Planned(task, output, content, styles, float(line.get("cost") or 0.0), dict(line.get("point") or {}))
+    sizes = (int(line.get(key) or 0) for key in ("bytes", "checkpoint_bytes"))
+    return Planned(task, output, content, styles, float(line.get("cost") or 0.0), dict(line.get("point") or {}), *sizes)
 
 
 def _points(tasks: Iterable[Task]) -> dict[int, dict[str, Any]]:

@@ -1,35 +1,13 @@
-"""A run's state from its folder alone: its plan, its manifest and its pictures. Reads only; works while it runs."""
+"""The state of each task of a run, from its folder alone: its plan, its manifest and its pictures. Reads only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from nst_batch import decisions, history
 from nst_batch.history import History
 from nst_batch.paths import RunPaths
 from nst_batch.planned import Planned, read_plan
-
-
-def folder_status(folder: Path) -> dict[str, Any]:
-    """Counts and failures of the last planned run in ``folder``.
-
-    Raises:
-        UsageError: no run was ever started there.
-    """
-    paths = RunPaths(folder)
-    known = history.read(paths)
-    counts = dict.fromkeys(("done", "failed", "todo"), 0)
-    failures: dict[str, str] = {}
-    hints: dict[str, str] = {}
-    for item, state in planned_states(paths, known):
-        counts[state] += 1
-        if state == "failed":
-            last = known.attempts[item.task].error
-            failures[item.output], hints[item.output] = (str(last.get(key) or "") for key in ("message", "hint"))
-    name = folder.resolve().name
-    return {"name": name, "tasks": sum(counts.values()), **counts, "failures": failures, "hints": hints}
 
 
 def planned_states(paths: RunPaths, known: History | None = None) -> Iterator[tuple[Planned, str]]:

@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from typing_extensions import override
+
 from nst_batch.decisions import Decision
-from nst_batch.eta import Ahead, Factors, Pace, Seen, seconds_left
+from nst_batch.eta import Ahead, Factors, Pace, Seen, kind, kinds, seconds_left
 from nst_batch.messages import Progress
 from nst_batch.observers import Nobody
 from nst_batch.records import Task, TaskResult
+from nst_batch.run_state import RunState, WorkerState
 
 LATELY_SECONDS = 600.0  # what rates are of
 LATE_SECONDS = 60.0  # a worker without a task for longer will not come back
 _TRUSTED = 0.005  # of a run's work: what forecasts count for, against what is seen
 _ENOUGH = 0.005  # of it has to be done before anything is foretold from nothing else
-_KINDS = 32.0  # of tasks, told apart by seconds, in each e-folding of them
+_UNREADABLE = 0.01  # of a usual task: one whose picture's size is not known mostly fails at once
 _AGAIN_SECONDS = 0.5  # between two reckonings of what is left
 
 
@@ -37,55 +40,13 @@ class Expectations(Protocol):
         """How much of a task is done after so many evaluations."""
 
 
-@dataclass(frozen=True)
-class WorkerState:
-    """A worker: what it has in ``outputs``, how far that is, seconds that it was busy so far, and until it is free."""
-
-    slot: int
-    device: str
-    outputs: tuple[str, ...] = ()
-    step: int = 0
-    steps: int = 0
-    loss: float | None = None
-    rate: float = 0.0  # evaluations a second
-    done: float = 0.0  # of the work in hand, 0 to 1
-    busy: float = 0.0
-    left: float | None = None
-
-
-@dataclass(frozen=True)
-class RunState:
-    """A run's state: how many tasks it has, and how many of them are ``over``: ``rendered`` by it, ``failed``, or brought
-    to an end ``elsewhere``. ``work`` is in expected seconds, or in any unit where nothing is known of seconds."""
-
-    total: int = 0
-    over: int = 0
-    rendered: int = 0
-    failed: int = 0
-    elsewhere: int = 0
-    skipped: int = 0
-    work: float = 0.0
-    work_done: float = 0.0
-    elapsed: float = 0.0
-    seconds_left: float | None = None
-    seconds_per_cost: float | None = None
-    pictures_per_hour: float | None = None
-    evaluations_per_second: float = 0.0
-    workers: tuple[WorkerState, ...] = ()
-
-    @property
-    def fraction(self) -> float:
-        """Work that is done, 0 to 1."""
-        return min(1.0, self.work_done / self.work) if self.work else 1.0
-
-
 @dataclass
 class _Hand:
     """Tasks that a worker was given together. ``shares`` are done of each, by id, since ``first``."""
 
     tasks: dict[str, Task]  # by output name, those that are not over
     weight: float
-    kind: float  # of one of them
+    each: float  # of one of them
     begun: float
     first: float | None = None  # when the first evaluation was reported
     heard: float = 0.0  # when the last one was
@@ -134,7 +95,7 @@ class Tally(Nobody):
         self._weights, trusted = _weights(todo, expected)
         self._work = sum(self._weights.values())
         self._cost = sum(each.task.cost for each in todo)
-        self._waiting = Counter(map(_kind, self._weights.values()))
+        self._waiting = Counter(map(kind, self._weights.values()))
         self._done = self._done_here = self._done_elsewhere = 0.0
         self._pace = Pace(_TRUSTED * self._work if trusted else 0.0)
         self._slots: dict[int, _Slot] = {}
@@ -142,6 +103,7 @@ class Tally(Nobody):
         self._ends = deque[float]()
         self._reckoned: tuple[float, float | None] | None = None
 
+    @override
     def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
         """A worker has tasks."""
         now = self._now()
@@ -152,11 +114,12 @@ class Tally(Nobody):
             here.hands[-1].ended = now
         tasks = {each.task.output: each.task for each in decisions}
         weights = [self._weights[task.id] for task in tasks.values()]
-        self._waiting.subtract(map(_kind, weights))
+        self._waiting.subtract(map(kind, weights))
         self._together = max(self._together, len(tasks))
         here.hands.append(_Hand(tasks, sum(weights), max(weights), now, heard=now))
         self._reckoned = None
 
+    @override
     def progressed(self, slot: int, progress: Progress) -> None:
         """A worker is so far."""
         hands = self._slots[slot].hands if slot in self._slots else []
@@ -169,6 +132,7 @@ class Tally(Nobody):
         if hand.first is None:
             hand.first, hand.at_first = now, self._made(hand)
 
+    @override
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """A task ended, or will be tried again."""
         if final:
@@ -187,20 +151,21 @@ class Tally(Nobody):
             return
         task = hand.tasks.pop(result.output)
         if not final:
-            self._waiting[_kind(self._weights[task.id])] += 1
+            self._waiting[kind(self._weights[task.id])] += 1
         if result.status == "done":
             hand.proved += self._weights[task.id] * (1 - self._expected.share(task, result.resumed))
         hand.failed |= result.status != "done"
         if not hand.tasks:
             self._end(here, hand)
 
+    @override
     def elsewhere(self, decision: Decision) -> None:
         """Another run has brought a task to its end."""
         weight = self._weights[decision.task.id]
         self._elsewhere += 1
         self.over += 1
         self.failed += decision.state == "failed"
-        self._waiting[_kind(weight)] -= 1
+        self._waiting[kind(weight)] -= 1
         self._done += weight
         self._done_elsewhere += weight * (decision.state == "done")
 
@@ -212,7 +177,7 @@ class Tally(Nobody):
         here.busy += took
         here.free_since = None if here.hands else now
         if not hand.failed and hand.proved > 0:
-            self._pace.learn(Seen(kind_of(here.device), hand.kind, hand.proved, took), now)
+            self._pace.learn(Seen(model(here.device), hand.each, hand.proved, took), now)
 
     def _made(self, hand: _Hand) -> float:
         """Work that is done of those that are not over."""
@@ -253,7 +218,7 @@ class Tally(Nobody):
         if factors is None:
             return None
         left = sum(self._weights[task.id] * (1 - hand.shares.get(task.id, 0.0)) for task in hand.tasks.values())
-        return max(0.0, left * factors.of(hand.kind, kind_of(device)) - (self._now() - hand.heard))
+        return max(0.0, left * factors.of(hand.each, model(device)) - (self._now() - hand.heard))
 
     def _pictures_per_hour(self) -> float | None:
         """Lately."""
@@ -267,7 +232,7 @@ class Tally(Nobody):
         """What tasks take, against what was expected; by their evaluations too, before they are done."""
         current = [(slot, hand) for slot in self._slots.values() for hand in slot.hands if hand.ended is None]
         unfinished = [
-            Seen(kind_of(slot.device), hand.kind, self._made(hand) - hand.at_first, hand.heard - hand.first)
+            Seen(model(slot.device), hand.each, self._made(hand) - hand.at_first, hand.heard - hand.first)
             for slot, hand in current
             if hand.first is not None and self._made(hand) > hand.at_first
         ]
@@ -290,8 +255,7 @@ class Tally(Nobody):
         workers = [found for slot in self._slots.values() if (found := self._ahead(slot, factors, now)) is not None]
         if self._working_since is None or now - self._working_since < LATE_SECONDS:
             workers += [Ahead(0.0)] * (self._planned - len(self._slots))
-        waiting = [(_seconds(kind), count) for kind, count in sorted(self._waiting.items(), reverse=True) if count > 0]
-        waiting = [(seconds * factors.of(seconds), count) for seconds, count in waiting]
+        waiting = [(seconds * factors.of(seconds), count) for seconds, count in kinds(self._waiting)]
         if waiting and self._done_here and self._done_elsewhere:  # others will take their share of it
             others = round(len(workers) * self._done_elsewhere / self._done_here)
             workers += [Ahead(waiting[0][0] / 2)] * min(others, 10_000)
@@ -299,25 +263,16 @@ class Tally(Nobody):
 
     def _ahead(self, slot: _Slot, factors: Factors, now: float) -> Ahead | None:
         """When a worker will be free; None: it has left."""
-        slowness = factors.slowness(kind_of(slot.device))
+        slowness = factors.slowness(model(slot.device))
         if slot.hands and slot.hands[-1].ended is None:
             return Ahead(self._left(slot.device, slot.hands[-1], factors) or 0.0, slowness)
         late = slot.free_since is not None and now - slot.free_since > LATE_SECONDS
         return None if late else Ahead(0.0, slowness)
 
 
-def kind_of(device: str) -> str:
+def model(device: str) -> str:
     """Devices that are equally fast, as far as names tell: ``cuda`` of ``cuda:1``."""
     return "+".join(each.partition(":")[0] for each in device.split("+"))
-
-
-def _kind(seconds: float) -> int:
-    """Tasks that take about as long as each other."""
-    return round(_KINDS * math.log(seconds))
-
-
-def _seconds(kind: int) -> float:
-    return math.exp(kind / _KINDS)
 
 
 def _weights(todo: Sequence[Decision], expected: Expectations) -> tuple[dict[str, float], bool]:
@@ -328,5 +283,5 @@ def _weights(todo: Sequence[Decision], expected: Expectations) -> tuple[dict[str
     both = foretold.keys() & costs.keys()
     seconds_each = sum(foretold[name] for name in both) / sum(costs[name] for name in both) if both else 1.0
     weights = {**{name: cost * seconds_each for name, cost in costs.items()}, **foretold}
-    usual = sum(weights.values()) / len(weights) if weights else 1.0
-    return {name: weights.get(name, usual) for name in known}, bool(foretold) and expected.is_measured
+    usual = _UNREADABLE * sum(weights.values()) / len(weights) if weights else 1.0
+    return {name: weights.get(name) or usual for name in known}, bool(foretold) and expected.is_measured

@@ -28,6 +28,7 @@ LAYERS = (
         "demands",
         "memory",
         "batches",
+        "disk",
         "presets",
         "yaml_lines",
         "mistakes",
@@ -35,7 +36,8 @@ LAYERS = (
     ),
     "spec_values",
     *("spec_run", "spec", "shares", "plan", "planned", "manifest", "history", "decisions", "status", "rows"),
-    *("writers", "claims", "backlog", "deadline", "frozen"),
+    *("eta", "observers", "run_state", "tally", "live"),
+    *("writers", "overview", "claims", "backlog", "deadline", "frozen"),
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
     *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes", "transfer.bands"),
     *(
@@ -90,8 +92,27 @@ LAYERS = (
         "cluster.ray_engine",
     ),
     *("report.thumbnails", "report.gallery", "report.page"),
-    *("cli.console", "cli.progress", "cli.options", "cli.rendering"),
-    *("cli.run", "cli.plan", "cli.cluster", "cli.status", "cli.explain", "cli.weights", "cli.app"),
+    *(
+        "cli.console",
+        "cli.figures",
+        "cli.failures",
+        "cli.screen",
+        "cli.progress",
+        "cli.events",
+        "cli.options",
+        "cli.rendering",
+    ),
+    *(
+        "cli.run",
+        "cli.plan",
+        "cli.cluster",
+        "cli.overviews",
+        "cli.watch",
+        "cli.status",
+        "cli.explain",
+        "cli.weights",
+        "cli.app",
+    ),
 )
 ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
 
@@ -166,7 +187,13 @@ def test_no_module_is_a_drawer_for_everything() -> None:
             ["inspect", "picture"],
             ["weights", "path"],
         ),
-        *(["plan", "p"], ["plan", "p", "--json"], ["status", "p"], ["run", "p", "--limit", "0"]),
+        *(
+            ["plan", "p"],
+            ["plan", "p", "--json"],
+            ["status", "p"],
+            ["status", "out", "--watch"],
+            ["run", "p", "--limit", "0"],
+        ),
     ],
     ids=" ".join,
 )

@@ -15,6 +15,8 @@ from nst_batch.cli.console import overridden, print_json, printable, reports_err
 from nst_batch.cli.options import Json, PipelineFile, Place, RetryFailed, Sets, run_of
 from nst_batch.errors import ExitCode, NstError, UsageError
 
+AT_WORK = ("running", "pending")
+
 if TYPE_CHECKING:
     from nst_batch.cluster.elements import Diary
     from nst_batch.cluster.slurm import Position
@@ -235,16 +237,26 @@ def job_report(paths: RunPaths) -> list[dict[str, Any]]:
     ]
 
 
-def print_jobs(jobs: list[dict[str, Any]]) -> None:
+def job_lines(jobs: list[dict[str, Any]]) -> list[str]:
     """The same as text: of jobs before the last, only what is still at work."""
+    lines = []
     for place, job in enumerate(jobs):
-        last, active = place == len(jobs) - 1, [e for e in job["elements"] if e["state"] in ("running", "pending")]
+        last, active = place == len(jobs) - 1, [e for e in job["elements"] if e["state"] in AT_WORK]
         if not (last or active):
             continue
-        print(f"job {job['job']}, submitted {job['at'][:16].replace('T', ' ')} UTC: {len(job['elements'])} elements")
+        lines.append(
+            f"job {job['job']}, submitted {job['at'][:16].replace('T', ' ')} UTC: {len(job['elements'])} elements"
+        )
         for each in job["elements"] if last else active:
             times = "once" if each["restarts"] == 1 else f"{each['restarts']} times"
             again = f", restarted {times}" if each["restarts"] else ""
             detail = f" ({each['detail']})" if each["detail"] else ""
             pictures = f"{each['pictures']} picture{'s' * (each['pictures'] != 1)}"
-            print(printable(f"  {each['index']:3}  {each['state']:11} {each['node']:12} {pictures}{again}{detail}"))
+            text = f"  {each['index']:3}  {each['state']:11} {each['node']:12} {pictures}{again}{detail}"
+            lines.append(printable(text))
+    return lines
+
+
+def may_go_on(jobs: list[dict[str, Any]]) -> bool:
+    """Whether any element is at work, or waits for a machine."""
+    return any(each["state"] in AT_WORK for job in jobs for each in job["elements"])

@@ -94,7 +94,7 @@ def printable(text: str) -> str:
 
 def print_json(value: dict[str, Any]) -> None:
     """A result for machines, on one line."""
-    print(json.dumps(value))
+    print(json.dumps(value), flush=True)
 
 
 def overridden(sets: Sequence[str] | None) -> dict[str, str]:

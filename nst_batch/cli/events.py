@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from nst_batch.cli.console import tell
 from nst_batch.decisions import Decision
 from nst_batch.observers import Nobody
@@ -30,12 +32,14 @@ class EventLog(Nobody):
         self._paths = paths
         self._told = time.monotonic()
 
+    @override
     def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
         """``task_started``, of each."""
         for each in decisions:
             task = each.task
             tell("task_started", task=task.id, output=task.output, slot=slot, device=device, together=len(decisions))
 
+    @override
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """``task_finished`` or ``task_failed``."""
         common: dict[str, Any] = {
@@ -52,14 +56,17 @@ class EventLog(Nobody):
             given_up=result.given_up,
         )  # fmt: skip
 
+    @override
     def elsewhere(self, decision: Decision) -> None:
         """``task_elsewhere``."""
         tell("task_elsewhere", task=decision.task.id, output=decision.task.output, status=decision.state)
 
+    @override
     def note(self, text: str) -> None:
         """``note``."""
         tell("note", text=text)
 
+    @override
     def tick(self) -> None:
         """``progress``, at an interval."""
         if time.monotonic() - self._told >= PROGRESS_SECONDS:

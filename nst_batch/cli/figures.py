@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from nst_batch.cli.console import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 Line = tuple[tuple[str, str], ...]
 """One line: its parts, each with its style as rich has it."""
 
 _DAY_SECONDS = 86400.0
+_NARROWEST = 8  # columns of the terminal, of what gives way
 
 
 def clock(seconds: float) -> str:
@@ -96,7 +98,7 @@ def table(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int |
 
     Args:
         rows: as many texts as there are columns.
-        columns: at most one of which gives way.
+        columns: those that give way share the room that others leave.
         width: of the terminal; None: there is none, and all is shown in full.
     """
     from rich.cells import cell_len
@@ -106,7 +108,10 @@ def table(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int |
     shown = [place for place in shown if widths[place]]
     if width is not None:
         room = width - sum(widths[place] for place in shown if not columns[place].gives_way) - 2 * (len(shown) - 1)
-        widths.update({place: min(widths[place], max(8, room)) for place in shown if columns[place].gives_way})
+        giving = sorted((place for place in shown if columns[place].gives_way), key=lambda place: widths[place])
+        for place, others in zip(giving, range(len(giving), 0, -1), strict=True):
+            widths[place] = min(widths[place], max(_NARROWEST, room // others))
+            room -= widths[place]
     return [tuple(_cells(row, shown, columns, widths)) for row in rows]
 
 
@@ -132,3 +137,15 @@ def styled(line: Line) -> Text:
     from rich.text import Text
 
     return Text.assemble(*line, end="")
+
+
+def show(lines: Callable[[int | None], Sequence[Line]], console: Console | None = None) -> None:
+    """Lines for so many columns (None: in full), on standard output or elsewhere, as it is a terminal or not."""
+    from rich.console import Console
+
+    console = console or Console()
+    for line in lines(console.width - 1 if console.is_terminal else None):
+        if console.is_terminal:
+            console.print(styled(line), soft_wrap=True)
+        else:
+            print(plain(line), file=console.file)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nst_batch.cli.console import SHOWN, in_words, overridden, print_json, printable, reports_errors, say, tasks
+from nst_batch.cli.figures import Column, Line, clock, table
 from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, Verify
 from nst_batch.errors import ExitCode
 
 if TYPE_CHECKING:
     from nst_batch.decisions import Decision
+    from nst_batch.disk import Room
     from nst_batch.forecasts import Forecaster
     from nst_batch.pipeline import Pipeline
 
@@ -33,7 +35,7 @@ def plan(
 
     ready = prepare(pipeline, overridden(sets), Choices(verify, force, retry_failed), say)
     warn_of_broken_lines(ready)
-    ahead = ready.forecaster()
+    ahead, room = ready.forecaster(), ready.room()
     if as_json:
         listed = [
             {"task": d.task.id, "output": d.task.output, "state": d.state, "reason": d.reason, "detail": d.detail}
@@ -41,16 +43,23 @@ def plan(
             for d in ready.decisions
         ]
         total = dataclasses.asdict(ahead.total(d.task for d in ready.todo()))
-        print_json({**_state(ready, begun), "reasons": ready.reasons(), "forecast": total, "decisions": listed})
+        print_json({**_state(ready, begun), "reasons": ready.reasons(), "forecast": total,
+                    "disk": dataclasses.asdict(room), "decisions": listed})  # fmt: skip
         return ExitCode.DONE
-    counts = ready.counts()
-    print(f"{ready.name}: {tasks(counts['tasks'])}: {in_words(counts)}")
-    for reason, count in ready.reasons().items():
-        print(f"  {count} {reason}")
-    if counts["todo"]:
-        print(f"  {_in_total(ahead, ready)}")
-    _print_decisions([d for d in ready.decisions if d.state != "done"], ahead)
+    from nst_batch.cli.figures import show
+
+    show(lambda width: _lines(ready, ahead, room, width))
     return ExitCode.DONE
+
+
+def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) -> list[Line]:
+    counts = ready.counts()
+    lines: list[Line] = [((f"{ready.name}: {tasks(counts['tasks'])}: {in_words(counts)}", "bold"),)]
+    lines += [((f"  {count} {reason}", ""),) for reason, count in ready.reasons().items()]
+    if counts["todo"]:
+        lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
+        lines += _disk(room)
+    return lines + _table([d for d in ready.decisions if d.state != "done"], ahead, width)
 
 
 def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
@@ -59,32 +68,61 @@ def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
     return {"forecast": None if found is None else dataclasses.asdict(found)}
 
 
-def _in_total(ahead: Forecaster, ready: Pipeline) -> str:
-    from nst_batch.cli.figures import clock
+def _in_total(ahead: Forecaster, ready: Pipeline) -> list[str]:
     from nst_batch.memory import in_words as size_in_words
 
     total, workers = ahead.total(d.task for d in ready.todo()), ahead.here.workers
     parts = [f"about {clock(total.seconds)} on {workers} worker{'s' * (workers > 1)}"]
     parts += [f"{size_in_words(total.bytes)} at most{' each' * (workers > 1)}"]
-    parts += [f"{total.strips} in strips, to save memory"] if total.strips else []
-    parts += [f"{total.too_large} too large for the memory there is"] if total.too_large else []
-    return ", ".join(parts) + ("" if ahead.is_measured else " (nothing was measured here yet)")
+    more = [f"{total.strips} in strips, to save memory"] if total.strips else []
+    more += [f"{total.too_large} too large for the memory there is"] if total.too_large else []
+    unsure = "" if ahead.is_measured else " (nothing was measured here yet)"
+    return [", ".join(parts) + unsure, *([", ".join(more)] if more else [])]
 
 
-def _print_decisions(decisions: list[Decision], ahead: Forecaster) -> None:
-    from nst_batch.cli.figures import clock
+def _disk(room: Room) -> list[Line]:
     from nst_batch.memory import in_words as size_in_words
 
-    for decision in decisions[:SHOWN]:
-        why = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
-        gone = "" if decision.state == "todo" else "  (given up; --retry-failed tries again)"
-        expected = ahead.of(decision.task) if decision.state == "todo" else None
-        takes = f"  {clock(expected.seconds)}, {size_in_words(expected.bytes)}" if expected else ""
-        takes += f", strips of {expected.way.rows} rows" if expected and expected.way.rows else ""
-        takes += ", does not fit" if expected and not expected.fits else ""
-        print(printable(f"{decision.task.output}  {why}{gone}{takes}"))
+    needed = f"  disk: {size_in_words(room.needed)} needed"
+    if room.free is None:
+        return [((needed, ""),)]
+    free = f"{size_in_words(room.free)} free"
+    return [((f"{needed}, only {free}: not enough", "bold red") if room.is_short else (f"{needed}, {free}", ""),)]
+
+
+_COLUMNS = (
+    *(Column(gives_way=True), Column("bright_black", gives_way=True), Column(right=True), Column(right=True)),
+    Column("red", needs=70),
+)
+
+
+def _table(decisions: list[Decision], ahead: Forecaster, width: int | None) -> list[Line]:
+    """What is not done: the picture, why, time, memory, and what is unusual."""
+    if not decisions:
+        return []
+    rows = [_row(each, ahead) for each in decisions[:SHOWN]]
+    lines = table([["picture", "why", "time", "memory", ""], *rows], _COLUMNS, width)
+    head: Line = tuple((text, "bright_black") for text, _ in lines[0])
+    foot = list[Line]()
     if len(decisions) > SHOWN:
-        print(f"… and {len(decisions) - SHOWN} more; --json lists them all")
+        foot.append(((f"… and {len(decisions) - SHOWN} more; --json lists them all", ""),))
+    if any(each.state == "failed" for each in decisions):
+        foot.append((("what was given up, `nst-batch run --retry-failed` tries again", ""),))
+    return [(), head, *lines[1:], *foot]
+
+
+def _row(decision: Decision, ahead: Forecaster) -> list[str]:
+    from nst_batch.memory import in_words as size_in_words
+
+    why = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
+    name, why = (printable(text).replace("\n", "?") for text in (decision.task.output, why))
+    if decision.state == "failed":
+        return [name, f"given up: {why}", "", "", ""]
+    found = ahead.of(decision.task)
+    if found is None:
+        return [name, why, "", "", "cannot be read"]
+    unusual = "does not fit" if not found.fits else f"strips of {found.way.rows} rows" if found.way.rows else ""
+    return [name, why, clock(found.seconds), size_in_words(found.bytes), unusual]
 
 
 def _state(ready: Pipeline, begun: float) -> dict[str, Any]:

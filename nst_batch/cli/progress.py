@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from nst_batch.cli.console import printable
 from nst_batch.cli.figures import Column, Line, ahead, bar, clock, moment, per_hour, picture, pictures, short, table
 from nst_batch.cli.screen import Screen, can_draw
 from nst_batch.observers import Nobody
 from nst_batch.records import TaskResult
-from nst_batch.tally import RunState, Tally, WorkerState
+from nst_batch.run_state import RunState, WorkerState
+from nst_batch.tally import Tally
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +58,7 @@ class ProgressView(Nobody):
             self._screen.clear()
             self._screen = None
 
+    @override
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """Say what went wrong, at once."""
         if result.given_up:
@@ -63,6 +67,7 @@ class ProgressView(Nobody):
             what = "failed" if final else f"failed (attempt {result.attempt}), will be tried again"
             self.note(f"{result.output}: {what}: {result.error.message}")
 
+    @override
     def note(self, text: str) -> None:
         """A line that stays."""
         if self._screen is not None:
@@ -71,6 +76,7 @@ class ProgressView(Nobody):
         else:
             self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
+    @override
     def tick(self) -> None:
         """Draw, if it is time."""
         wait = FRAME_SECONDS if self._screen is not None else LINE_SECONDS

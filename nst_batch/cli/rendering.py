@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from nst_batch.cli.console import SHOWN, say, tasks, tell, with_hint
+from nst_batch.cli.console import say, tasks, tell
 from nst_batch.cli.events import EventLog
-from nst_batch.cli.figures import clock, per_hour
+from nst_batch.cli.failures import failure_lines
+from nst_batch.cli.figures import clock, per_hour, show
 from nst_batch.cli.progress import ProgressView, error_console
 from nst_batch.deadline import NEVER, Deadline
 from nst_batch.decisions import Decision
@@ -129,28 +130,26 @@ def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
     parts += [f"{summary['elsewhere']} done by another run"] if summary["elsewhere"] else []
     parts += [f"{summary['failed']} failed"] if summary["failed"] else []
     parts += [f"{summary['todo']} left"] if summary["todo"] else []
-    say(f"{ready.name}: {', '.join(parts)} in {clock(summary['seconds'])}, pictures in {ready.paths.root}")
+    say(f"{ready.name}: {', '.join(parts)} in {clock(summary['seconds'])}")
     if summary["rendered"]:
-        speed = f"{per_hour(summary['pictures_per_hour'])}, {summary['evaluations_per_second']:.1f} evaluations/s"
+        say(f"  {per_hour(summary['pictures_per_hour'])}, {summary['evaluations_per_second']:.1f} evaluations/s")
+    say(f"  pictures in {ready.paths.root}")
+    if summary["rendered"] or summary["skipped"]:
         page = ready.paths.report
-        look = f"report: {page}" if page.exists() else f"`nst-batch report {page.parent}` makes a page of them"
-        say(f"  {speed}; {look}")
+        say(f"  report: {page if page.exists() else f'nst-batch report {page.parent}'}")
     if summary["failed"]:
         _list_failures(ready)
 
 
 def _list_failures(ready: Pipeline) -> None:
-    """Every failed task with its reason and what to do, from the manifest as it is now."""
-    from nst_batch.history import read
+    """Why tasks failed and what to do, from the manifest as it is now."""
+    from nst_batch.history import last_words, read
+    from nst_batch.overview import groups
 
     attempts = read(ready.paths).attempts
-    failed = [(d.task, attempts[d.task.id]) for d in ready.decisions if d.task.id in attempts]
-    for task, attempt in failed[:SHOWN]:
-        message, hint = (str(attempt.error.get(key) or "") for key in ("message", "hint"))
-        say(f"  failed: {task.output}: {with_hint(message, hint)}")
-    if len(failed) > SHOWN:
-        say(f"  … and {len(failed) - SHOWN} more; `nst-batch status` lists them")
-    say("  `nst-batch run --retry-failed` tries them again")
+    failed = {d.task.output: last_words(attempts[d.task.id]) for d in ready.decisions if d.task.id in attempts}
+    found = groups(failed)
+    show(lambda width: failure_lines(found, width), error_console())
 
 
 def warn_of_broken_lines(ready: Pipeline) -> None:

@@ -1,8 +1,8 @@
 """The last lines of a terminal, drawn again and again: in one go, without flicker, and without a trace at the end.
 
 The cursor stays at the beginning of the line below, visible: whatever ends the program, the terminal is as it was, and
-what the terminal echoes (``^C``) is drawn over. Unlike rich's ``Live``, this knows that lines which were drawn on a wide
-terminal take several rows of one that was made narrow meanwhile.
+what the terminal echoes (``^C``) is drawn over. Unlike rich's ``Live``, this knows that lines that were drawn on a wide
+terminal take several rows when it is made narrow.
 """
 
 from __future__ import annotations

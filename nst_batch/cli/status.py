@@ -4,55 +4,64 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nst_batch.cli.cluster import job_report, print_jobs
-from nst_batch.cli.console import (
-    SHOWN,
-    in_words,
-    overridden,
-    print_json,
-    printable,
-    reports_errors,
-    say,
-    tasks,
-    with_hint,
-)
+from nst_batch.cli.cluster import job_report
+from nst_batch.cli.console import overridden, print_json, printable, reports_errors, say, tasks
 from nst_batch.cli.options import Json, Place, Sets, run_of
 from nst_batch.errors import ExitCode, UsageError
+from nst_batch.paths import RunPaths
+
+if TYPE_CHECKING:
+    from nst_batch.overview import Overview
 
 
 @reports_errors
-def status(place: Place = Path("pipeline.yaml"), sets: Sets = None, as_json: Json = False) -> int:
-    """Show what is done, failed and left, from a pipeline file or from a run's folder alone."""
+def status(
+    place: Place = Path("pipeline.yaml"),
+    sets: Sets = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until the run is over.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show what is done, failed, left and going on, from a pipeline file or from a run's folder alone."""
     begun = time.monotonic()
-    from nst_batch.cli.rendering import warn_of_broken_lines
-    from nst_batch.paths import RunPaths
-    from nst_batch.pipeline import Choices, prepare
-    from nst_batch.status import folder_status
+    from nst_batch.cli.figures import show
+    from nst_batch.cli.overviews import facts, lines
+    from nst_batch.overview import Follower
 
+    if watch:
+        from nst_batch.cli.watch import follow
+
+        return follow(run_of(place, sets), as_json=as_json)
     if place.is_dir():
-        report = folder_status(place)
+        paths = RunPaths(place)
+        seen = Follower(paths).look()
     else:
-        ready = prepare(place, overridden(sets), Choices(), say)
-        warn_of_broken_lines(ready)
-        failures = {d.task.output: d.detail for d in ready.given_up()}
-        hints = {d.task.output: d.hint for d in ready.given_up()}
-        report = {"name": ready.name, **ready.counts(), "failures": failures, "hints": hints}
-    jobs = job_report(RunPaths(place if place.is_dir() else ready.paths.root))
+        paths, seen = _by_file(place, sets)
+    jobs = job_report(paths)
     if as_json:
-        report = {**report, "rendered": 0, "skipped": report["done"], "seconds": round(time.monotonic() - begun, 3)}
-        print_json({**report, "jobs": jobs})
-        return ExitCode.DONE
-    print(f"{report['name']}: {tasks(report['tasks'])}: {in_words(report)}")
-    for output, message in list(report["failures"].items())[:SHOWN]:
-        print(printable(f"  failed: {output}: {with_hint(message, report['hints'][output])}"))
-    if len(report["failures"]) > SHOWN:
-        print(f"  … and {len(report['failures']) - SHOWN} more; --json lists them all")
-    print_jobs(jobs)
+        print_json(facts(seen, jobs, begun))
+    else:
+        show(lambda width: lines(seen, jobs, width))
     return ExitCode.DONE
+
+
+def _by_file(file: Path, sets: list[str] | None) -> tuple[RunPaths, Overview]:
+    """Tasks as the file has them now, and what goes on in its folder."""
+    from nst_batch.cli.rendering import warn_of_broken_lines
+    from nst_batch.overview import Follower, nothing_yet
+    from nst_batch.pipeline import Choices, prepare
+
+    ready = prepare(file, overridden(sets), Choices(), say)
+    warn_of_broken_lines(ready)
+    try:
+        seen = Follower(ready.paths).look()
+    except UsageError:
+        seen = nothing_yet(ready.paths)
+    given_up = {each.task.output: (each.detail, each.hint) for each in ready.given_up()}
+    return ready.paths, seen.with_counts(ready.name, ready.counts(), given_up)
 
 
 @reports_errors
