@@ -19,11 +19,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, overhead, precision, report, sizes
+from benchmarks import batch, closure, eta, overhead, precision, report, sizes
 from benchmarks.pictures import DATA
 from nst_batch.devices import choose_threads
 
-STAGES = ("closure", "precision", "picture", "batch", "overhead", "report")  # sizes, which takes long, when asked for
+STAGES = (
+    "closure",
+    "precision",
+    "picture",
+    "batch",
+    "overhead",
+    "report",
+    "eta",
+)  # sizes, which takes long, when asked for
 PRESET = "pytorch-tutorial-fast"
 
 
@@ -169,6 +177,22 @@ def _report(_: argparse.Namespace, console: Console, folder: Path) -> list[dict[
     return rows
 
 
+def _eta(_: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
+    replayed = eta.replays(400)
+    table = _table("400 replayed runs: seconds left, against what was left", "at", "worst", "median", "within 20 %")
+    for share, (worst, median, within) in eta.worst_and_median(replayed).items():
+        table.add_row(share, f"{worst:.1%}", f"{median:.1%}", f"{within:.1%}")
+    console.print(table)
+    found = eta.runs(folder, [["cpu"], ["cpu", "cpu"]], sizes=(160, 160, 128, 128, 96, 64), steps=60)
+    table = _table(
+        "Real runs of 12 tasks, 64 to 160 px", "devices", "seconds", *(f"at {each:.0%}" for each in eta.SHARES)
+    )
+    for row in found:
+        table.add_row(" ".join(row["devices"]), f"{row['seconds']:.1f}", *(f"{e:+.1%}" for e in row["errors"].values()))
+    console.print(table)
+    return {"replayed": replayed, "runs": found}
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     for column in columns:
@@ -183,6 +207,7 @@ _STAGES = {
     "batch": _batch,
     "overhead": _overhead,
     "report": _report,
+    "eta": _eta,
     "sizes": _sizes,
 }
 

@@ -26,7 +26,7 @@ from nst_batch.planned import Planned, read_plan
 from nst_batch.writers import Heartbeats
 
 SLOWEST = 5
-_FEW = 50  # of the slowest that are kept while reading
+_FEW, _MANY = 50, 1000  # of the slowest, that are kept of as many while reading
 _NAMED = 3  # pictures of a group of failures
 
 
@@ -118,7 +118,7 @@ class Follower:
     def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
         self._beats = Heartbeats(paths)
-        self._slowest: list[Took] = []
+        self._slowest: dict[str, Took] = {}
         self._last: Took | None = None
         self._peak = 0
         self._reader = ManifestReader(paths, self._heed)
@@ -198,8 +198,11 @@ class Follower:
         self._peak = max(self._peak, int(_number(record.get("peak_memory_bytes"))))
         if self._last is None or self._last.finished <= took.finished:
             self._last = took
-        if len(self._slowest) < _FEW or took.seconds > self._slowest[-1].seconds:
-            self._slowest = _longest([*self._slowest, took], _FEW)
+        before = self._slowest.get(took.output)
+        if before is None or before.finished <= took.finished:
+            self._slowest[took.output] = took
+        if len(self._slowest) > _MANY:
+            self._slowest = {each.output: each for each in _longest(self._slowest.values(), _FEW)}
 
     def _overview(self, writers: list[Live]) -> Overview:
         counts = Counter(self._states.values())
@@ -219,7 +222,7 @@ class Follower:
             sum(each.state.evaluations_per_second for each in writers),
             [Device(each.host, worker.device, min(1.0, worker.busy / max(each.state.elapsed, 1e-9)))
              for each, worker in workers],
-            [took for took in self._slowest if took.output in self._plan][:SLOWEST],
+            _longest((took for took in self._slowest.values() if took.output in self._plan), SLOWEST),
             self._last, self._peak, self._room(writers), writers,
         )  # fmt: skip
 
@@ -275,12 +278,7 @@ def _is_there(item: Planned, rendered: Rendered | None, size: int | None) -> boo
 
 
 def _longest(found: Iterable[Took], most: int) -> list[Took]:
-    """Each picture's last time, the longest first."""
-    latest: dict[str, Took] = {}
-    for each in found:
-        if each.output not in latest or latest[each.output].finished <= each.finished:
-            latest[each.output] = each
-    return sorted(latest.values(), key=lambda each: -each.seconds)[:most]
+    return sorted(found, key=lambda each: -each.seconds)[:most]
 
 
 def _number(value: object) -> float:

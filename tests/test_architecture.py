@@ -191,7 +191,6 @@ def test_no_module_is_a_drawer_for_everything() -> None:
             ["plan", "p"],
             ["plan", "p", "--json"],
             ["status", "p"],
-            ["status", "out", "--watch"],
             ["run", "p", "--limit", "0"],
         ),
     ],

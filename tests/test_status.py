@@ -1,17 +1,20 @@
-"""A run's state from its folder alone."""
+"""The state of each task, and of a run while it goes on, from its folder alone."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from nst_batch.errors import UsageError
 from nst_batch.manifest import ManifestWriter
+from nst_batch.overview import Follower
+from nst_batch.paths import RunPaths
 from nst_batch.pipeline import Choices, Pipeline, prepare
 from nst_batch.records import Failure, Task, TaskResult
-from nst_batch.status import folder_status
+from nst_batch.status import planned_states
 from tests import runs
 
 
@@ -26,8 +29,13 @@ def ready(tmp_path: Path) -> Pipeline:
 
 
 def counts(folder: Path) -> tuple[int, int, int, int]:
-    found = folder_status(folder)
-    return found["tasks"], found["done"], found["failed"], found["todo"]
+    """By looking as ``status`` does, and by what tables are made of; which agree."""
+    states = Counter(state for _, state in planned_states(RunPaths(folder)))
+    seen = Follower(RunPaths(folder)).look()
+    assert {state: states[state] for state in ("done", "failed", "todo")} == {
+        "done": seen.done, "failed": seen.failed, "todo": seen.todo,
+    }  # fmt: skip
+    return seen.tasks, seen.done, seen.failed, seen.todo
 
 
 def finish(ready: Pipeline, task: Task, *, error: str = "") -> None:
@@ -49,8 +57,8 @@ def test_done_failed_and_left_are_counted(ready: Pipeline) -> None:
     finish(ready, ready.tasks[0])
     finish(ready, ready.tasks[1], error="truncated")
     assert counts(root) == (4, 1, 1, 2)
-    assert folder_status(root)["failures"] == {ready.tasks[1].output: "truncated"}
-    assert folder_status(root)["name"] == root.name
+    seen = Follower(RunPaths(root)).look()
+    assert seen.failures == {ready.tasks[1].output: "truncated"} and seen.name == root.name
 
 
 @pytest.mark.parametrize("damage", [b"", b"another size", None], ids=["empty", "altered", "missing"])
@@ -86,4 +94,4 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path, plan: str | None) -> No
     if plan is not None:
         (tmp_path / "plan.jsonl").write_text(plan)
     with pytest.raises(UsageError, match=str(tmp_path)):
-        folder_status(tmp_path)
+        Follower(RunPaths(tmp_path))

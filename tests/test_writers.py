@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from nst_batch import writers
 from nst_batch.errors import RunLocked, UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.writers import STALE_SECONDS, describe, entered, entrance
+from nst_batch.writers import STALE_SECONDS, Heartbeats, describe, entered, entrance
 from tests.runs import REPOSITORY, wait_for
 
 
@@ -29,7 +30,7 @@ def paths(tmp_path: Path) -> RunPaths:
 HOLDER = """
 import pathlib, subprocess, sys, time
 from nst_batch.paths import RunPaths
-from nst_batch.writers import entered
+from nst_batch.writers import Heartbeats, entered
 with entered(RunPaths(pathlib.Path(sys.argv[1]))) as writer:
     child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
     print(writer.name, child.pid, flush=True)
@@ -109,6 +110,49 @@ def test_where_there_are_no_locks_the_time_tells(paths: RunPaths, monkeypatch: p
         assert one.others() == [other.name]
         os.utime(paths.writer(other.name), (0, 0))
         assert one.others() == []
+
+
+def test_who_only_looks_sees_the_same(paths: RunPaths) -> None:
+    with entered(paths) as here, another(paths) as (name, process):
+        elsewhere(paths, "young", STALE_SECONDS / 2)
+        elsewhere(paths, "old", STALE_SECONDS * 2)
+        before = sorted(paths.root.rglob("*"))
+        seen = Heartbeats(paths)
+        names = (here.name, name, "young", "old", "gone")
+        assert [seen.is_alive(each) for each in names] == [True, True, True, False, False]
+        process.kill()
+        process.wait()
+        assert not seen.is_alive(name)
+        assert sorted(paths.root.rglob("*")) == before
+
+
+def test_who_only_looks_goes_by_the_clock_of_the_file_server(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths.writers.mkdir(parents=True)
+    elsewhere(paths, "young", STALE_SECONDS / 2)
+    real = time.time
+    for wrong in (-3600, 3600):
+        monkeypatch.setattr("nst_batch.writers.time.time", lambda wrong=wrong: real() + wrong)
+        assert Heartbeats(paths).is_alive("young")
+    elsewhere_now = Heartbeats(paths)
+    monkeypatch.setattr("nst_batch.writers.tempfile.TemporaryFile", _refuse)  # the border to a folder for reading only
+    assert not elsewhere_now.is_alive("young"), "by this machine's, where nothing else can be had"
+
+
+def _refuse(**_: object) -> None:
+    raise PermissionError
+
+
+def test_who_only_looks_goes_by_the_time_where_there_are_no_locks(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)  # the border to a file system without locks
+    with entered(paths) as here:
+        assert Heartbeats(paths).is_alive(here.name)
+        os.utime(paths.writer(here.name), (0, 0))
+        assert not Heartbeats(paths).is_alive(here.name)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"pid": 1}', "x" * 500])
