@@ -132,7 +132,7 @@ def runs(folder: Path, devices: list[list[str]], sizes: tuple[int, ...], steps: 
         fields = {
             "version": 1, "name": "eta", "content": "content", "style": "style", "weights": "random",
             "transfer": {"size": max(sizes), "steps": steps, "stop": None},
-            "output": {"dir": f"out{number}"}, "run": {"devices": names},
+            "output": {"dir": f"out{number}"}, "run": {"devices": names, "threads": 1},
         }  # fmt: skip
         pipeline = folder / f"{number}.yaml"
         pipeline.write_text(yaml.safe_dump(fields))

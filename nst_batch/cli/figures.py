@@ -30,8 +30,9 @@ def clock(seconds: float) -> str:
 
 def moment(seconds: float) -> str:
     """The time in so many seconds, of this machine's clock: ``14:32``, with the day if it is another one."""
-    then = time.localtime(time.time() + seconds)
-    today = time.localtime()[:3] == then[:3]
+    now = time.time()
+    then = time.localtime(now + seconds)
+    today = time.localtime(now)[:3] == then[:3]
     return time.strftime("%H:%M" if today else "%a %H:%M" if seconds < 6 * _DAY_SECONDS else "%d %b %H:%M", then)
 
 
@@ -74,6 +75,16 @@ def short(text: str, width: int) -> str:
     while last and cell_len(last) > width - 1 - cell_len(first):
         last = last[1:]
     return f"{first}…{last}" if width > 0 else ""
+
+
+def joined(parts: Sequence[str], width: int | None) -> str:
+    """Parts of a sentence, with commas; those at the end are left out where there is no room (None: there is)."""
+    text = parts[0] if parts else ""
+    for part in parts[1:]:
+        if width is not None and len(text) + 2 + len(part) > width:
+            break
+        text = f"{text}, {part}"
+    return text
 
 
 def bar(fraction: float, width: int) -> Line:

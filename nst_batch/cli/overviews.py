@@ -17,6 +17,7 @@ from nst_batch.cli.figures import (
     bar,
     clock,
     count,
+    joined,
     per_hour,
     picture,
     pictures,
@@ -52,7 +53,14 @@ def lines(seen: Overview, jobs: list[dict[str, Any]], width: int | None) -> list
         width: of the terminal; None: there is none.
     """
     head: Line = ((f"{printable(seen.name)}: {tasks(seen.tasks)}: {in_words(_counts(seen))}", _LOUD),)
-    parts = [[head], _progress(seen, width), _workers(seen, width), _slowest(seen, width), _last(seen, width)]
+    parts = [
+        [head],
+        _progress(seen, width),
+        _means(seen, width),
+        _workers(seen, width),
+        _slowest(seen, width),
+        _last(seen, width),
+    ]
     parts += [failure_lines(seen.groups, width, again=seen.is_over), [((line, ""),) for line in job_lines(jobs)]]
     return [line for part in parts for line in part]
 
@@ -83,16 +91,21 @@ def _progress(seen: Overview, width: int | None) -> list[Line]:
         hosts = len({each.host for each in seen.writers})
         where = f" on {hosts} machines" if hosts > 1 else ""
         rates += [f"{seen.evaluations_per_second:.1f} evaluations/s", f"{count(len(seen.writers), 'writer')}{where}"]
-        found.append(((", ".join(rates), ""),))
-    room_left = seen.disk
-    free = "" if room_left.free is None else f"{size_in_words(room_left.free)} free"
-    needed = f"{size_in_words(room_left.needed)} still needed" if room_left.needed else ""
-    disk = ", ".join(part for part in (free, needed) if part)
-    memory = f"memory: {size_in_words(seen.peak_memory_bytes)} at most  " if seen.peak_memory_bytes else ""
-    if seen.tasks and (disk or memory):
-        short_of = "  NOT ENOUGH ROOM" if room_left.is_short else ""
-        found.append(((f"{memory}disk: {disk}", _QUIET), (short_of, "bold red")))
+        found.append(((joined(rates, width), ""),))
     return found
+
+
+def _means(seen: Overview, width: int | None) -> list[Line]:
+    """Disk and memory."""
+    room = seen.disk
+    needed = [f"disk: {size_in_words(room.needed)} still needed"] if room.needed else []
+    free = [] if room.free is None else [f"{'' if needed else 'disk: '}{size_in_words(room.free)} free"]
+    memory = [f"memory: {size_in_words(seen.peak_memory_bytes)} at most"] if seen.peak_memory_bytes else []
+    if not seen.tasks:
+        return []
+    style = "bold red" if room.is_short else _QUIET
+    short_of = ["NOT ENOUGH ROOM"] if room.is_short else []
+    return [((joined([*short_of, *needed, *free, *memory], width), style),)]
 
 
 def _workers(seen: Overview, width: int | None) -> list[Line]:

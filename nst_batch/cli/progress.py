@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from nst_batch.cli.console import printable
-from nst_batch.cli.figures import Column, Line, ahead, bar, clock, moment, per_hour, picture, pictures, short, table
+from nst_batch.cli.figures import (
+    Column,
+    Line,
+    ahead,
+    bar,
+    clock,
+    joined,
+    moment,
+    per_hour,
+    picture,
+    pictures,
+    short,
+    table,
+)
 from nst_batch.cli.screen import Screen, can_draw
 from nst_batch.observers import Nobody
 from nst_batch.records import TaskResult
@@ -126,7 +139,7 @@ def _head(state: RunState, width: int) -> list[Line]:
     rates += [f"{state.evaluations_per_second:.1f} ev/s"] if state.evaluations_per_second else []
     begun = any(worker.outputs or worker.busy for worker in state.workers)
     times = f"{clock(state.elapsed)} passed, " + (ahead(state.seconds_left) if begun else "workers are starting")
-    return [first, ((", ".join([times, *rates]) if width < _WIDE else "   ".join([times, *rates]), ""),)]
+    return [first, ((joined([times, *rates], width), ""),)]
 
 
 def workers_lines(workers: Sequence[WorkerState], width: int, height: int) -> list[Line]:
