@@ -143,3 +143,14 @@ def test_whether_there_is_room_is_tried_and_leaves_nothing(tmp_path: Path) -> No
     with files_end_at(50_000):
         assert takes(tmp_path, 40_000) and not takes(tmp_path, 60_000)
     assert not takes(tmp_path / "gone", 1) and not list(tmp_path.iterdir())
+
+
+def test_what_need_not_last_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise AssertionError("nobody waits for a disk")
+
+    monkeypatch.setattr("nst_batch.atomic.os.fsync", refuse)
+    write_atomic(tmp_path / "a" / "b", b"data", durable=False)
+    assert (tmp_path / "a" / "b").read_bytes() == b"data" and len(list((tmp_path / "a").iterdir())) == 1
+    with pytest.raises(AssertionError):
+        write_atomic(tmp_path / "a" / "c", b"data")

@@ -108,3 +108,16 @@ def test_a_run_takes_as_long_as_its_workers_together_or_its_longest_task(file: P
     alone, shared = forecaster(file).of(large), pair.of(large)
     assert alone is not None and shared is not None and shared.seconds == pytest.approx(alone.seconds / 1.6)
     assert ahead.total([]).seconds == 0
+
+
+def test_evaluations_at_coarse_scales_are_a_smaller_share_of_the_work(file: Path) -> None:
+    ahead, plain = forecaster(file), task(256)
+    assert [ahead.share(plain, step) for step in (0, 25, 50, 70)] == pytest.approx([0, 0.5, 1, 1])
+    scaled = dataclasses.replace(plain, settings=dataclasses.replace(plain.settings, scales=(64, 128)))
+    shares = [ahead.share(scaled, step) for step in range(51)]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == pytest.approx(1)
+    assert shares[25] < 0.3
+    unknown = dataclasses.replace(plain, content=dataclasses.replace(plain.content, width=0))
+    assert ahead.share(unknown, 10) == 0.2 and ahead.seconds(unknown) is None
+    found = ahead.of(plain)
+    assert found is not None and ahead.seconds(plain) == found.seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.decisions import decide
-from nst_batch.history import History, ManifestReader, read, records
+from nst_batch.history import Attempts, History, ManifestReader, last_words, read, records
 from nst_batch.manifest import ManifestWriter, line
 from nst_batch.paths import RunPaths
 from tests.lines import decision, done, failed, task, write
@@ -149,3 +149,19 @@ def test_parts_of_those_who_ended_are_not_looked_at_again(paths: RunPaths) -> No
     with part.open("ab") as file:
         file.write(line(task("b.png"), done(task("b.png"))))
     assert reader.more() == set()
+
+
+def test_every_record_can_be_heeded_as_it_is_read_once(paths: RunPaths) -> None:
+    heard: list[str] = []
+    reader = ManifestReader(paths, lambda record: heard.append(record["output"]))
+    write(paths, (task("a.png"), done(task("a.png"))))
+    reader.read()
+    write(paths, (task("b.png"), failed(task("b.png"))))
+    reader.more()
+    reader.more()
+    assert heard == ["a.png", "b.png"]
+
+
+def test_the_last_words_of_a_failure() -> None:
+    assert last_words(Attempts(error={"message": "broken", "hint": "mend it"})) == ("broken", "mend it")
+    assert last_words(Attempts(error={"message": None})) == ("", "")

@@ -397,6 +397,36 @@ def test_status_from_the_file_and_from_the_folder_agree(pipeline: Path) -> None:
     assert here("status", pipeline.parent / "content").code == 2
 
 
+def test_a_run_says_what_it_did_in_its_folder_and_at_its_end(pipeline: Path) -> None:
+    ended, out = here("run", pipeline, "--json"), pipeline.parent / "out"
+    assert ended.json["pictures_per_hour"] > 0 and ended.json["evaluations_per_second"] > 0
+    assert "night: 4 rendered, 0 done before in 0:0" in ended.err
+    for expected in ("pictures/h, ", f"pictures in {out}", f"report: nst-batch report {out}"):
+        assert expected in ended.err
+    (live,) = (out / "state" / "live").iterdir()
+    said = json.loads(live.read_bytes())
+    assert said["ended"] and said["state"]["rendered"] == 4 and said["pid"] == os.getpid()
+    here("run", pipeline, "--force", "--limit", "1")
+    (later,) = (out / "state" / "live").iterdir()
+    assert later != live, "what is over is cleared away by the next run"
+    here("report", out)
+    assert f"report: {out / 'report.html'}" in here("run", pipeline, "--force", "--limit", "1").err
+
+
+def test_a_plan_is_a_table_with_what_the_disk_must_hold(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = here("plan", pipeline).out
+    assert re.search(r"disk: \d+ [MG]B needed, .* free", plan)
+    assert re.search(r"(?m)^picture +why +time +memory\nc0__s0\.png +new +0:\d\d +[\d.]+ [MG]B$", plan)
+    before = here("plan", pipeline, "--json").json["disk"]
+    assert 0 < before["needed"] < before["free"]
+    here("run", pipeline)
+    assert here("plan", pipeline, "--json").json["disk"]["needed"] == 0
+    (pipeline.parent / "out" / "c0__s0.png").unlink()
+    assert 0 < here("plan", pipeline, "--json").json["disk"]["needed"] < before["needed"]
+    monkeypatch.setattr("nst_batch.disk.free", lambda _: 1000)  # the border to a full disk
+    assert re.search(r"disk: .* needed, only 0 MB free: not enough", here("plan", pipeline).out)
+
+
 def test_presets_print_as_yaml_that_can_be_pasted(pipeline: Path) -> None:
     import yaml
 

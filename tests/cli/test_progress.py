@@ -18,10 +18,12 @@ from tests.watched import Clock, decision, done, failed, progress, tally
 A, B = decision("a", 30), decision("b", 10)
 
 
-def view(state: Tally, *, terminal: bool, width: int = 100, **environment: str) -> tuple[ProgressView, io.StringIO]:
+def view(
+    state: Tally, *, terminal: bool, environment: dict[str, str] | None = None
+) -> tuple[ProgressView, io.StringIO]:
     output = io.StringIO()
-    environ = {"TERM": "xterm", **environment}
-    console = Console(file=output, force_terminal=terminal, width=width, height=20, _environ=environ)
+    environ = {"TERM": "xterm", **(environment or {})}
+    console = Console(file=output, force_terminal=terminal, width=100, height=20, _environ=environ)
     return ProgressView(state, console), output
 
 
@@ -50,7 +52,7 @@ def test_where_nothing_can_be_drawn_there_is_a_plain_line_per_interval(
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr("nst_batch.cli.progress.time.monotonic", lambda: now[0])
-    shown, output = view(tally(A, B), terminal=bool(environment), **environment)
+    shown, output = view(tally(A, B), terminal=bool(environment), environment=environment)
     with shown:
         for _ in range(35):
             now[0] += 1

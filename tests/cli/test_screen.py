@@ -13,9 +13,11 @@ from nst_batch.cli.figures import Line
 from nst_batch.cli.screen import Screen, can_draw
 
 
-def console(width: int = 40, height: int = 10, **environment: str) -> tuple[Console, io.StringIO]:
+def console(
+    width: int = 40, height: int = 10, environment: dict[str, str] | None = None
+) -> tuple[Console, io.StringIO]:
     out = io.StringIO()
-    environ = {"TERM": "xterm-256color", **environment}
+    environ = {"TERM": "xterm-256color", **(environment or {})}
     return Console(file=out, force_terminal=True, width=width, height=height, _environ=environ), out
 
 
@@ -72,11 +74,11 @@ def test_lines_that_a_narrower_terminal_wraps_are_drawn_over_all_the_same() -> N
 
 @pytest.mark.parametrize(("environment", "draws"), [({}, True), ({"TERM": "dumb"}, False)])
 def test_where_lines_can_be_drawn_again(environment: dict[str, str], draws: bool) -> None:
-    assert can_draw(console(**environment)[0]) == draws
+    assert can_draw(console(environment=environment)[0]) == draws
     assert not can_draw(Console(file=io.StringIO()))
 
 
 def test_colours_are_left_out_where_nobody_wants_them() -> None:
-    terminal, out = console(NO_COLOR="1")
+    terminal, out = console(environment={"NO_COLOR": "1"})
     Screen(terminal).draw(LINES)
     assert "\x1b[31m" not in out.getvalue() and "one two" in seen(out.getvalue())
