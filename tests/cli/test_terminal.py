@@ -41,6 +41,21 @@ def nothing_wraps(window: Terminal) -> None:
     raise AssertionError("\n".join(whole))
 
 
+def once(window: Terminal, *texts: str) -> None:
+    """Each is on the screen once, as soon as it was drawn again: nothing of another size was left behind."""
+    seen = ""
+
+    def is_so() -> bool:
+        nonlocal seen
+        seen = window.text
+        return all(seen.count(text) == 1 for text in texts)
+
+    try:
+        runs.wait_for(is_so, "a redraw")
+    except AssertionError:
+        raise AssertionError(f"{texts} in\n{seen}") from None
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_a_run_fits_shrinks_grows_and_ends_with_a_summary(tmp_path: Path, weights: Path, width: int) -> None:
     pipeline(tmp_path, weights, steps=150)
@@ -50,7 +65,7 @@ def test_a_run_fits_shrinks_grows_and_ends_with_a_summary(tmp_path: Path, weight
         nothing_wraps(window)
         for size in (60, width + 20):
             window.resize(size, 24)
-            runs.wait_for(lambda: window.text.count(" passed, ") == 1 and window.text.count(" of 6 ") == 1, "a redraw")
+            once(window, " passed, ", " of 6 ")
             nothing_wraps(window)
         assert window.exit_code() == 1
         assert " passed, " not in window.text, "the view has gone"
@@ -90,7 +105,7 @@ def test_watching_fits_and_ends_with_ctrl_c_or_with_the_run(tmp_path: Path, weig
         nothing_wraps(window)
         assert re.search(r"2 working|1 writer", window.text)
         window.resize(60, 24)
-        runs.wait_for(lambda: window.text.count("out: 6 tasks") == 1 and window.text.count("1 writer") == 1, "a redraw")
+        once(window, "out: 6 tasks", "1 writer")
         window.press("C-c")
         assert window.exit_code() == 0 and window.text.count("out: 6 tasks") == 1 and window.is_clean()
         window.nst_batch("status", "--watch")
