@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -42,10 +43,39 @@ class Here:
 
 
 def cores() -> int:
-    """How many this process may use; of a machine that Slurm shares out, those that this job was given."""
+    """How many this process may use; of a machine that Slurm or a container shares out, those that it was given."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SLURM_CPUS_ON_NODE", "")
-    return max(1, min(there, int(given))) if given.isdecimal() else there
+    told = int(given) if given.isdecimal() else there
+    return max(1, min(there, told, math.ceil(min(there, quota()))))
+
+
+def quota(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Cores' worth of time that this process's control groups let it have; infinite where they set no limit."""
+    found = math.inf
+    with contextlib.suppress(OSError):
+        for line in groups.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            top = root / "cpu" if controllers else root
+            folder = top / path.lstrip("/")
+            for each in (folder, *folder.parents):  # the least of all the groups that this one is in
+                found = min(found, _share(each))
+                if each == top:
+                    break
+    return found
+
+
+def _share(group: Path) -> float:
+    """A control group's own limit: in version 2's one file, or in version 1's two."""
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
+        most, period = map(int, (group / "cpu.max").read_text().split())
+        return most / period
+    with contextlib.suppress(OSError, ValueError):
+        most, period = (int((group / f"cpu.cfs_{each}_us").read_text()) for each in ("quota", "period"))
+        return most / period if most > 0 else math.inf
+    return math.inf
 
 
 def here(devices: Sequence[str], threads: int | None, together: int = 1) -> Here:

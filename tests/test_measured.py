@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,46 @@ def test_devices_are_known_without_torch(tmp_path: Path, monkeypatch: pytest.Mon
     assert here((), None).name == "NVIDIA H200" and here((), None).workers == 2
     assert here(("cuda:0",), None).workers == 1 and here(("cpu",), 1).is_cpu
     assert device_name("cuda:0 (NVIDIA H200)", 1) == "NVIDIA H200" and device_name("cpu", 2) == cpu_name(2)
+
+
+def quota_of(root: Path, line: str, files: dict[str, str]) -> float:
+    """Of a process in that group, where these files are below the mount point."""
+    root = Path(tempfile.mkdtemp(dir=root))
+    (root / "groups").write_text(f"9:name=systemd:/\n4:memory:/box\n{line}\n")
+    for name, text in files.items():
+        path = root / "mount" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return measured.quota(root / "groups", root / "mount")
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "expected"),
+    [
+        ("0::/a/b", {}, math.inf),
+        ("0::/a/b", {"a/b/cpu.max": "max 100000"}, math.inf),
+        ("0::/a/b", {"a/b/cpu.max": "250000 100000", "a/cpu.max": "max 100000"}, 2.5),
+        ("0::/a/b", {"a/b/cpu.max": "9 3", "a/cpu.max": "150000 100000"}, 1.5),
+        ("0::/", {"cpu.max": "200000 100000"}, 2.0),
+        ("3:cpu,cpuacct:/box", {"cpu/box/cpu.cfs_quota_us": "400000", "cpu/box/cpu.cfs_period_us": "100000"}, 4.0),
+        ("3:cpu,cpuacct:/box", {"cpu/box/cpu.cfs_quota_us": "-1", "cpu/box/cpu.cfs_period_us": "100000"}, math.inf),
+        ("3:cpuset:/box", {"cpu.max": "200000 100000"}, math.inf),
+    ],
+)
+def test_control_groups_limit_cores(tmp_path: Path, line: str, files: dict[str, str], expected: float) -> None:
+    assert quota_of(tmp_path, line, files) == expected
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
+    assert measured.quota(tmp_path / "none") == math.inf
+
+
+@pytest.mark.parametrize(("quota", "slurm", "expected"), [(math.inf, "", 64), (2.5, "", 3), (0.2, "", 1),
+                                                          (99.0, "8", 8), (4.0, "8", 4), (math.inf, "x", 64)])  # fmt: skip
+def test_cores_are_those_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, quota: float, slurm: str, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr(measured, "quota", lambda: quota)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", slurm)
+    assert measured.cores() == expected
