@@ -99,8 +99,10 @@ def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert measured.quota(tmp_path / "none") == math.inf
 
 
-@pytest.mark.parametrize(("quota", "slurm", "expected"), [(math.inf, "", 64), (2.5, "", 3), (0.2, "", 1),
-                                                          (99.0, "8", 8), (4.0, "8", 4), (math.inf, "x", 64)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("quota", "slurm", "expected"),
+    [(math.inf, "", 64), (2.5, "", 3), (0.2, "", 1), (99.0, "8", 8), (4.0, "8", 4), (math.inf, "x", 64)],
+)
 def test_cores_are_those_that_may_be_used(
     monkeypatch: pytest.MonkeyPatch, quota: float, slurm: str, expected: int
 ) -> None:

@@ -13,6 +13,7 @@ from nst_batch.errors import UsageError
 from nst_batch.shares import ALONE, Part
 
 PATIENCE_SECONDS = 60.0  # a controller under load takes long to answer
+SHORT_PATIENCE_SECONDS = 10.0  # where nothing depends on the answer
 NEVER = float("inf")
 
 
@@ -102,6 +103,20 @@ def longest(partitions: str | None) -> float:
     return max(found, default=NEVER)
 
 
+def partitions() -> list[str]:
+    """Names of the partitions there are; the default one ends with ``*``.
+
+    Raises:
+        UsageError: Slurm is not here, or its controller does not answer; what sinfo says is in the message.
+    """
+    if not shutil.which("sinfo"):
+        raise UsageError("sinfo: not on this machine")
+    told = _call("sinfo", "--noheader", "--format=%P", patience=SHORT_PATIENCE_SECONDS)
+    if told.returncode:
+        raise UsageError(f"sinfo: {_said(told)}")
+    return sorted({line.strip() for line in told.stdout.splitlines() if line.strip()})
+
+
 def seconds_of(time: str) -> float:
     """A time as sbatch takes it: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes, …"""
     days, dash, rest = time.rpartition("-")
@@ -184,15 +199,13 @@ def _ask(*command: str) -> str | None:
     return told.stdout if told is not None and told.returncode == 0 else None
 
 
-def _call(*command: str) -> subprocess.CompletedProcess[str]:
+def _call(*command: str, patience: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
     """Raises UsageError: no answer."""
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_SECONDS, check=False
-        )
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=patience, check=False)
     except subprocess.TimeoutExpired as error:
         raise UsageError(
-            f"{command[0]}: no answer for {PATIENCE_SECONDS:g} s", hint="its controller may be busy: try again later"
+            f"{command[0]}: no answer for {patience:g} s", hint="its controller may be busy: try again later"
         ) from error
 
 
