@@ -93,6 +93,18 @@ LAYERS = (
     ),
     *("report.thumbnails", "report.gallery", "report.page"),
     *(
+        "doctor.findings",
+        "doctor.software",
+        "doctor.machine",
+        "doctor.storage",
+        "doctor.network",
+        "doctor.queue",
+        "doctor.probe",
+        "doctor.computing",
+        "doctor.prospects",
+        "doctor.examination",
+    ),
+    *(
         "cli.console",
         "cli.figures",
         "cli.failures",
@@ -111,6 +123,7 @@ LAYERS = (
         "cli.status",
         "cli.explain",
         "cli.weights",
+        "cli.doctor",
         "cli.app",
     ),
 )

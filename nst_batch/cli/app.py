@@ -10,6 +10,7 @@ import typer
 
 from nst_batch import __version__
 from nst_batch.cli.cluster import cancel, logs, submit, work
+from nst_batch.cli.doctor import doctor
 from nst_batch.cli.explain import inspect, presets, schema
 from nst_batch.cli.plan import plan
 from nst_batch.cli.run import run
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (run, plan, status, report, export, submit, cancel, logs, presets, inspect, schema, work):
+for command in (run, plan, status, report, export, submit, cancel, logs, presets, inspect, schema, doctor, work):
     app.command()(command)
 app.add_typer(weights_app, name="weights")
 

@@ -1,0 +1,119 @@
+"""What becomes of a pipeline on this machine: its file, its pictures, and the memory that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nst_batch.doctor.computing import Probed
+from nst_batch.doctor.findings import Finding, Level
+from nst_batch.errors import NstError, SpecError, WeightsError
+from nst_batch.forecasts import Forecaster
+from nst_batch.memory import free, in_words
+from nst_batch.pipeline import Choices, Pipeline, prepare
+from nst_batch.records import Source, Task
+from nst_batch.sizes import stages
+from nst_batch.spec import PipelineSpec, load_spec
+
+_CHANNELS = 3
+_LOSSY = (".jpg", ".jpeg", ".webp")
+_LOSSY_SHARE = 0.3  # of what pixels take
+_LISTED = 3
+
+
+def loaded(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, PipelineSpec | None]:
+    """The pipeline file, and what is wrong with it."""
+    try:
+        spec = load_spec(file, overrides)
+    except SpecError as error:
+        count = len(error.mistakes)
+        told = f"{file}: {count} mistake{'s' * (count > 1)}"
+        return Finding("pipeline", "problem", told, "\n".join(error.mistakes)), None
+    return Finding("pipeline", "ok", f"{file}: {spec.name}"), spec
+
+
+def planned(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, Pipeline | None]:
+    """Its tasks, and pictures that cannot be read."""
+    try:
+        ready = _prepared(file, overrides)
+    except NstError as error:
+        return Finding("tasks", "problem", str(error), error.hint), None
+    sources = _sources(ready)
+    contents, styles = (len({source.path for kind, source in sources if kind == each}) for each in ("content", "style"))
+    counts = ready.counts()
+    told = f"{contents} contents, {styles} styles: {counts['tasks']} tasks, {counts['done']} done"
+    broken = sorted({source.path for _, source in sources if not source.width})
+    if not broken:
+        return Finding("tasks", "ok", told), ready
+    more = f", and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""
+    remedy = f"replace or remove: {', '.join(broken[:_LISTED])}{more}"
+    level: Level = "problem" if _all_broken(ready) else "warning"
+    return Finding("tasks", level, f"{told}; {len(broken)} files are no pictures: their tasks fail", remedy), ready
+
+
+def _prepared(file: Path, overrides: Mapping[str, str]) -> Pipeline:
+    """Weights that cannot be had are told elsewhere; there is more to see with others."""
+    try:
+        return prepare(file, overrides, Choices(), lambda _: None)
+    except WeightsError:
+        return prepare(file, {**overrides, "weights": "random"}, Choices(), lambda _: None)
+
+
+def _sources(ready: Pipeline) -> list[tuple[str, Source]]:
+    found = [("content", task.content) for task in ready.tasks]
+    return found + [("style", style.source) for task in ready.tasks for style in task.styles]
+
+
+def _all_broken(ready: Pipeline) -> bool:
+    return all(not (task.content.width and task.style.width) for task in ready.tasks)
+
+
+def devices(spec: PipelineSpec, asked: Probed) -> Finding:
+    """Those of the pipeline file, against those of this machine."""
+    there = ["cpu", *(f"cuda:{index}" for index in range(len(asked.gpus)))]
+    there += ["mps"] if asked.of("gpus").get("mps") else []
+    missing = sorted(set(spec.run.devices) - set(there))
+    if missing:
+        told = f"run.devices: no {', '.join(missing)} on this machine"
+        return Finding("devices", "problem", told, f"it has: {', '.join(there)}; run.devices: auto takes what there is")
+    wanted = spec.run.devices or tuple(there[1:]) or ("cpu",)
+    return Finding("devices", "ok", ", ".join(wanted))
+
+
+def output_bytes(ready: Pipeline) -> int:
+    """What the pictures that are to be rendered will take, about."""
+    return sum(_bytes(each.task) for each in ready.todo() if each.task.content.width)
+
+
+def _bytes(task: Task) -> int:
+    last = stages(task.content.width, task.content.height, task.settings)[-1]
+    share = _LOSSY_SHARE if task.format.suffix in _LOSSY else 1.0
+    return int(last.width * last.height * _CHANNELS * task.format.bits / 8 * share)
+
+
+def forecast(ready: Pipeline, asked: Probed) -> Finding:
+    """Memory that tasks take, against what there is."""
+    todo, ahead = [each.task for each in ready.todo()], ready.forecaster()
+    if not todo:
+        return Finding("forecast", "ok", "nothing is left to render")
+    total, workers = ahead.total(todo), ahead.here.workers
+    each = f"{in_words(total.bytes)} at most" + (f" for each of {workers} workers" if workers > 1 else "")
+    there, where = _room(ahead, asked)
+    told = f"{each}, {in_words(there)} free{where}" if there else each
+    smaller = "a smaller transfer.size, fewer workers (run.devices), or run.tile: auto"
+    if total.too_large:
+        level: Level = "problem" if total.too_large == len(todo) else "warning"
+        return Finding("forecast", level, f"{told}: {total.too_large} of {len(todo)} tasks do not fit", smaller)
+    if total.strips:
+        told += f": {total.strips} of {len(todo)} in strips, which takes longer"
+    elif there and not ahead.here.is_cpu and total.bytes > there:
+        told += ": the largest in strips, which takes longer"
+    return Finding("forecast", "ok", told)
+
+
+def _room(ahead: Forecaster, asked: Probed) -> tuple[int, str]:
+    """Bytes that are free where pictures are computed, in the fullest of several GPUs; 0 where nobody says."""
+    if ahead.here.is_cpu:
+        return free(), ""
+    gpus = [each["free"] for each in asked.gpus if not each["error"]]
+    return min(gpus, default=0), " on the fullest GPU" if len(gpus) > 1 else ""
