@@ -34,6 +34,7 @@ LAYERS = (
         "mistakes",
         "inputs",
     ),
+    "starting",
     "spec_values",
     *("spec_run", "spec", "shares", "plan", "planned", "manifest", "history", "decisions", "status", "rows"),
     *("eta", "observers", "run_state", "tally", "live"),
@@ -200,6 +201,7 @@ def test_no_module_is_a_drawer_for_everything() -> None:
             ["inspect", "picture"],
             ["weights", "path"],
         ),
+        *("init"),
         *(
             ["plan", "p"],
             ["plan", "p", "--json"],

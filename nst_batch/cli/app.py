@@ -12,6 +12,7 @@ from nst_batch import __version__
 from nst_batch.cli.cluster import cancel, logs, submit, work
 from nst_batch.cli.doctor import doctor
 from nst_batch.cli.explain import inspect, presets, schema
+from nst_batch.cli.init import init
 from nst_batch.cli.plan import plan
 from nst_batch.cli.run import run
 from nst_batch.cli.status import export, report, status
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (run, plan, status, report, export, submit, cancel, logs, presets, inspect, schema, doctor, work):
+for command in (init, run, plan, status, report, export, submit, cancel, logs, presets, inspect, schema, doctor, work):
     app.command()(command)
 app.add_typer(weights_app, name="weights")
 
