@@ -56,8 +56,9 @@ format: $(VENV)/.installed-dev ## put style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed ## write the generated tables of docs/ anew
+docs: $(VENV)/.installed ## write docs/commands.md and the generated tables of docs/ anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/make_commands.py
 
 bench: $(VENV)/.installed ## measure beside the plain method: ARGS="closure --sizes 512", or all stages (forty minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -336,3 +336,8 @@ def _fields_at(place: Place) -> list[str]:
     if place[0] == "pairs":
         return list(Pair.model_fields if "<list>" in place else Sample.model_fields)
     return list(sections[str(place[0])].model_fields)
+
+
+def fields_of(section: str) -> list[str]:
+    """The fields that a section of the file may have, by its key: ``transfer``, ``run``, …"""
+    return _fields_at((section,))

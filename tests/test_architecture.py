@@ -106,6 +106,7 @@ LAYERS = (
         "doctor.examination",
     ),
     *(
+        "cli.completion",
         "cli.console",
         "cli.figures",
         "cli.failures",

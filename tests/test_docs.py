@@ -103,7 +103,9 @@ def test_every_preset_and_every_module_is_explained() -> None:
     assert all(f"`{name}`" in presets for name in PRESETS)
     architecture = (REPOSITORY / "nst_batch" / "ARCHITECTURE.md").read_text()
     package = REPOSITORY / "nst_batch"
-    for module in [*package.glob("*.py"), *(package / "transfer").glob("*.py"), *(package / "cluster").glob("*.py")]:
+    for module in (
+        each for folder in (".", "transfer", "cluster", "doctor") for each in (package / folder).glob("*.py")
+    ):
         if not module.name.startswith("__"):
             assert f"`{module.name}`" in architecture, module
 
@@ -135,3 +137,13 @@ def test_every_setting_is_in_the_comparison() -> None:
     text = (REPOSITORY / "docs" / "features.md").read_text()
     own = {"upscale", "steps", "masks", "metric", "precision", "warmup"}  # nothing to compare, or ours alone
     assert [name for name in SETTINGS if name not in own and not re.search(rf"`[^`]*\b{name}\b[^`]*`", text)] == []
+
+
+def test_every_command_and_every_option_is_in_its_page_and_explained() -> None:
+    made = runpy.run_path(str(REPOSITORY / "docs" / "make_commands.py"))
+    for name, command in made["commands"]():
+        assert command.help and all(each.help for each in command.params), name
+    text = (REPOSITORY / "docs" / "commands.md").read_text()
+    assert text == made["page"](), "`make docs` writes docs/commands.md again"
+    for name in ("run", "doctor", "weights fetch"):
+        assert f"## `nst-batch {name}" in text

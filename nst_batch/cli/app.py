@@ -10,6 +10,7 @@ import typer
 
 from nst_batch import __version__
 from nst_batch.cli.cluster import cancel, logs, submit, work
+from nst_batch.cli.completion import completion, prepare_answer
 from nst_batch.cli.doctor import doctor
 from nst_batch.cli.explain import inspect, presets, schema
 from nst_batch.cli.init import init
@@ -24,9 +25,25 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: no rich import, and it pastes well
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=False,  # no options for it: ``completion`` is a command
 )
-for command in (init, run, plan, status, report, export, submit, cancel, logs, presets, inspect, schema, doctor, work):
+for command in (
+    init,
+    run,
+    plan,
+    status,
+    report,
+    export,
+    submit,
+    cancel,
+    logs,
+    presets,
+    inspect,
+    schema,
+    doctor,
+    completion,
+    work,
+):
     app.command()(command)
 app.add_typer(weights_app, name="weights")
 
@@ -42,4 +59,5 @@ def main() -> None:
     """The console script ``nst-batch``."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # file names hold what a terminal's encoding may not
-    app()
+    prepare_answer()
+    app(prog_name="nst-batch")

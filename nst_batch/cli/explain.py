@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nst_batch.cli.completion import preset_names
 from nst_batch.cli.console import print_json, reports_errors
 from nst_batch.cli.options import Json
 from nst_batch.errors import ExitCode, UsageError
@@ -16,7 +17,10 @@ from nst_batch.errors import ExitCode, UsageError
 
 @reports_errors
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print this one as YAML, ready to paste.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Print this one as YAML, ready to paste.", metavar="[NAME]", autocompletion=preset_names),
+    ] = None,
 ) -> int:
     """List the presets, or print one."""
     import yaml
