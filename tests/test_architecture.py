@@ -92,6 +92,7 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
+    *("report.events"),
     *("report.thumbnails", "report.gallery", "report.page"),
     *(
         "doctor.findings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,21 +70,30 @@ def export(
     places: Annotated[
         list[Path],
         typer.Argument(
-            help="A pipeline file, or the output folder of a run; and the file: .csv, .jsonl or .parquet.",
+            help="A pipeline file, or the output folder of a run; and the file: .csv, .jsonl or .parquet. "
+            "With --tensorboard, a folder.",
             metavar="[PIPELINE|RUN] FILE",
         ),
     ],
     sets: Sets = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Losses by evaluation and small pictures, as TensorBoard reads them.")
+    ] = False,
 ) -> int:
     """Write all that is known of a run's tasks into a table, one row each."""
-    from nst_batch.rows import export as write
-
     if len(places) > 2:
         raise UsageError(f"export: {len(places)} names; write [PIPELINE|RUN] FILE")
     place, file = places if len(places) == 2 else (Path("pipeline.yaml"), places[0])
-    count = write(run_of(place, sets), file, force=force)
-    say(f"{tasks(count)} in {file}")
+    if tensorboard:
+        from nst_batch.report.events import export_events
+
+        count = export_events(run_of(place, sets), file, force=force)
+        say(f"{count} picture{'s' * (count != 1)} in {file}: tensorboard --logdir {shlex.quote(str(file))}")
+        return ExitCode.DONE
+    from nst_batch.rows import export as write
+
+    say(f"{tasks(write(run_of(place, sets), file, force=force))} in {file}")
     return ExitCode.DONE
 
 
