@@ -94,8 +94,9 @@ def guessed(kind: str, folder: Path) -> Path:
         for name in FOLDERS[kind]:
             if name in names and _pattern(names[name]):
                 return names[name]
+    first, second, third, *_ = FOLDERS[kind]
     raise UsageError(
-        f"no folder of pictures that could be the {kind}s: looked for {', '.join(FOLDERS[kind])}",
+        f"no folder of {kind} pictures here, such as {first}, {second} or {third}",
         hint=f"name it: nst-batch init --{kind} FOLDER",
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from nst_batch.doctor import queue
 from tests import runs
 from tests.slurm.cluster import Cluster, run
 
@@ -232,3 +233,8 @@ def test_the_script_alone_can_be_submitted(calm: Cluster, tmp_path: Path, weight
     job.wait(lambda: not run("squeue", "--noheader", f"--jobs={again}", check=False), "its end")
     assert first != again and "nothing to render" in job.logs()
     job.judge()
+
+
+def test_the_doctor_names_partitions(calm: Cluster) -> None:
+    found = queue.slurm()
+    assert found.level == "ok" and found.text.startswith("partitions: ") and "*" in found.text
