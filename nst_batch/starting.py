@@ -133,7 +133,7 @@ def as_written(place: str | Path, file: Path) -> str:
     try:
         find_pictures(pattern, Path())
     except (NothingFound, OSError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), hint="name a folder, a glob or a file of pictures, seen from here") from error
     relative = _relative(pattern, os.path.abspath(file.parent))
     return _not_a_home(relative, Path(pattern)) if relative.startswith("~") else relative
 

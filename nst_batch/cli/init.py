@@ -35,7 +35,9 @@ def init(
     try:
         write_atomic(file, pipeline_text(run_name(file), contents, styles).encode())
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"{file}: cannot be written: {error.strerror}", hint="name a file in a folder that may be written"
+        ) from error
     spec = load_spec(file)
     count = len(spec.content) * len(spec.style)
     found = f"{_pictures(len(spec.content), 'content')} x {_pictures(len(spec.style), 'style')} = {tasks(count)}"

@@ -107,13 +107,11 @@ def partitions() -> list[str]:
     """Names of the partitions there are; the default one ends with ``*``.
 
     Raises:
-        UsageError: Slurm is not here, or its controller does not answer; what sinfo says is in the message.
+        UsageError: its controller does not answer; what sinfo says is in the message.
     """
-    if not shutil.which("sinfo"):
-        raise UsageError("sinfo: not on this machine")
     told = _call("sinfo", "--noheader", "--format=%P", patience=SHORT_PATIENCE_SECONDS)
     if told.returncode:
-        raise UsageError(f"sinfo: {_said(told)}")
+        raise UsageError(f"sinfo has no answer: {_said(told)}", hint="ask on a login node of the cluster")
     return sorted({line.strip() for line in told.stdout.splitlines() if line.strip()})
 
 
@@ -199,8 +197,9 @@ def _ask(*command: str) -> str | None:
     return told.stdout if told is not None and told.returncode == 0 else None
 
 
-def _call(*command: str, patience: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
+def _call(*command: str, patience: float | None = None) -> subprocess.CompletedProcess[str]:
     """Raises UsageError: no answer."""
+    patience = PATIENCE_SECONDS if patience is None else patience
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=patience, check=False)
     except subprocess.TimeoutExpired as error:

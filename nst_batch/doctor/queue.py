@@ -22,7 +22,8 @@ def slurm() -> Finding:
     try:
         found = partitions()
     except UsageError as error:
-        told = f"no controller answers: {str(error).rpartition('; ')[2].removeprefix('fatal: ')}"
+        said = str(error).removeprefix("sinfo has no answer: ").rpartition("; ")[2].removeprefix("fatal: ")
+        told = f"no controller answers: {said}"
         return Finding("slurm", "warning", told, "`nst-batch submit` needs it: use a login node of the cluster")
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return Finding("slurm", "ok", f"partitions: {', '.join(found[:_SHOWN]) or 'none'}{more}")

@@ -59,12 +59,13 @@ def _check(folder: Path, done: Iterable[Planned], *, force: bool) -> None:
     except FileNotFoundError:
         empty = True
     except OSError as error:
-        raise UsageError(f"{error_in_words(error)}: name a folder for TensorBoard's files") from error
+        raise UsageError(f"{error_in_words(error)}: TensorBoard's files need a folder") from error
     if not (empty or force):
         raise UsageError(f"{folder}: holds something already", hint="name another folder; --force writes into this one")
     for item in done:
         if PurePosixPath(item.output).is_absolute() or ".." in PurePosixPath(item.output).parts:
-            raise UsageError(f"{item.output}: not a name in the run's folder")
+            hint = "plan.jsonl was changed by hand: `nst-batch run` writes it again"
+            raise UsageError(f"{item.output}: not a name in the run's folder", hint)
 
 
 def _write(file: Path, events: Iterable[bytes]) -> None:
@@ -77,7 +78,9 @@ def _write(file: Path, events: Iterable[bytes]) -> None:
     try:
         write_atomic(file, buffer.getvalue())
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"{file}: cannot be written: {error.strerror}", hint="name a folder that may be written"
+        ) from error
 
 
 def _png(data: bytes) -> bytes:

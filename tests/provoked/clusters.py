@@ -81,6 +81,12 @@ def a_controller_that_does_not_answer(world: World) -> None:
     slurm._call("sleep", "5")
 
 
+@provokes("sinfo")
+def a_controller_that_is_away(world: World) -> None:
+    world.programs().say("sinfo", error="sinfo: fatal: Unable to contact slurm controller", code=1)
+    slurm.partitions()
+
+
 @provokes("output.dir")
 def a_folder_whose_name_slurm_misreads(world: World) -> None:
     Submission(world.pipeline(output__dir="100%")).submit()

@@ -12,15 +12,18 @@ import torch
 from PIL import Image
 
 from nst_batch.cli.console import overridden
+from nst_batch.cli.init import init
 from nst_batch.cli.weights import weights_verify
 from nst_batch.inputs import sha256_of
 from nst_batch.records import Limits
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.spec import load_spec
+from nst_batch.starting import as_written, guessed
 from nst_batch.transfer import images, weights
 from nst_batch.transfer.masks import Wanted, lay_out, read_mask
 from nst_batch.transfer.pictures import picture_of
 from nst_batch.transfer.stylize import Stylizer
+from tests import runs
 from tests.provoked.world import SMALL, World, called, provokes
 
 # --- the pipeline file; its mistakes are in ``MISTAKES``, below ---
@@ -54,6 +57,28 @@ def a_pipeline_file_that_is_a_list(world: World) -> None:
 @provokes("p.yaml:1: nmae")
 def a_pipeline_file_with_mistakes(world: World) -> None:
     load_spec(world.file("p.yaml", b"nmae: n\n"))
+
+
+@provokes("p.yaml")
+def a_first_file_that_is_there(world: World) -> None:
+    called(init, world.file("p.yaml"))
+
+
+@provokes("p.yaml")
+def a_first_file_that_cannot_be_written(world: World) -> None:
+    runs.make_pictures(world.folder, contents=1, styles=1)
+    content, style = (str(world.folder / kind) for kind in ("content", "style"))
+    called(init, Path("/proc/p.yaml"), content, style)
+
+
+@provokes("style")
+def a_first_file_without_pictures(world: World) -> None:
+    guessed("style", world.folder)
+
+
+@provokes("nowhere")
+def a_first_file_for_a_folder_that_is_not_there(world: World) -> None:
+    as_written(world.folder / "nowhere", world.folder / "p.yaml")
 
 
 @provokes("--set")

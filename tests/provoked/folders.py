@@ -16,8 +16,9 @@ from nst_batch.finishing import Finisher, _put
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Job
 from nst_batch.paths import RunPaths
-from nst_batch.planned import read_plan
+from nst_batch.planned import planned, read_plan, write_plan
 from nst_batch.records import Failure, OutputFormat, TaskResult
+from nst_batch.report.events import export_events
 from nst_batch.report.page import write_report
 from nst_batch.rows import export
 from nst_batch.transfer.encode import encode
@@ -158,6 +159,39 @@ def a_table_that_cannot_be_written(world: World) -> None:
 def a_table_without_its_library(world: World) -> None:
     world.without("pyarrow")
     export(world.planned(), world.folder / "t.parquet")
+
+
+@provokes("board")
+def a_board_where_something_is(world: World) -> None:
+    (world.folder / "board").mkdir()
+    world.file("board/x")
+    export_events(world.planned(), world.folder / "board")
+
+
+@provokes("board")
+def a_board_that_is_a_file(world: World) -> None:
+    export_events(world.planned(), world.file("board"))
+
+
+@provokes("/proc")
+def a_board_that_cannot_be_written(world: World) -> None:
+    export_events(world.planned(), Path("/proc/board"))
+
+
+@provokes("../a.png")
+def a_board_of_names_outside(world: World) -> None:
+    paths, task = RunPaths(world.folder / "out"), lines.task("../a.png")
+    paths.root.mkdir()
+    lines.put(paths, task)
+    lines.write(paths, (task, lines.done(task)))
+    write_plan(paths, planned([task]).values())
+    export_events(paths, world.folder / "board")
+
+
+@provokes("tensorboard")
+def a_board_without_its_library(world: World) -> None:
+    world.without("tensorboard.compat.proto")
+    export_events(world.planned(), world.folder / "board")
 
 
 @provokes("report.html")

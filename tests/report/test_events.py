@@ -129,7 +129,7 @@ def test_folders_are_not_written_into_in_silence(paths: RunPaths, tmp_path: Path
     assert "--force" in error.value.hint
     assert export_events(paths, board, force=True) == 2
     assert (board / ONE.output / FILE).read_bytes() == before, "nothing is counted twice"
-    with pytest.raises(UsageError, match="name a folder"):
+    with pytest.raises(UsageError, match="need a folder"):
         export_events(paths, paths.plan)
     with pytest.raises(UsageError, match="no run"):
         export_events(RunPaths(tmp_path / "nowhere"), tmp_path / "other")
