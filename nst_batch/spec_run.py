@@ -88,6 +88,11 @@ class Run(Section):
         description="`auto`: build kernels in C++ for the CPU, and record closures as CUDA graphs, where that can be "
         "done, and say so where it cannot; `on`: end with an error where it cannot; `off`: neither",
     )
+    report: OnOff = Field(
+        default="auto",
+        description="keep `report.html` up to date while pictures are rendered, about once a minute; `auto`: of runs "
+        "of at most 5000 pictures",
+    )
 
 
 class InputLimits(Section):

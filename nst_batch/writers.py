@@ -66,6 +66,10 @@ class Writer:
             return []
         return sorted(name for name in names if name != self.name and self.is_alive(name))
 
+    def is_first(self) -> bool:
+        """Whether, of all who write here, it is the one that does what one of them has to do."""
+        return not any(other < self.name for other in self.others())
+
     def is_alive(self, name: str) -> bool:
         """Whether a writer goes on: itself, one of this machine, or of another."""
         if name == self.name:

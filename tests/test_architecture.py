@@ -92,8 +92,7 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
-    *("report.events"),
-    *("report.thumbnails", "report.gallery", "report.page"),
+    *("report.thumbnails", "report.events", "report.gallery", "report.page", "report.keeper"),
     *(
         "doctor.findings",
         "doctor.software",
@@ -107,8 +106,8 @@ LAYERS = (
         "doctor.examination",
     ),
     *(
-        "cli.completion",
         "cli.console",
+        "cli.completion",
         "cli.figures",
         "cli.failures",
         "cli.screen",
@@ -127,6 +126,7 @@ LAYERS = (
         "cli.explain",
         "cli.weights",
         "cli.doctor",
+        "cli.init",
         "cli.app",
     ),
 )
@@ -203,8 +203,8 @@ def test_no_module_is_a_drawer_for_everything() -> None:
             ["inspect", "picture"],
             ["weights", "path"],
         ),
-        *("init"),
         *(
+            ["init", "--help"],
             ["plan", "p"],
             ["plan", "p", "--json"],
             ["status", "p"],

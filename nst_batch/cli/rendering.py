@@ -53,6 +53,9 @@ def render(
         engine: a cluster whose actors render; None: processes of this machine do.
         events: whether programs read what happens, or people.
     """
+    from nst_batch.report.keeper import PageKeeper, wanted, write_last
+
+    paged = wanted(ready.run.report, len(ready.tasks))
     with ready.entered(say) as writer, ExitStack() as watching:
         on_entered(writer)
         tally = Tally(todo, ready.counts()["done"], _how_many(ready, engine), ready.forecaster())
@@ -69,11 +72,17 @@ def render(
 
         devices, options, begin = _workers(ready, engine)
         run = ready.run
+        heard: list[Observer] = [tally, live, shown]
+        if paged:
+            heard.append(watching.enter_context(PageKeeper(ready.paths, len(ready.tasks), writer.is_first)))
         scheduler = Scheduler(
             ready.paths, options, devices, run.retries, run.timeout, writer, ready.news(),
-            Observers(tally, live, shown), stop, part, deadline, begin,
+            Observers(*heard), stop, part, deadline, begin,
         )  # fmt: skip
-        return (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
+        outcome = (scheduler.run_inline if inline else scheduler.run)(todo, ready.owned())
+    if paged and not stop.seen and (problem := write_last(ready.paths, len(ready.tasks))):
+        say(f"no report: {problem}; `nst-batch report` tries again")
+    return outcome
 
 
 def _how_many(ready: Pipeline, engine: RayEngine | None) -> int:

@@ -107,9 +107,11 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> int:
     """Write a page to look at: every picture, in a grid of contents and styles."""
+    from nst_batch.report.keeper import goes_on
     from nst_batch.report.page import write_report
 
-    page = write_report(run_of(place, sets), where="beside" if beside else "inside")
+    paths = run_of(place, sets)
+    page = write_report(paths, where="beside" if beside else "inside", live=goes_on(paths))
     print(printable(str(page)))
     if show:
         typer.launch(str(page))

@@ -70,7 +70,7 @@ def _thumbnail(paths: RunPaths, picture: Path) -> Thumbnail | None:
     except ImageError:
         return None
     with contextlib.suppress(OSError):  # a full disk, or a folder that may only be read: it is made again next time
-        write_atomic(kept, data)
+        write_atomic(kept, data, durable=False)
     return Thumbnail(kept, data)
 
 
