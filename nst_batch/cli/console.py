@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import json
+import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
@@ -84,7 +86,33 @@ def say(text: str) -> None:
     if _events.get():
         tell("note", text=text)
         return
-    print(printable(text), file=sys.stderr)
+    print(folded(printable(text), _columns()), file=sys.stderr)
+
+
+def folded(text: str, columns: int | None) -> str:
+    """Text whose lines end between words, for so many columns (None: as it is).
+
+    Words that are longer, such as paths, are left to the terminal, so that they can be copied.
+    """
+    if columns is None:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines.append(
+            textwrap.fill(
+                line, max(20, columns - 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        )
+    return "\n".join(lines)
+
+
+def _columns() -> int | None:
+    """Of the terminal that standard error is, if it is one."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from nst_batch.cli.console import printable
+from nst_batch.cli.console import folded, printable
 from nst_batch.cli.figures import (
     Column,
     Line,
@@ -84,7 +84,7 @@ class ProgressView(Nobody):
     def note(self, text: str) -> None:
         """A line that stays."""
         if self._screen is not None:
-            self._screen.say(printable(text))
+            self._screen.say(folded(printable(text), self._screen.width))
             self._draw(self._screen)
         else:
             self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
