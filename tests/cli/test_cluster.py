@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
+from nst_batch import live
 from nst_batch.paths import RunPaths, SubmissionPaths
 from nst_batch.writers import entered
 from tests import runs
@@ -156,8 +156,8 @@ def test_work_keeps_what_it_has_and_goes(
     process = runs.start("work", submission(file).root, "--grace", "1")
     checkpoints = file.parent / "out" / "state" / "checkpoints"
     if sign is not None:
-        runs.wait_for(lambda: bool(submission(file).element(0).exists()), "its first word")
-        time.sleep(5)  # a few steps: the transfer takes minutes
+        paths = RunPaths(file.parent / "out")
+        runs.wait_for(lambda: any(w.step > 3 for each in live.read(paths) for w in each.state.workers), "a few steps")
         process.send_signal(sign)
         process.send_signal(sign)  # clusters send several
     ended = runs.end_of(process)
