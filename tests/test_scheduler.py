@@ -95,7 +95,7 @@ def test_tasks_are_dealt_to_all_workers_as_they_become_free(tmp_path: Path, weig
     runs.make_pictures(tmp_path, contents=2, styles=3)
     pipeline = ready(runs.write_pipeline(tmp_path, weights, transfer__steps=10))
     watcher = Watcher()
-    assert run(pipeline, watcher) == Outcome(rendered=6, failed=0, interrupted=False)
+    assert run(pipeline, watcher) == Outcome(rendered=6, failed=0, interrupted=False, evaluations=60)
     assert {slot for slot, _ in watcher.starts} == {0, 1}
     assert sorted(output for _, output in watcher.starts) == sorted(task.output for task in pipeline.tasks)
     last = [progress for progress in watcher.steps if progress.step == 10]
@@ -110,7 +110,7 @@ def test_a_task_that_kills_every_worker_is_quarantined_and_the_others_are_render
     runs.make_pictures(tmp_path, contents=2, styles=2)
     file = runs.write_pipeline(tmp_path, weights)
     pipeline, watcher = ready(file), Watcher("c1__s0.png")
-    assert run(pipeline, watcher) == Outcome(rendered=3, failed=1, interrupted=False)
+    assert run(pipeline, watcher) == Outcome(rendered=3, failed=1, interrupted=False, evaluations=15)
     # Another picture may have been on its way to its file when its worker died: it is tried again, too.
     failures = [(result, final) for result, final in watcher.results if result.status == "failed"]
     deaths = [(result, final) for result, final in failures if result.output == "c1__s0.png"]
@@ -120,14 +120,14 @@ def test_a_task_that_kills_every_worker_is_quarantined_and_the_others_are_render
     assert [(d.task.output, d.reason) for d in again.given_up()] == [("c1__s0.png", "quarantined")]
     assert again.todo() == []
     retried = ready(file, retry_failed=True)
-    assert run(retried, Watcher()) == Outcome(rendered=1, failed=0, interrupted=False)
+    assert run(retried, Watcher()) == Outcome(rendered=1, failed=0, interrupted=False, evaluations=5)
     assert ready(file).counts()["done"] == 4
 
 
 def test_a_worker_that_died_once_is_replaced_on_its_device(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=1)
     pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher("c0__s0.png", times=1)
-    assert run(pipeline, watcher, ("cpu",)) == Outcome(rendered=2, failed=0, interrupted=False)
+    assert run(pipeline, watcher, ("cpu",)) == Outcome(rendered=2, failed=0, interrupted=False, evaluations=10)
     assert any("worker 0 on cpu was killed by SIGKILL" in note for note in watcher.notes)
     done = {result.output: result.attempt for result, _ in watcher.results if result.status == "done"}
     assert done.keys() == {"c0__s0.png", "c1__s0.png"} and done["c0__s0.png"] == 2
@@ -138,7 +138,7 @@ def test_a_worker_that_hangs_is_ended_and_its_task_tried_again(tmp_path: Path, w
     runs.make_pictures(tmp_path, contents=1, styles=2)
     pipeline = ready(runs.write_pipeline(tmp_path, weights, run__timeout=5, transfer__steps=10))
     watcher = Watcher("c0__s0.png", times=1, sign=signal.SIGSTOP)
-    assert run(pipeline, watcher, ("cpu",)) == Outcome(rendered=2, failed=0, interrupted=False)
+    assert run(pipeline, watcher, ("cpu",)) == Outcome(rendered=2, failed=0, interrupted=False, evaluations=20)
     assert "worker 0 on cpu made no step for 5 s and was ended" in watcher.notes
     assert sorted(result.attempt for result, _ in watcher.results if result.status == "done") == [1, 2]
 
@@ -187,7 +187,7 @@ def test_a_run_waits_for_room_and_nothing_counts_as_failed(
     runs.make_pictures(tmp_path, contents=1, styles=2)
     pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights, run__retries=0)), Watcher()
     disk = Disk(monkeypatch, 3, lines=full == "for lines")
-    assert run(pipeline, watcher, inline=True) == Outcome(rendered=2, failed=0, interrupted=False)
+    assert run(pipeline, watcher, inline=True) == Outcome(rendered=2, failed=0, interrupted=False, evaluations=10)
     assert disk.asked == 3 and sum("waiting for room" in note for note in watcher.notes) == 1
     assert [line["attempt"] for line in runs.lines(tmp_path / "out") if line["status"] == "done"][-2:] == [1, 1]
 
@@ -217,7 +217,7 @@ def test_a_worker_takes_several_of_a_kind_and_no_more_than_its_share(tmp_path: P
     runs.make_pictures(tmp_path, contents=2, styles=5)
     runs.save_picture(tmp_path / "content" / "small.png", seed=9, size=24)
     pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher()
-    assert run(pipeline, watcher, batch=4) == Outcome(rendered=15, failed=0, interrupted=False)
+    assert run(pipeline, watcher, batch=4) == Outcome(rendered=15, failed=0, interrupted=False, evaluations=75)
     assert [len(batch) for batch in watcher.batches[:2]] == [4, 4]
     assert all(len({"small" in output for output in batch}) == 1 for batch in watcher.batches)
     together = {result.output: result.together for result, _ in watcher.results}
@@ -231,7 +231,7 @@ def test_what_shared_a_workers_death_is_tried_again_alone(tmp_path: Path, weight
     """The guilty one is quarantined, and takes nobody with it."""
     runs.make_pictures(tmp_path, contents=1, styles=6)
     pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher("c0__s3.png")
-    assert run(pipeline, watcher, ("cpu",), batch=6) == Outcome(rendered=5, failed=1, interrupted=False)
+    assert run(pipeline, watcher, ("cpu",), batch=6) == Outcome(rendered=5, failed=1, interrupted=False, evaluations=25)
     assert len(watcher.batches[0]) == 6 and all(len(batch) == 1 for batch in watcher.batches[1:])
     attempts = {result.output: result.attempt for result, _ in watcher.results if result.status == "done"}
     assert attempts == {f"c0__s{number}.png": 2 for number in (0, 1, 2, 4, 5)}
@@ -241,7 +241,7 @@ def test_what_shared_a_workers_death_is_tried_again_alone(tmp_path: Path, weight
 def test_two_workers_share_a_gpu(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=2, styles=6)
     pipeline, watcher = ready(runs.write_pipeline(tmp_path, weights)), Watcher()
-    assert run(pipeline, watcher, ("cuda:0", "cuda:0")) == Outcome(rendered=12, failed=0, interrupted=False)
+    assert run(pipeline, watcher, ("cuda:0", "cuda:0")).rendered == 12
     assert {slot for slot, _ in watcher.starts} == {0, 1}
     assert all(result.device.startswith("cuda:0") for result, _ in watcher.results) and not watcher.notes
     assert max(len(batch) for batch in watcher.batches) == 6

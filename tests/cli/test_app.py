@@ -401,7 +401,7 @@ def test_a_run_says_what_it_did_in_its_folder_and_at_its_end(pipeline: Path) -> 
     ended, out = here("run", pipeline, "--json"), pipeline.parent / "out"
     assert ended.json["pictures_per_hour"] > 0 and ended.json["evaluations_per_second"] > 0
     assert "night: 4 rendered, 0 done before in 0:0" in ended.err
-    for expected in ("pictures/h, ", f"pictures in {out}", f"report: nst-batch report {out}"):
+    for expected in ("pictures/h, ", f"pictures in {out}", f"report: {out / 'report.html'}"):
         assert expected in ended.err
     (live,) = (out / "state" / "live").iterdir()
     said = json.loads(live.read_bytes())
