@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help run plan status test test-slow test-gpu test-slurm test-ray test-browser chaos lint types check format docs bench samples clean
+.PHONY: help run plan status test test-slow test-gpu test-slurm test-ray test-browser test-terminal chaos lint types check format docs bench samples clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,9 @@ test-ray: $(VENV)/.installed-dev ## run the tests on a Ray cluster of two nodes,
 test-browser: $(VENV)/.installed-dev ## run the tests of the page in a real Chromium, which is installed where there is root and apt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]' || echo 'no Playwright for this Python: its tests are skipped'
 	$(BIN)/python -m pytest -m browser $(ARGS)
+
+test-terminal: $(VENV)/.installed-dev ## run the tests that draw in a real tmux
+	$(BIN)/python -m pytest -m terminal $(ARGS)
 
 chaos: $(VENV)/.installed-dev ## kill, stop and starve real runs: ARGS="--faults 50 --seed 1"
 	$(BIN)/python -m tests.chaos $(ARGS)
