@@ -72,8 +72,15 @@ class Terminal:
 def terminal(folder: Path, width: int = 80, height: int = 24) -> Iterator[Terminal]:
     """A window of that size, in that folder."""
     found = Terminal(f"nst-{os.getpid()}-{os.urandom(3).hex()}", folder)
-    environment = ["-e", f"PYTHONPATH={REPOSITORY}", "-e", "PS1=> ", "-e", "TERM=screen-256color"]
-    found.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-c", str(folder), *environment, "sh")
+    environment = {
+        "PYTHONPATH": str(REPOSITORY),
+        "PS1": "> ",
+        "TERM": "screen-256color",
+        "COLUMNS": "80",
+        "LINES": "24",  # as readline leaves them, whatever the window's size
+    }
+    given = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
+    found.tmux("new-session", "-d", "-x", str(width), "-y", str(height), "-c", str(folder), *given, "sh")
     try:
         yield found
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -131,11 +133,14 @@ def _cells(
 ) -> Iterable[tuple[str, str]]:
     from rich.cells import cell_len
 
+    end = max((place for place in shown if row[place]), key=shown.index, default=-1)
     for place in shown:
-        text, last = short(row[place], widths[place]), place == shown[-1]
+        text, last = short(row[place], widths[place]), place == end
         blank = " " * (widths[place] - cell_len(text))
         before, behind = (blank, "") if columns[place].right else ("", "" if last else blank)
         yield before + text + behind + ("" if last else "  "), columns[place].style
+        if last:
+            return
 
 
 def plain(line: Line) -> str:
@@ -150,12 +155,21 @@ def styled(line: Line) -> Text:
     return Text.assemble(*line, end="")
 
 
+def terminal_size(console: Console) -> tuple[int, int]:
+    """Columns and lines as they are now: rich believes ``COLUMNS``, which shells may have left from before."""
+    with contextlib.suppress(OSError, ValueError):  # no terminal of the system's
+        width, height = os.get_terminal_size(console.file.fileno())
+        if width and height:
+            return width, height
+    return console.size
+
+
 def show(lines: Callable[[int | None], Sequence[Line]], console: Console | None = None) -> None:
     """Lines for so many columns (None: in full), on standard output or elsewhere, as it is a terminal or not."""
     from rich.console import Console
 
     console = console or Console()
-    for line in lines(console.width - 1 if console.is_terminal else None):
+    for line in lines(terminal_size(console)[0] - 1 if console.is_terminal else None):
         if console.is_terminal:
             console.print(styled(line), soft_wrap=True)
         else:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nst_batch.cli.figures import Line, plain, styled
+from nst_batch.cli.figures import Line, plain, styled, terminal_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._drawn: list[int] = []  # columns of each line that is there
+        self._size = (0, 0)  # of the terminal that they were drawn on
 
     def __enter__(self) -> Screen:
         return self
@@ -42,18 +43,21 @@ class Screen:
     @property
     def width(self) -> int:
         """Columns that may be used: a full line would be wrapped by some terminals."""
-        return max(20, self._console.width - 1)
+        return max(20, terminal_size(self._console)[0] - 1)
 
     @property
     def height(self) -> int:
         """Lines that may be drawn."""
-        return max(1, self._console.height - 1)
+        return max(1, terminal_size(self._console)[1] - 1)
 
     def draw(self, lines: Sequence[Line]) -> None:
         """Show these in place of those before; as many as there is room for."""
+        size = terminal_size(self._console)
         shown = [self._fitting(line) for line in lines[: self.height]]
         text = "".join(f"{self._ansi(line)}{_REST_OF_LINE}\n" for line in shown)
-        self._write(f"{self._up()}{text}{_REST_OF_SCREEN}")
+        anew = "" if size == self._size else _REST_OF_SCREEN  # lines that were wrapped would be joined again some day
+        self._write(f"{self._up()}{anew}{text}{_REST_OF_SCREEN}")
+        self._size = size
         self._drawn = [_columns(line) for line in shown]
 
     def say(self, text: str) -> None:
@@ -68,7 +72,8 @@ class Screen:
             self._drawn = []
 
     def _up(self) -> str:
-        rows = sum(max(1, -(-columns // max(1, self._console.width))) for columns in self._drawn)
+        width = max(1, terminal_size(self._console)[0])
+        rows = sum(max(1, -(-columns // width)) for columns in self._drawn)
         return f"\x1b[{rows}A\r" if rows else "\r"
 
     def _fitting(self, line: Line) -> Line:

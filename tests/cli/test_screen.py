@@ -69,7 +69,9 @@ def test_lines_that_a_narrower_terminal_wraps_are_drawn_over_all_the_same() -> N
     taken(out)
     terminal.width = 40
     screen.draw(LINES)
-    assert f"\x1b[{3 + 1}A\r" in taken(out)
+    assert f"\x1b[{3 + 1}A\r\x1b[J" in taken(out), "and nothing is left of what was wrapped"
+    screen.draw(LINES)
+    assert "A\r\x1b[J" not in taken(out), "no flicker"
 
 
 @pytest.mark.parametrize(("environment", "draws"), [({}, True), ({"TERM": "dumb"}, False)])

@@ -35,7 +35,7 @@ def pipeline(tmp_path: Path, weights: Path, *, steps: int) -> Path:
 def nothing_wraps(window: Terminal) -> None:
     """Of what is on the screen now; whatever is drawn between two looks."""
     for _ in range(5):
-        whole = window.unwrapped()
+        whole = [line.rstrip() for line in window.unwrapped()]
         if whole == window.lines():
             return
     raise AssertionError("\n".join(whole))
