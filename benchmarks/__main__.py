@@ -183,7 +183,7 @@ def _eta(_: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any
     for share, (worst, median, within) in eta.worst_and_median(replayed).items():
         table.add_row(share, f"{worst:.1%}", f"{median:.1%}", f"{within:.1%}")
     console.print(table)
-    found = eta.runs(folder, [["cpu"], ["cpu", "cpu"]], sizes=(160, 160, 128, 128, 96, 64), steps=60)
+    found = eta.runs(folder, [["cpu"], ["cpu", "cpu"]], sizes=(160, 160, 128, 128, 96, 64), steps=100)
     table = _table(
         "Real runs of 12 tasks, 64 to 160 px", "devices", "seconds", *(f"at {each:.0%}" for each in eta.SHARES)
     )

@@ -93,9 +93,10 @@ class Tally(Nobody):
         self._begun = now()
         self._working_since: float | None = None  # the first hand-out: loading torch and weights is no measure
         self._weights, trusted = _weights(todo, expected)
-        self._work = sum(self._weights.values())
+        each = [self._weights[decision.task.id] for decision in todo]  # ids of equal pictures are equal
+        self._work = sum(each)
         self._cost = sum(each.task.cost for each in todo)
-        self._waiting = Counter(map(kind, self._weights.values()))
+        self._waiting = Counter(map(kind, each))
         self._done = self._done_here = self._done_elsewhere = 0.0
         self._pace = Pace(_TRUSTED * self._work if trusted else 0.0)
         self._slots: dict[int, _Slot] = {}

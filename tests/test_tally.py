@@ -177,6 +177,16 @@ def test_costs_stand_in_for_seconds_that_nobody_knows() -> None:
     assert tally().state().fraction == 1
 
 
+def test_tasks_that_are_equal_but_for_their_names_count_each() -> None:
+    same = [dataclasses.replace(A, task=dataclasses.replace(A.task, output=f"{n}.png")) for n in range(4)]
+    clock = Clock()
+    found = tally(*same, foretold=Foretold({"a": 10.0}), clock=clock)
+    found.started(0, "cpu", same[:1])
+    clock.now += 10
+    found.finished(0, dataclasses.replace(done("a"), output="0.png"), final=True)
+    assert left(found) == pytest.approx(30, rel=0.03) and found.state().fraction == 0.25
+
+
 def test_rates_are_of_the_last_while() -> None:
     clock, each = Clock(), [decision(str(name), 1) for name in range(30)]
     found = tally(*each, clock=clock)
