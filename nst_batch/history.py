@@ -135,14 +135,17 @@ def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
     yield from ManifestReader(paths).records()
 
 
-def latest(paths: RunPaths) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last line about each task that was done, and the last about each that failed, by (task, status)."""
+def read_whole(paths: RunPaths) -> tuple[History, dict[tuple[str, str], dict[str, Any]]]:
+    """All parts of a manifest, merged; and, whole, the last line about each task that was done, and the last about each
+    that failed, by (task, status)."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for record in records(paths):
+
+    def heed(record: dict[str, Any]) -> None:
         key = record["task"], record["status"]
         if key not in found or found[key]["finished"] <= record["finished"]:
             found[key] = record
-    return found
+
+    return ManifestReader(paths, heed).read(), found
 
 
 def last_words(attempts: Attempts) -> tuple[str, str]:

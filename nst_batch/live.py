@@ -20,7 +20,7 @@ from typing import Any
 from typing_extensions import override
 
 from nst_batch.atomic import write_atomic
-from nst_batch.observers import Nobody
+from nst_batch.observers import Observer
 from nst_batch.paths import LIVE_SUFFIX, RunPaths
 from nst_batch.records import utc_now
 from nst_batch.run_state import RunState, WorkerState
@@ -43,7 +43,7 @@ class Live:
     state: RunState = field(default_factory=RunState)
 
 
-class LiveFile(Nobody):
+class LiveFile(Observer):
     """An observer that keeps a writer's file, while it is entered.
 
     Args:

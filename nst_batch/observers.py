@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+
+from typing_extensions import override
 
 from nst_batch.decisions import Decision
 from nst_batch.messages import Progress
 from nst_batch.records import TaskResult
 
 
-class Observer(Protocol):
-    """Is told what happens; in the scheduler's thread, which waits meanwhile."""
+class Observer:
+    """Is told what happens; in the scheduler's thread, which waits meanwhile. This one heeds nothing: others heed what
+    is their business."""
 
     def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
         """A worker got tasks to render together."""
@@ -32,29 +34,7 @@ class Observer(Protocol):
         """Time passes."""
 
 
-class Nobody:
-    """An observer that heeds nothing: a base for those that heed a few things."""
-
-    def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
-        """See ``Observer``."""
-
-    def progressed(self, slot: int, progress: Progress) -> None:
-        """See ``Observer``."""
-
-    def finished(self, slot: int, result: TaskResult, final: bool) -> None:
-        """See ``Observer``."""
-
-    def elsewhere(self, decision: Decision) -> None:
-        """See ``Observer``."""
-
-    def note(self, text: str) -> None:
-        """See ``Observer``."""
-
-    def tick(self) -> None:
-        """See ``Observer``."""
-
-
-class Observers:
+class Observers(Observer):
     """Several as one; each is told before those behind it, which may ask it.
 
     Args:
@@ -64,31 +44,37 @@ class Observers:
     def __init__(self, *all: Observer) -> None:
         self._all = all
 
+    @override
     def started(self, slot: int, device: str, decisions: Sequence[Decision]) -> None:
         """See ``Observer``."""
         for each in self._all:
             each.started(slot, device, decisions)
 
+    @override
     def progressed(self, slot: int, progress: Progress) -> None:
         """See ``Observer``."""
         for each in self._all:
             each.progressed(slot, progress)
 
+    @override
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """See ``Observer``."""
         for each in self._all:
             each.finished(slot, result, final)
 
+    @override
     def elsewhere(self, decision: Decision) -> None:
         """See ``Observer``."""
         for each in self._all:
             each.elsewhere(decision)
 
+    @override
     def note(self, text: str) -> None:
         """See ``Observer``."""
         for each in self._all:
             each.note(text)
 
+    @override
     def tick(self) -> None:
         """See ``Observer``."""
         for each in self._all:

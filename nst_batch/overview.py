@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,17 +16,18 @@ from datetime import datetime
 from typing import Any
 
 from nst_batch import decisions, disk, live
+from nst_batch.alike import Group, groups
 from nst_batch.disk import Room
 from nst_batch.eta import Ahead, kind, kinds, seconds_left
-from nst_batch.history import ManifestReader, Rendered, last_words
+from nst_batch.history import ManifestReader, last_words
 from nst_batch.live import Live
 from nst_batch.paths import RunPaths
 from nst_batch.planned import Planned, read_plan
+from nst_batch.status import state_of
 from nst_batch.writers import Heartbeats
 
 SLOWEST = 5
 _FEW, _MANY = 50, 1000  # of the slowest, that are kept of as many while reading
-_NAMED = 3  # pictures of a group of failures
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,6 @@ class Took:
     width: int
     height: int
     finished: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Failures that are alike."""
-
-    count: int
-    message: str
-    hint: str
-    outputs: tuple[str, ...]  # a few of them
 
 
 @dataclass(frozen=True)
@@ -166,10 +156,8 @@ class Follower:
 
     def _place(self, item: Planned, size: int | None) -> None:
         """Put a task where it belongs, from where it was."""
-        rendered = self._history.rendered.get(item.output)
-        state = "done" if _is_there(item, rendered, size) else "todo"
-        if state == "todo" and item.task in self._history.attempts:
-            state = "failed"
+        state = state_of(item, self._history, size)
+        if state == "failed":
             self._failed[item.output] = last_words(self._history.attempts[item.task])
         else:
             self._failed.pop(item.output, None)
@@ -250,31 +238,6 @@ class Follower:
         ]
         tasks = [(cost * pace, count) for cost, count in kinds(waiting)]
         return seconds_left(ahead, tasks) if ahead else None
-
-
-def groups(failures: dict[str, tuple[str, str]]) -> list[Group]:
-    """Failures by what they have in common, the most frequent first."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for output, (message, hint) in failures.items():
-        found.setdefault((re.sub(r"\d+", "N", _without_file(message)), hint), []).append(output)
-    ordered = sorted(found.items(), key=lambda each: (-len(each[1]), each[1]))
-    return [
-        Group(len(outputs), _common([failures[each][0] for each in outputs]), hint, tuple(sorted(outputs)[:_NAMED]))
-        for (_, hint), outputs in ordered
-    ]
-
-
-def _common(messages: Sequence[str]) -> str:
-    return messages[0] if len(set(messages)) == 1 else _without_file(messages[0])
-
-
-def _without_file(message: str) -> str:
-    """A message that begins with a file's name, without it."""
-    return re.sub(r"\A[^:]*/[^:]*: ", "", message)
-
-
-def _is_there(item: Planned, rendered: Rendered | None, size: int | None) -> bool:
-    return rendered is not None and rendered.task == item.task and size == rendered.bytes
 
 
 def _longest(found: Iterable[Took], most: int) -> list[Took]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
-from nst_batch.history import latest
+from nst_batch.history import read_whole
 from nst_batch.paths import RunPaths
 from nst_batch.status import planned_states
 
@@ -28,14 +28,14 @@ def rows(paths: RunPaths) -> list[Row]:
     Raises:
         UsageError: no run was ever started there.
     """
-    last = latest(paths)
+    known, last = read_whole(paths)
     found = []
-    for item, state in planned_states(paths):
+    for item, state in planned_states(paths, known):
         record: Mapping[str, Any] = last.get((item.task, state), {})
         plain = {key: value for key, value in record.items() if key not in ("v", "status", "curve", "terms")}
-        known = {"output": item.output, "state": state, "content": {"path": item.content},
+        about = {"output": item.output, "state": state, "content": {"path": item.content},
                  "style": {"path": item.style}}  # fmt: skip
-        found.append(dict(_flat({**known, **plain})))
+        found.append(dict(_flat({**about, **plain})))
     return found
 
 
@@ -100,9 +100,13 @@ def _parquet(table: Sequence[Row]) -> bytes:
     return out.getvalue()
 
 
-def _text(value: Any) -> Any:
+def text(value: str) -> str:
     """Names of files may be no text; such bytes are shown as escapes."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+    return value.encode(errors="backslashreplace").decode()
+
+
+def _text(value: Any) -> Any:
+    return text(value) if isinstance(value, str) else value
 
 
 def _column(values: Sequence[Any], pa: Any) -> Any:

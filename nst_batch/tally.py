@@ -14,7 +14,7 @@ from typing_extensions import override
 from nst_batch.decisions import Decision
 from nst_batch.eta import Ahead, Factors, Pace, Seen, kind, kinds, seconds_left
 from nst_batch.messages import Progress
-from nst_batch.observers import Nobody
+from nst_batch.observers import Observer
 from nst_batch.records import Task, TaskResult
 from nst_batch.run_state import RunState, WorkerState
 
@@ -66,7 +66,7 @@ class _Slot:
     free_since: float | None = None
 
 
-class Tally(Nobody):
+class Tally(Observer):
     """An Observer that counts, and reckons.
 
     Args:

@@ -36,7 +36,7 @@ LAYERS = (
     ),
     "starting",
     "spec_values",
-    *("spec_run", "spec", "shares", "plan", "planned", "manifest", "history", "decisions", "status", "rows"),
+    *("spec_run", "spec", "shares", "plan", "planned", "manifest", "history", "decisions", "status", "alike", "rows"),
     *("eta", "observers", "run_state", "tally", "live"),
     *("writers", "overview", "claims", "backlog", "deadline", "frozen"),
     *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nst_batch.observers import Nobody, Observer, Observers
+from nst_batch.observers import Observer, Observers
 from tests.watched import decision, done, progress
 
 
-class Noting(Nobody):
+class Noting(Observer):
     """Notes all that it is told, beside others, in one list."""
 
     def __init__(self, name: str, heard: list[tuple[Any, ...]]) -> None:
@@ -34,7 +34,7 @@ def test_all_are_told_all_one_after_another() -> None:
 
 
 def test_nobody_heeds_anything() -> None:
-    nobody: Observer = Nobody()
+    nobody = Observer()
     nobody.started(0, "cpu", [])
     nobody.progressed(0, progress("a", step=1))
     nobody.finished(0, done("a"), True)

@@ -14,7 +14,7 @@ import pytest
 
 from nst_batch.live import LiveFile
 from nst_batch.manifest import ManifestWriter
-from nst_batch.overview import Follower, Group, groups, nothing_yet
+from nst_batch.overview import Follower, nothing_yet
 from nst_batch.paths import RunPaths
 from nst_batch.planned import planned, write_plan
 from nst_batch.records import Source
@@ -157,17 +157,6 @@ def test_room_is_for_what_is_left_by_what_was_written(paths: RunPaths) -> None:
     with at_work(paths, rendering(1, 0.5, 90)):
         kept = planned(TASKS)["a.png"].checkpoint_bytes
         assert follower.look().disk.needed == pytest.approx(2 * 3 * sizes[0] + 2 * kept, abs=3)
-
-
-def test_failures_that_are_alike_are_told_together() -> None:
-    bad = {f"{n}.png": (f"/in/{n}.jpg: not a picture", "remove it") for n in range(5)}
-    same = {f"x{n}.png": ("/in/x.jpg: is gone", "") for n in range(2)}
-    found = groups({**same, **bad, "big.png": ("memory ran out at 100 x 100 pixels", "smaller")})
-    assert found == [
-        Group(5, "not a picture", "remove it", ("0.png", "1.png", "2.png")),
-        Group(2, "/in/x.jpg: is gone", "", ("x0.png", "x1.png")),
-        Group(1, "memory ran out at 100 x 100 pixels", "smaller", ("big.png",)),
-    ]
 
 
 def test_counts_may_be_those_of_the_file(tmp_path: Path) -> None:

@@ -67,10 +67,16 @@ def test_from_nothing_to_a_report_then_another_weight_and_a_lost_picture(home: P
     assert "1 rendered, 3 done before" in typed(run, home)
 
 
-def test_init_finds_the_folders_of_the_example(home: Path) -> None:
-    said = typed("nst-batch init", home)
-    assert (home / "pipeline.yaml").is_file() and "4 tasks" in said
-    assert "4 new" in typed("nst-batch plan --set transfer.size=24", home)
+def test_init_as_it_is_typed_beside_the_shipped_file(home: Path, tmp_path: Path) -> None:
+    """Where ``make run`` was typed: there is a ``pipeline.yaml`` already, and the pictures are in ``data``."""
+    for name in ("data", "pipeline.yaml"):
+        (tmp_path / "cloned" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cloned" / name).symlink_to(runs.REPOSITORY / name)
+    command = blocks("sh")[0].splitlines()[-1].partition("#")[0]
+    assert "holiday.yaml: 2 contents x 3 styles = 6 tasks" in typed(command, tmp_path / "cloned")
+    (home / "holiday.yaml").unlink()
+    assert "2 contents x 2 styles = 4 tasks" in typed(command, home)
+    assert "4 new" in typed("nst-batch plan holiday.yaml --set transfer.size=24", home)
 
 
 def test_the_other_pipeline_lines_are_valid(home: Path) -> None:

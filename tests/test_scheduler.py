@@ -16,6 +16,7 @@ from nst_batch.atomic import write_atomic
 from nst_batch.decisions import Decision
 from nst_batch.errors import StorageError, UsageError
 from nst_batch.messages import Progress, WorkerOptions
+from nst_batch.observers import Observer
 from nst_batch.pipeline import Choices, Pipeline, prepare
 from nst_batch.records import TaskResult
 from nst_batch.scheduler import Outcome, Scheduler
@@ -23,7 +24,7 @@ from nst_batch.signals import StopSignals
 from tests import runs
 
 
-class Watcher:
+class Watcher(Observer):
     """An observer that notes what it is told, and kills (or stops) workers that start on a task that it hates."""
 
     def __init__(self, *hated: str, times: int = 99, sign: signal.Signals = signal.SIGKILL) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.errors import UsageError
+from nst_batch.history import read
 from nst_batch.manifest import ManifestWriter
 from nst_batch.overview import Follower
 from nst_batch.paths import RunPaths
@@ -30,7 +31,7 @@ def ready(tmp_path: Path) -> Pipeline:
 
 def counts(folder: Path) -> tuple[int, int, int, int]:
     """By looking as ``status`` does, and by what tables are made of; which agree."""
-    states = Counter(state for _, state in planned_states(RunPaths(folder)))
+    states = Counter(state for _, state in planned_states(RunPaths(folder), read(RunPaths(folder))))
     seen = Follower(RunPaths(folder)).look()
     assert {state: states[state] for state in ("done", "failed", "todo")} == {
         "done": seen.done, "failed": seen.failed, "todo": seen.todo,

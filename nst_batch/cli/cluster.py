@@ -15,8 +15,6 @@ from nst_batch.cli.console import overridden, print_json, printable, reports_err
 from nst_batch.cli.options import Json, PipelineFile, Place, RetryFailed, Sets, run_of
 from nst_batch.errors import ExitCode, NstError, UsageError
 
-AT_WORK = ("running", "pending")
-
 if TYPE_CHECKING:
     from nst_batch.cluster.elements import Diary
     from nst_batch.cluster.slurm import Position
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from nst_batch.pipeline import Pipeline
     from nst_batch.scheduler import Outcome
     from nst_batch.signals import StopSignals
+
+AT_WORK = ("running", "pending")
 
 
 @reports_errors

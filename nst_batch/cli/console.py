@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TextIO
 
 import typer
 
@@ -86,31 +86,30 @@ def say(text: str) -> None:
     if _events.get():
         tell("note", text=text)
         return
-    print(folded(printable(text), _columns()), file=sys.stderr)
+    print(folded(printable(text), columns_of(sys.stderr)), file=sys.stderr)
 
 
-def folded(text: str, columns: int | None) -> str:
+def folded(text: str, columns: int | None, indent: str | None = None) -> str:
     """Text whose lines end between words, for so many columns (None: as it is).
 
-    Words that are longer, such as paths, are left to the terminal, so that they can be copied.
+    Words that are longer, such as paths, are left to the terminal, so that they can be copied. ``indent`` is put before
+    what is left of a line; None: two blanks more than the line itself has.
     """
     if columns is None:
         return text
-    lines = []
-    for line in text.split("\n"):
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
-        lines.append(
-            textwrap.fill(
-                line, max(20, columns - 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-            )
+    return "\n".join(
+        textwrap.fill(
+            line, max(20, columns - 1), break_long_words=False, break_on_hyphens=False,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2) if indent is None else indent,
         )
-    return "\n".join(lines)
+        for line in text.split("\n")
+    )  # fmt: skip
 
 
-def _columns() -> int | None:
-    """Of the terminal that standard error is, if it is one."""
+def columns_of(stream: TextIO) -> int | None:
+    """Of the terminal that a stream goes to, as it is now; None: it goes elsewhere. ``COLUMNS`` may be from before."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError, AttributeError):
         return None
 

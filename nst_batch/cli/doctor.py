@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nst_batch.cli.console import overridden, print_json, printable, reports_errors
+from nst_batch.cli.console import columns_of, folded, overridden, print_json, printable, reports_errors
 from nst_batch.cli.options import Json, Sets
 from nst_batch.errors import ExitCode
 
@@ -43,7 +41,7 @@ def doctor(
     for each in examine(pipeline, overridden(sets), deep=deep):
         found.append(each)
         if not as_json:
-            for line in lines(each, columns()):
+            for line in lines(each, columns_of(sys.stdout)):
                 print(printable(line), flush=True)
     levels = Counter(each.level for each in found)
     if as_json:
@@ -54,27 +52,13 @@ def doctor(
     return ExitCode.SOME_FAILED if prevents(found) else ExitCode.DONE
 
 
-def columns() -> int | None:
-    """Of the terminal; None: nobody looks, and lines are not broken."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
 def lines(finding: Finding, width: int | None) -> Iterator[str]:
     """A finding on one line, or on as few as there is room for; then what to do about it, indented."""
     indent = " " * (9 + _NAME + 2)
     head = f"{finding.level:9}{finding.name:{_NAME}}  "
-    yield from _wrapped(head + finding.text, indent, width)
+    yield from folded(head + finding.text, width, indent).split("\n")
     for remedy in finding.remedy.splitlines():
-        yield from _wrapped(f"{indent}→ {remedy}", indent + "  ", width)
-
-
-def _wrapped(text: str, indent: str, width: int | None) -> Sequence[str]:
-    if width is None or len(text) <= width:
-        return [text]
-    return textwrap.wrap(
-        text, max(width, 40), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
-        drop_whitespace=True, replace_whitespace=False,
-    )  # fmt: skip
+        yield from folded(f"{indent}→ {remedy}", width, indent + "  ").split("\n")
 
 
 def last_word(found: Sequence[Finding]) -> str:

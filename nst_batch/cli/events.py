@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from nst_batch.cli.console import tell
 from nst_batch.decisions import Decision
-from nst_batch.observers import Nobody
+from nst_batch.observers import Observer
 from nst_batch.paths import RunPaths
 from nst_batch.records import TaskResult
 from nst_batch.tally import Tally
@@ -19,7 +19,7 @@ from nst_batch.tally import Tally
 PROGRESS_SECONDS = 10.0
 
 
-class EventLog(Nobody):
+class EventLog(Observer):
     """An observer that tells events.
 
     Args:

@@ -10,7 +10,7 @@ from nst_batch.cli.console import SHOWN, printable, with_hint
 from nst_batch.cli.figures import Line
 
 if TYPE_CHECKING:
-    from nst_batch.overview import Group
+    from nst_batch.alike import Group
 
 
 def failure_lines(groups: Sequence[Group], width: int | None, *, again: bool = True) -> list[Line]:
@@ -33,7 +33,7 @@ def _failure(group: Group) -> str:
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:
-    """A long line as several, indented."""
+    """A long line as several, indented; long names are broken, too: what is drawn again and again has to fit."""
     if width is None:
         return [text]
     return textwrap.wrap(text, max(20, width), subsequent_indent="    ", break_on_hyphens=False)

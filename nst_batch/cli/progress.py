@@ -26,7 +26,7 @@ from nst_batch.cli.figures import (
     table,
 )
 from nst_batch.cli.screen import Screen, can_draw
-from nst_batch.observers import Nobody
+from nst_batch.observers import Observer
 from nst_batch.records import TaskResult
 from nst_batch.run_state import RunState, WorkerState
 from nst_batch.tally import Tally
@@ -46,7 +46,7 @@ _WORKER = (
 )
 
 
-class ProgressView(Nobody):
+class ProgressView(Observer):
     """An observer that shows what a tally knows.
 
     Args:

@@ -152,8 +152,8 @@ def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
 
 def _list_failures(ready: Pipeline) -> None:
     """Why tasks failed and what to do, from the manifest as it is now."""
+    from nst_batch.alike import groups
     from nst_batch.history import last_words, read
-    from nst_batch.overview import groups
 
     attempts = read(ready.paths).attempts
     failed = {d.task.output: last_words(attempts[d.task.id]) for d in ready.decisions if d.task.id in attempts}

@@ -58,7 +58,7 @@ def _prospects(file: Path, overrides: Mapping[str, str], asked: computing.Probed
     yield planned
     if ready:
         yield prospects.forecast(ready, asked)
-    yield from _places(spec.output_dir, prospects.output_bytes(ready) if ready else 0)
+    yield from _places(spec.output_dir, ready.room().needed if ready else 0)
 
 
 def _programs() -> Generator[Finding, None, computing.Probed]:

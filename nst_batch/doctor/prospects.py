@@ -11,13 +11,9 @@ from nst_batch.errors import NstError, SpecError, WeightsError
 from nst_batch.forecasts import Forecaster
 from nst_batch.memory import free, in_words
 from nst_batch.pipeline import Choices, Pipeline, prepare
-from nst_batch.records import Source, Task
-from nst_batch.sizes import stages
+from nst_batch.records import Source
 from nst_batch.spec import PipelineSpec, load_spec
 
-_CHANNELS = 3
-_LOSSY = (".jpg", ".jpeg", ".webp")
-_LOSSY_SHARE = 0.3  # of what pixels take
 _LISTED = 3
 
 
@@ -78,17 +74,6 @@ def devices(spec: PipelineSpec, asked: Probed) -> Finding:
         return Finding("devices", "problem", told, f"it has: {', '.join(there)}; run.devices: auto takes what there is")
     wanted = spec.run.devices or tuple(there[1:]) or ("cpu",)
     return Finding("devices", "ok", ", ".join(wanted))
-
-
-def output_bytes(ready: Pipeline) -> int:
-    """What the pictures that are to be rendered will take, about."""
-    return sum(_bytes(each.task) for each in ready.todo() if each.task.content.width)
-
-
-def _bytes(task: Task) -> int:
-    last = stages(task.content.width, task.content.height, task.settings)[-1]
-    share = _LOSSY_SHARE if task.format.suffix in _LOSSY else 1.0
-    return int(last.width * last.height * _CHANNELS * task.format.bits / 8 * share)
 
 
 def forecast(ready: Pipeline, asked: Probed) -> Finding:

@@ -120,7 +120,7 @@ def _sharing(found: Behaviour) -> Finding:
 def room(free: int, wanted: int = 0) -> Finding:
     """Bytes that are free for pictures."""
     told = f"{size_in_words(free)} free"
-    told += f", pictures take about {size_in_words(wanted)}" if wanted else ""
+    told += f", pictures and checkpoints take about {size_in_words(wanted)}" if wanted else ""
     if free < LEAST_BYTES:
         return Finding("disk", "problem", told, "make room, or set output.dir to a folder on another disk")
     if free < max(FEW_BYTES, wanted):

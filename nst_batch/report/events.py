@@ -12,10 +12,11 @@ from typing import Any
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
 from nst_batch.errors import in_words as error_in_words
-from nst_batch.history import latest
+from nst_batch.history import read_whole
 from nst_batch.paths import RunPaths
 from nst_batch.planned import Planned
 from nst_batch.report.thumbnails import thumbnails
+from nst_batch.rows import text
 from nst_batch.status import planned_states
 
 FILE = "events.out.tfevents.0.nst_batch"
@@ -40,9 +41,10 @@ def export_events(paths: RunPaths, folder: Path, *, force: bool = False) -> int:
         UsageError: no run, no tensorboard, a folder that holds something (but for ``force``) or cannot be written.
     """
     protos = _Protos()
-    done = [item for item, state in planned_states(paths) if state == "done"]
+    known, last = read_whole(paths)
+    done = [item for item, state in planned_states(paths, known) if state == "done"]
     _check(folder, done, force=force)
-    last, small = latest(paths), thumbnails(paths, [paths.output(item.output) for item in done])
+    small = thumbnails(paths, [paths.output(item.output) for item in done])
     choices = {item.output: hyperparameters(item) for item in done}
     _write(folder / FILE, [protos.experiment(list(choices.values()))])
     for item in done:
@@ -122,15 +124,10 @@ def _seconds(moment: Any) -> float:
 def hyperparameters(item: Planned) -> dict[str, Value]:
     """What tells a picture from the others of its run: its inputs, and the settings in which tasks differ."""
     styles = " + ".join(Path(style).name for style in item.styles)
-    found: dict[str, Value] = {"content": _text(Path(item.content).name), "style": _text(styles)}
+    found: dict[str, Value] = {"content": text(Path(item.content).name), "style": text(styles)}
     for key, value in item.point.items():
-        found[key] = value if isinstance(value, bool | int | float) else _text(str(value))
+        found[key] = value if isinstance(value, bool | int | float) else text(str(value))
     return found
-
-
-def _text(value: str) -> str:
-    """Names of files may be no text; such bytes are shown as escapes."""
-    return value.encode(errors="backslashreplace").decode()
 
 
 def columns(all_choices: Sequence[Mapping[str, Value]]) -> dict[str, type[bool] | type[float] | type[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nst_batch import __version__
-from nst_batch.history import latest, read
+from nst_batch.history import read_whole
 from nst_batch.paths import RunPaths
 from nst_batch.planned import Planned
 from nst_batch.records import utc_now
@@ -60,7 +60,7 @@ def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
     Raises:
         UsageError: no run was ever started there.
     """
-    known, found = read(paths), latest(paths)
+    known, found = read_whole(paths)
     states = [(item, state, found.get((item.task, state), {})) for item, state in planned_states(paths, known)]
     del found  # may hold thousands of others, of plans before this one
     files = _Files(paths)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from nst_batch.decisions import Decision
-from nst_batch.observers import Nobody
+from nst_batch.observers import Observer
 from nst_batch.paths import RunPaths
 from nst_batch.records import TaskResult
 from nst_batch.report.page import Where, write_report
@@ -46,7 +46,7 @@ def goes_on(paths: RunPaths) -> bool:
         return False
 
 
-class PageKeeper(Nobody):
+class PageKeeper(Observer):
     """An observer that has the page made, while it is entered.
 
     Args:

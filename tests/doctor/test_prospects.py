@@ -37,7 +37,7 @@ def test_a_file_that_loads(pipeline: Path) -> None:
     assert found.level == "ok" and spec is not None and spec.name == "night"
     told, ready = prospects.planned(pipeline, {})
     assert (told.level, told.text) == ("ok", "2 contents, 2 styles: 4 tasks, 0 done")
-    assert ready is not None and prospects.output_bytes(ready) == 4 * 32 * 32 * 3
+    assert ready is not None
     assert not (pipeline.parent / "out").exists(), "nothing is made"
 
 

@@ -78,7 +78,7 @@ def test_where_two_can_make_the_same_file_it_is_a_warning(tmp_path: Path, monkey
 def test_room(free: int, wanted: int, level: str) -> None:
     found = storage.room(free, wanted)
     assert found.level == level and bool(found.remedy) == (level != "ok")
-    assert ("pictures take about" in found.text) == bool(wanted)
+    assert ("pictures and checkpoints take about" in found.text) == bool(wanted)
 
 
 def test_the_cache_can_be_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
