@@ -69,7 +69,7 @@ def main() -> None:
     ]
     stylizer = Stylizer()
     for name, settings in ((f"strength {options.strength:g}", auto), (f"style_weight {options.fixed:g}", fixed)):
-        report(name, [style_losses(stylizer, content, style, settings) for content, style in pairs])
+        report(name, [style_losses(stylizer, Path(content), Path(style), settings) for content, style in pairs])
 
 
 if __name__ == "__main__":

@@ -15,14 +15,15 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.pictures import DATA, squares
+from nst_batch.ids import task_id
 from nst_batch.manifest import line
 from nst_batch.paths import RunPaths
-from nst_batch.plan import task_id
-from nst_batch.planned import planned, write_plan
+from nst_batch.planned import write_plan
 from nst_batch.records import Losses, Source, Style, Task, TaskResult, Weights
 from nst_batch.report.gallery import gallery
 from nst_batch.report.page import page, write_report
 from nst_batch.settings import TransferSettings
+from nst_batch.task_table import TaskTable
 
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 POINTS, STYLE_TERMS = 32, 12
@@ -76,7 +77,7 @@ def _make(paths: RunPaths, contents: int, styles: int, size: int) -> None:
         paths.output(name).write_bytes(data)
         tasks.append(task)
         lines.append(line(task, _result(task, place, size, data)))
-    write_plan(paths, planned(tasks).values())
+    write_plan(paths, TaskTable.of(tasks))
     paths.part("benchmark").write_bytes(b"".join(lines))
 
 

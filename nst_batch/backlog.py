@@ -10,7 +10,7 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -62,7 +62,7 @@ class Backlog:
     def __init__(
         self,
         todo: Iterable[Decision],
-        owned: frozenset[str],
+        owned: Container[str],
         claims: Claims,
         news: News,
         on_elsewhere: Callable[[Decision], None],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from nst_batch.batches import size_of
+from nst_batch.columns import Ints
 from nst_batch.records import Task
+from nst_batch.task_table import TaskTable
 
 # Bytes a pixel of pictures in paint strokes, with a profile and metadata apart; PNG, TIFF and WebP as they were seen.
 _PNG, _TIFF, _JPEG, _WEBP, _WEBP_LOSSLESS = 1.9, 2.8, 0.7, 0.5, 1.5
@@ -49,9 +50,15 @@ def checkpoint_bytes(task: Task) -> int:
     return width * height * (settings.pairs(settings.steps) * pair + _MORE_BYTES)
 
 
-def checkpoints_bytes(tasks: Iterable[Task], workers: int) -> int:
+def total_bytes(tasks: TaskTable, rows: Ints) -> int:
+    """What the pictures of many tasks will take together."""
+    return sum(picture_bytes(tasks[kind.row]) * kind.tasks for kind in tasks.kinds(rows))
+
+
+def checkpoints_bytes(tasks: TaskTable, rows: Ints, workers: int) -> int:
     """What the checkpoints of so many workers may take at once."""
-    largest = sorted(map(checkpoint_bytes, tasks), reverse=True)[:workers]
+    kinds = [(checkpoint_bytes(tasks[kind.row]), min(kind.tasks, workers)) for kind in tasks.kinds(rows)]
+    largest = sorted((size for size, count in kinds for _ in range(count)), reverse=True)[:workers]
     return sum(largest) + (_TWICE - 1) * max(largest, default=0)
 
 

@@ -11,12 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
+from nst_batch.columns import Ints
 from nst_batch.demands import Way, kept_bytes, moved_bytes, network_bytes, operations, stage_bytes, way_that_fits
 from nst_batch.measured import Measurement, device_name, here, note, read
 from nst_batch.memory import SHARE, free
 from nst_batch.records import Task, TaskResult
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage, stages
+from nst_batch.task_table import TaskTable
 
 STRIPS_TIME = 1.6  # of a closure in strips, against one of the whole picture
 _MORE_EVALUATIONS = 2  # at each scale: what targets, balance and the last look at the losses take
@@ -156,15 +158,16 @@ class Forecaster:
             for scale in stages(width, height, settings)
         ]
 
-    def total(self, tasks: Iterable[Task]) -> Total:
-        """Of all of them; as if the longest came first, and workers never waited."""
-        found = [each for task in tasks if (each := self.of(task))]
-        longest, together = max((each.seconds for each in found), default=0.0), sum(each.seconds for each in found)
+    def total(self, tasks: TaskTable, rows: Ints) -> Total:
+        """Of many; as if the longest came first, and workers never waited."""
+        kinds = [(each, kind.tasks) for kind in tasks.kinds(rows) if (each := self.of(tasks[kind.row]))]
+        longest = max((each.seconds for each, _ in kinds), default=0.0)
+        together = sum(each.seconds * count for each, count in kinds)
         return Total(
             max(longest, together / self.here.workers),
-            max((each.bytes for each in found), default=0),
-            sum(each.way.rows is not None for each in found),
-            sum(not each.fits for each in found),
+            max((each.bytes for each, _ in kinds), default=0),
+            sum(count for each, count in kinds if each.way.rows is not None),
+            sum(count for each, count in kinds if not each.fits),
         )
 
     def _forecast(self, settings: TransferSettings, width: int, height: int) -> Forecast:

@@ -2,46 +2,52 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
-from nst_batch.manifest import SCHEMA_VERSION
+from nst_batch import recall
+from nst_batch.columns import Index, halves, key_of
+from nst_batch.highlights import Highlights
+from nst_batch.lines import Line, Place, WholeLines, parse, whole
 from nst_batch.paths import PART_SUFFIX, RunPaths
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """The last thing known to have been put at an output's name, and from what."""
-
-    task: str
-    bytes: int
-    sha256: str
-    finished: str
-    inputs: str  # canonical JSON of what made it, to tell what has changed since
+from nst_batch.records import Task
+from nst_batch.rendered import RenderedTable
 
 
 @dataclass
 class Attempts:
-    """Failures of a task since it was last done."""
+    """Failures of a task since it was last done; ``place`` is that of the last one's line."""
 
     failed: int = 0
     deaths: int = 0
     transient: bool = True
     finished: str = ""
     error: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None
 
 
 @dataclass
 class History:
     """All parts of a manifest, merged."""
 
-    rendered: dict[str, Rendered] = field(default_factory=dict)  # by output name
+    rendered: RenderedTable = field(default_factory=RenderedTable)  # by output name
     attempts: dict[str, Attempts] = field(default_factory=dict)  # by task id
     parts: int = 0
     lines: int = 0
     skipped: int = 0  # lines that are broken, torn, or of a newer schema
+    highlights: Highlights = field(default_factory=Highlights)
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A failed line."""
+
+    finished: str
+    task: str
+    error: Mapping[str, Any]
+    place: Place
 
 
 class ManifestReader:
@@ -49,39 +55,57 @@ class ManifestReader:
 
     Args:
         paths: of the run.
-        heed: told every record as it is read.
     """
 
-    def __init__(self, paths: RunPaths, heed: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
+    def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
-        self._heed = heed
         self._read: dict[str, int] = {}  # bytes that are read, by part
         self._ended: set[str] = set()
         self._own = ""
         self.history = History()
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Every line, and nothing else."""
+        """Every line, whole, and nothing else."""
         for part in self._parts():
-            yield from self._records(part)
+            for raw, _, _ in self._lines(part):
+                yield whole(raw)
 
     def read(self) -> History:
-        """Merge every part, in whatever order; none at all gives an empty history. To be called once, first."""
-        history = self.history
-        done: dict[str, str] = {}  # when each task was last done, by id
-        failed = []
+        """Merge every part, in whatever order; none at all gives an empty history. To be called once, first.
+
+        What was read of a large manifest is remembered in the run's folder.
+        """
+        known = recall.load(self._paths)
+        history, failed = self.history, list[_Failed]()
+        if known is not None:
+            self._read = dict(known.read)
+            history.rendered, history.lines, history.skipped = known.rendered, known.lines, known.skipped
+            history.highlights = known.highlights
+            failed = [_Failed(*each[:3], Place(*each[3])) for each in known.failed]
+        before = sum(self._read.values())
+        rows = history.rendered.gather()
         for part in self._parts():
             history.parts += 1
-            for record in self._records(part):
-                if record["status"] == "done":
-                    _merge_done(history, record)
-                    done[record["task"]] = max(record["finished"], done.get(record["task"], ""))
+            for _, line, place in self._lines(part):
+                if line.status == "done":
+                    rows.add(line, *place)
                 else:
-                    failed.append((record["finished"], record["task"], record.get("error") or {}))
-        for finished, task, error in sorted(failed, key=lambda each: each[0]):
-            if finished > done.get(task, ""):  # failures before a success are forgotten
-                _merge_failed(history, task, finished, error)
+                    failed.append(_Failed(line.finished, line.task, line.failure, place))
+        failed = _not_done_since(failed, history.rendered.columns(), rows.columns())
+        history.rendered.merge(rows)
+        for each in failed:
+            _merge_failed(history, each)
+        if sum(self._read.values()) - before >= recall.WORTH_BYTES:
+            self._remember(failed)
         return history
+
+    def _remember(self, failed: Iterable[_Failed]) -> None:
+        history = self.history
+        kept = [(each.finished, each.task, dict(each.error), (each.place.part, each.place.offset)) for each in failed]
+        known = recall.Recall(
+            self._read, history.rendered, kept, history.lines, history.skipped, history.highlights
+        )  # fmt: skip
+        recall.save(self._paths, known)
 
     def follow(self, own: str, is_alive: Callable[[str], bool]) -> None:
         """From now on care for parts of others that may grow: not for ``own``, nor for those of writers that ended."""
@@ -92,13 +116,13 @@ class ManifestReader:
         """Merge what was added since; the output names that it is about."""
         told = set()
         for part in self._parts():
-            for record in self._records(part):
-                told.add(record["output"])
-                if record["status"] == "done":
-                    _merge_done(self.history, record)
-                    self.history.attempts.pop(record["task"], None)
+            for _, line, place in self._lines(part):
+                told.add(line.output)
+                if line.status == "done":
+                    self.history.rendered.add(line, place)
+                    self.history.attempts.pop(line.task, None)
                 else:
-                    _merge_failed(self.history, record["task"], record["finished"], record.get("error") or {})
+                    _merge_failed(self.history, _Failed(line.finished, line.task, line.failure, place))
         return told
 
     def _parts(self) -> list[str]:
@@ -109,25 +133,29 @@ class ManifestReader:
         parts = sorted(name for name in names if name.endswith(PART_SUFFIX) and name not in self._ended)
         return [name for name in parts if _writer(name) != self._own]
 
-    def _records(self, part: str) -> Iterator[dict[str, Any]]:
+    def _lines(self, part: str) -> Iterator[tuple[bytes, Line, Place]]:
         """Lines that are new; those that are broken are counted. The last may be torn, or not yet written whole."""
-        try:
-            with (self._paths.manifest / part).open("rb") as file:
-                first = part not in self._read
-                file.seek(self._read.setdefault(part, 0))
-                for raw in file:
-                    ends = raw.endswith(b"\n")
-                    if not (ends or first):
-                        return  # until there is more of it
-                    record = _parse(raw)
-                    self._read[part] += len(raw) if ends else 0
-                    self.history.lines += record is not None
-                    self.history.skipped += record is None
-                    if record is not None:
-                        self._heed(record)
-                        yield record
-        except FileNotFoundError:
-            return
+        with contextlib.suppress(FileNotFoundError), (self._paths.manifest / part).open("rb") as file:
+            for raw, offset in self._raw(part, file):
+                line = parse(raw)
+                self.history.lines += line is not None
+                self.history.skipped += line is None
+                if line is not None:
+                    if line.status == "done":
+                        self.history.highlights.heed(line)
+                    yield raw, line, Place(part, offset)
+
+    def _raw(self, part: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+        first = part not in self._read
+        offset = self._read.setdefault(part, 0)
+        file.seek(offset)
+        for raw in file:
+            ends = raw.endswith(b"\n")
+            if not (ends or first):
+                return  # until there is more of it
+            self._read[part] += len(raw) if ends else 0
+            yield raw, offset
+            offset += len(raw)
 
 
 def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
@@ -135,17 +163,42 @@ def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
     yield from ManifestReader(paths).records()
 
 
-def read_whole(paths: RunPaths) -> tuple[History, dict[tuple[str, str], dict[str, Any]]]:
-    """All parts of a manifest, merged; and, whole, the last line about each task that was done, and the last about each
-    that failed, by (task, status)."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+def read(paths: RunPaths) -> History:
+    """All parts of a manifest, merged."""
+    return ManifestReader(paths).read()
 
-    def heed(record: dict[str, Any]) -> None:
-        key = record["task"], record["status"]
-        if key not in found or found[key]["finished"] <= record["finished"]:
-            found[key] = record
 
-    return ManifestReader(paths, heed).read(), found
+class Records:
+    """The last lines about outputs and tasks, whole, read again when they are asked for.
+
+    Args:
+        paths: of the run.
+        history: what was read there.
+    """
+
+    def __init__(self, paths: RunPaths, history: History) -> None:
+        self._history = history
+        self._lines = WholeLines(paths.manifest)
+
+    def done(self, output: str) -> dict[str, Any]:
+        """The last done line about an output; empty where there is none any more."""
+        found = self._history.rendered.get(output)
+        return {} if found is None else self._at(found.place)
+
+    def failed(self, task: str) -> dict[str, Any]:
+        """The last failed line about a task that was not done since, likewise."""
+        found = self._history.attempts.get(task)
+        return {} if found is None or found.place is None else self._at(found.place)
+
+    def of(self, task: Task, state: str) -> dict[str, Any]:
+        """The line that says what a task's state is; empty where nothing was done."""
+        return self.done(task.output) if state == "done" else self.failed(task.id) if state == "failed" else {}
+
+    def _at(self, place: Place) -> dict[str, Any]:
+        try:
+            return self._lines.at(place)
+        except (OSError, ValueError):  # its part was merged into another meanwhile
+            return {}
 
 
 def last_words(attempts: Attempts) -> tuple[str, str]:
@@ -158,62 +211,27 @@ def _writer(part: str) -> str:
     return part.partition(".")[0]
 
 
-def read(paths: RunPaths) -> History:
-    """All parts of a manifest, merged."""
-    return ManifestReader(paths).read()
+def _not_done_since(failed: list[_Failed], *tables: Mapping[str, Any]) -> list[_Failed]:
+    """Failures in the order of time, but those that were before a success."""
+    if not failed:
+        return []
+    found = [(Index(halves(each["tasks"])), each["tasks"], each["finished"]) for each in tables]
+
+    def done(task: bytes) -> bytes:
+        """When a task was last done."""
+        rows = ((tasks, times, index.all_rows(key_of(task)).tolist()) for index, tasks, times in found)
+        return max((times[row] for tasks, times, of in rows for row in of if tasks[row].tobytes() == task), default=b"")
+
+    left = [each for each in failed if each.finished.encode(errors="surrogateescape") > done(bytes.fromhex(each.task))]
+    return sorted(left, key=lambda each: each.finished)
 
 
-_NEEDED: dict[str, type] = {
-    "task": str, "output": str, "finished": str, "bytes": int, "sha256": str,
-    "settings": dict, "content": dict, "style": dict, "weights": dict,
-}  # fmt: skip
-
-
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    """The record of a line, or None when it is torn or not ours."""
-    try:
-        record = json.loads(raw)
-        if record["v"] != SCHEMA_VERSION or record["status"] not in ("done", "failed"):
-            return None
-        whole = all(isinstance(record[key], kind) for key, kind in _NEEDED.items())
-        whole = whole and all(isinstance(record[key]["digest"], str) for key in ("content", "style", "weights"))
-        return record if whole and isinstance(record.get("error") or {}, dict) else None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-
-
-def _merge_done(history: History, record: Mapping[str, Any]) -> None:
-    task, output, finished = record["task"], record["output"], record["finished"]
-    before = history.rendered.get(output)
-    if before is None or before.finished <= finished:
-        history.rendered[output] = Rendered(task, record["bytes"], record["sha256"], finished, _inputs(record))
-
-
-def _merge_failed(history: History, task: str, finished: str, error: Mapping[str, Any]) -> None:
+def _merge_failed(history: History, failed: _Failed) -> None:
     """To be called in the order of time."""
-    attempts = history.attempts.setdefault(task, Attempts())
+    attempts = history.attempts.setdefault(failed.task, Attempts())
     attempts.failed += 1
-    attempts.deaths += error.get("type") == "WorkerDied"
-    attempts.transient = bool(error.get("transient"))
-    attempts.finished = finished
-    attempts.error = error
-
-
-def _inputs(record: Mapping[str, Any]) -> str:
-    made_of = {
-        "digests": digests(record),
-        "weights": [record["weights"]["digest"], record["weights"].get("format", "torchvision")],
-        "settings": record["settings"],
-    }
-    return json.dumps(made_of, sort_keys=True)
-
-
-def digests(record: Mapping[str, Any]) -> dict[str, str]:
-    """Every input file of a record (or of ``manifest.inputs_of`` a task), by its part in it."""
-    styles = {f"style {place}": style for place, style in enumerate(record.get("styles", [])[1:], 2)}
-    sources = {"content": record["content"], "style": record["style"], **styles}
-    if "start" in record:
-        sources["start"] = record["start"]
-    masks = {f"mask of {part}": source["mask"] for part, source in sources.items() if source.get("mask")}
-    shares = {f"share of style {n}": f"{s['weight']} {s['region']}" for n, s in enumerate(record.get("styles", []), 1)}
-    return {**{part: source["digest"] for part, source in {**sources, **masks}.items()}, **shares}
+    attempts.deaths += failed.error.get("type") == "WorkerDied"
+    attempts.transient = bool(failed.error.get("transient"))
+    attempts.finished = failed.finished
+    attempts.error = failed.error
+    attempts.place = failed.place

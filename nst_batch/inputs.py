@@ -1,29 +1,19 @@
-"""Input files: find pictures, digest their bytes, read their headers; what is known of a file is remembered.
-
-Pillow reads headers here, nothing decodes pixels, and nothing imports torch.
-"""
+"""Input files: find pictures, and the masks beside them."""
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import hashlib
-import json
-import time
-import warnings
-from dataclasses import dataclass, replace
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-
-from nst_batch.atomic import write_atomic
-from nst_batch.records import Limits, Source
 
 MASK_ENDING = ".mask.png"
 """``photo.mask.png`` beside ``photo.jpg`` says which regions of it are which, by colour. It is no picture to render."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-_FRESH_SECONDS = 2.0  # a file changed this lately may change again within one tick of the file system's clock
-_EXIF_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_FEW = 16  # pictures of a folder for whose masks it is not worth while to list it
 
 
 class NothingFound(ValueError):
@@ -51,8 +41,8 @@ def located(path: str | Path, base: Path) -> Path:
         raise NothingFound(f"no home folder is known for {path}; write the whole path") from error
 
 
-def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
-    """The picture files that ``pattern`` names, sorted.
+def find_pictures(pattern: str, base: Path) -> tuple[str, ...]:
+    """The picture files that ``pattern`` names, sorted, as absolute paths.
 
     Args:
         pattern: a folder (its pictures, not those of its subfolders), a glob (``**`` goes through subfolders),
@@ -63,15 +53,16 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
     """
     path = located(pattern, base)
     if path.is_file():
-        return (path,)
+        return (absolute(path),)
     if path.is_dir():
-        found = sorted(entry for entry in path.iterdir() if _is_picture(entry))
+        found = _pictures_in(absolute(path))
         if not found:
             raise NothingFound(f"no pictures in folder {path}; they should end in {_endings()}")
         return tuple(found)
     if glob.has_magic(pattern):
         matches = glob.glob(str(Path(pattern).expanduser()), root_dir=base, recursive=True)  # base is not a pattern
-        found = sorted(entry for entry in map(base.joinpath, matches) if _is_picture(entry))
+        named = (absolute(os.path.join(base, each)) for each in matches if _is_named_so(os.path.basename(each)))
+        found = sorted(filter(os.path.isfile, named), key=lambda each: each.split(os.sep))
         if not found:
             raise NothingFound(f"no pictures match {path}; they should end in {_endings()}")
         return tuple(found)
@@ -80,111 +71,59 @@ def find_pictures(pattern: str, base: Path) -> tuple[Path, ...]:
     raise NothingFound(f"no such file or folder: {path}; relative paths start at the pipeline file's folder")
 
 
-def _is_picture(path: Path) -> bool:
-    """By name and kind only: hidden files (``._x.jpg`` of macOS), masks, and folders called x.jpg are not."""
-    if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
-        return False
-    return not path.name.lower().endswith(MASK_ENDING) and _is_file(path)
+def absolute(path: str | Path) -> str:
+    """The whole path. Behind a link, ``..`` is the folder above that to which the link leads."""
+    text = os.fspath(path)
+    if ".." not in text:
+        return os.path.abspath(text)
+    folder, name = os.path.split(text)
+    return os.path.abspath(os.path.join(os.path.realpath(folder), name)) if name != ".." else os.path.realpath(text)
 
 
-def _is_file(path: Path) -> bool:
+def _pictures_in(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = sorted(each.name for each in entries if _is_named_so(each.name) and _is_file(each))
+    before = os.path.join(folder, "")
+    return [before + name for name in names]
+
+
+def _is_named_so(name: str) -> bool:
+    """Whether it is a picture by its name: hidden files (``._x.jpg`` of macOS) and masks are not."""
+    lower = name.lower()
+    return lower.endswith(IMAGE_SUFFIXES) and not name.startswith(".") and not lower.endswith(MASK_ENDING)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
-        return path.is_file()
+        return entry.is_file()
     except OSError:
-        return False  # a name too long for the file system: there is no such file
+        return False
 
 
 def _endings() -> str:
     return " ".join(IMAGE_SUFFIXES)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the cache holds of one file, valid while size and time are unchanged."""
-
-    size: int
-    mtime_ns: int
-    digest: str
-    width: int
-    height: int
-
-
-class InputCache:
-    """SHA-256 and header of input files, computed once for each (path, size, mtime_ns).
-
-    Args:
-        file: where ``save`` keeps them between runs; a missing or damaged one is an empty one.
-        limits: files with more bytes are pictures of nobody's, and not read.
-    """
-
-    def __init__(self, file: Path, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
-        self._file = file
-        self._limits = limits
-        self._known = _read(file)
-        self._changed = False
-
-    def source(self, path: Path) -> Source:
-        """``path`` as a Source, with the mask beside it; width and height are 0 when the header cannot be read.
-
-        A file whose bytes cannot be read, or are too many, gets a digest of its own, so that its tasks, and no others,
-        fail; once it can be read, it counts as changed.
-        """
-        mask = path.with_name(path.stem + MASK_ENDING)
-        mask_source = self._source(mask) if path.name != mask.name and _is_file(mask) else None
-        return replace(self._source(path), mask=mask_source)
-
-    def _source(self, path: Path) -> Source:
-        try:
-            size = path.stat().st_size
-            if size > self._limits.bytes:
-                too_large = f"too large {path} {size}".encode(errors="surrogateescape")
-                return Source(str(path), hashlib.sha256(too_large).hexdigest(), size)
-            known = self._look_up(path)
-        except OSError:
-            unreadable = f"unreadable {path}".encode(errors="surrogateescape")
-            return Source(str(path), hashlib.sha256(unreadable).hexdigest(), 0)
-        return Source(str(path), known.digest, known.size, known.width, known.height)
-
-    def digest(self, path: Path) -> str:
-        """SHA-256 of the file's bytes, 64 hex digits."""
-        return self._look_up(path).digest
-
-    def save(self) -> None:
-        """Write the cache, if it has changed and its run folder exists (planning alone makes no folders)."""
-        if self._changed and self._file.parent.is_dir():
-            rows = {path: [k.size, k.mtime_ns, k.digest, k.width, k.height] for path, k in self._known.items()}
-            with contextlib.suppress(OSError):  # a cache: planning works in a folder that cannot be written too
-                write_atomic(self._file, json.dumps(rows).encode())
-                self._changed = False
-
-    def _look_up(self, path: Path) -> _Known:
-        status = path.stat()
-        known = self._known.get(str(path))
-        if known is None or (known.size, known.mtime_ns) != (status.st_size, status.st_mtime_ns):
-            known = _Known(status.st_size, status.st_mtime_ns, sha256_of(path), *_header_size(path))
-            if time.time() - status.st_mtime > _FRESH_SECONDS:
-                self._known[str(path)] = known
-                self._changed = True
-        return known
-
-
-def _header_size(path: Path) -> tuple[int, int]:
-    """(width, height) in pixels, upright, from the header alone; (0, 0) if Pillow does not know the file."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # of what its task will meet again
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
-    except Exception:  # noqa: BLE001 - any decoder error, on a file that may hold anything: the task itself will say why
-        return 0, 0
-    return (height, width) if turned else (width, height)
-
-
-def _read(file: Path) -> dict[str, _Known]:
-    try:
-        rows = json.loads(file.read_bytes())
-        return {str(path): _Known(*row) for path, row in rows.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+def masks_beside(paths: Sequence[str]) -> dict[int, str]:
+    """The masks that are there, by the place of their picture: each folder is listed once, if many are asked for."""
+    folders = [path.rpartition("/")[0] for path in paths]
+    counts = Counter(folders)
+    listed = {folder: _masks_in(folder) for folder, count in counts.items() if count > _FEW}
+    bare = {folder for folder, names in listed.items() if not names}
+    if len(bare) == len(counts):
         return {}
+    found = dict[int, str]()
+    for place, (path, folder) in enumerate(zip(paths, folders, strict=True)):
+        if folder not in bare:
+            mask = os.path.splitext(path)[0] + MASK_ENDING
+            if os.path.basename(mask) in listed[folder] if folder in listed else os.path.isfile(mask):
+                found[place] = mask
+    return found
+
+
+def _masks_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(each.name for each in entries if each.name.endswith(MASK_ENDING) and _is_file(each))
+    except OSError:
+        return frozenset()

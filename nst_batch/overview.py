@@ -13,32 +13,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from nst_batch import decisions, disk, live
+import numpy as np
+
+from nst_batch import disk, live, status
 from nst_batch.alike import Group, groups
-from nst_batch.disk import Room
+from nst_batch.columns import NONE
+from nst_batch.disk import Room, checkpoint_bytes, picture_bytes
 from nst_batch.eta import Ahead, kind, kinds, seconds_left
+from nst_batch.highlights import Took
 from nst_batch.history import ManifestReader, last_words
 from nst_batch.live import Live
 from nst_batch.paths import RunPaths
-from nst_batch.planned import Planned, read_plan
-from nst_batch.status import state_of
+from nst_batch.planned import read_plan
+from nst_batch.status import DONE, FAILED, TODO
 from nst_batch.writers import Heartbeats
 
 SLOWEST = 5
-_FEW, _MANY = 50, 1000  # of the slowest, that are kept of as many while reading
-
-
-@dataclass(frozen=True)
-class Took:
-    """What a task took: seconds of its device, and its picture's size."""
-
-    output: str
-    seconds: float
-    width: int
-    height: int
-    finished: str
+_LOOKED_AT = 1000  # of the slowest, among which those of the plan are
 
 
 @dataclass(frozen=True)
@@ -108,11 +100,7 @@ class Follower:
     def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
         self._beats = Heartbeats(paths)
-        self._slowest: dict[str, Took] = {}
-        self._last: Took | None = None
-        self._peak = 0
-        self._reader = ManifestReader(paths, self._heed)
-        self._plan: dict[str, Planned] = {}
+        self._reader = ManifestReader(paths)
         self._plan_file: tuple[int, int] | None = None
         self._history = self._reader.read()
         self._begin()
@@ -128,100 +116,90 @@ class Follower:
         self._reader.follow("", lambda writer: alive.get(writer, False))  # who was dead before will add nothing
         if _stamp(self._paths) != self._plan_file:
             self._begin()
-        for output in told & self._plan.keys():
-            self._place(self._plan[output], self._size(output))
+        for output in told:
+            if (row := self._plan.row_of(output)) != NONE:
+                self._place(row, status.size_of(self._paths, output))
         writers = [each for each in live.read(self._paths) if alive.get(each.writer) and not each.ended]
         return self._overview(writers)
 
     def _begin(self) -> None:
         """Look for every picture of the plan."""
         self._plan_file = _stamp(self._paths)
-        self._plan = read_plan(self._paths)
-        self._states: dict[str, str] = {}
+        plan = self._plan = read_plan(self._paths)
+        self._bytes = plan.by_kind(picture_bytes)
+        self._states, sizes = status.states_of(plan, self._history, self._paths)
+        done, todo = self._states == DONE, self._states == TODO
+        self._work, self._work_done = float(plan.costs.sum()), float(plan.costs[done].sum())
+        costs, counts = np.unique(plan.costs[todo], return_counts=True)
         self._todo = Counter[int]()  # by kind of cost
-        self._work = self._work_done = 0.0
-        self._failed: dict[str, tuple[str, str]] = {}
-        self._bytes = {"todo": 0, "expected": 0, "written": 0}
-        size_of = decisions.output_sizes(self._paths)
-        for item in self._plan.values():
-            self._work += item.cost
-            self._add(item, "todo", 1)
-            self._place(item, size_of(item.output))
+        for cost, count in zip(costs.tolist(), counts.tolist(), strict=True):
+            self._todo[kind(max(cost, 1.0))] += count
+        self._wanted = float(self._bytes[todo].sum())
+        self._expected = float(self._bytes[done].sum())
+        self._written = float(sizes[done & (self._bytes > 0)].sum())
+        self._failed = {
+            plan.outputs[row]: last_words(self._history.attempts[plan.id(row)])
+            for row in np.flatnonzero(self._states == FAILED).tolist()
+        }
 
-    def _size(self, output: str) -> int | None:
-        try:
-            return self._paths.output(output).stat().st_size
-        except OSError:
-            return None
-
-    def _place(self, item: Planned, size: int | None) -> None:
+    def _place(self, row: int, size: int | None) -> None:
         """Put a task where it belongs, from where it was."""
-        state = state_of(item, self._history, size)
-        if state == "failed":
-            self._failed[item.output] = last_words(self._history.attempts[item.task])
+        task, before = self._plan[row], int(self._states[row])
+        state = status.state_of(task, self._history, size)
+        if state == FAILED:
+            self._failed[task.output] = last_words(self._history.attempts[task.id])
         else:
-            self._failed.pop(item.output, None)
-        before = self._states.get(item.output, "todo")
+            self._failed.pop(task.output, None)
         if state != before:
-            self._add(item, before, -1, size or 0)
-            self._add(item, state, 1, size or 0)
+            self._add(row, before, -1, size or 0)
+            self._add(row, state, 1, size or 0)
+            self._states[row] = state
 
-    def _add(self, item: Planned, state: str, sign: int, size: int = 0) -> None:
-        self._states[item.output] = state
-        if state == "todo":
-            self._todo[kind(max(item.cost, 1.0))] += sign
-            self._bytes["todo"] += sign * item.bytes
-        elif state == "done":
-            self._work_done += sign * item.cost
-            self._bytes["expected"] += sign * item.bytes
-            self._bytes["written"] += sign * size * (item.bytes > 0)
-
-    def _heed(self, record: dict[str, Any]) -> None:
-        if record["status"] != "done":
-            return
-        took = Took(
-            record["output"], _number(record.get("seconds")), int(_number(record.get("width"))),
-            int(_number(record.get("height"))), record["finished"],
-        )  # fmt: skip
-        self._peak = max(self._peak, int(_number(record.get("peak_memory_bytes"))))
-        if self._last is None or self._last.finished <= took.finished:
-            self._last = took
-        before = self._slowest.get(took.output)
-        if before is None or before.finished <= took.finished:
-            self._slowest[took.output] = took
-        if len(self._slowest) > _MANY:
-            self._slowest = {each.output: each for each in _longest(self._slowest.values(), _FEW)}
+    def _add(self, row: int, state: int, sign: int, size: int) -> None:
+        cost, expected = float(self._plan.costs[row]), float(self._bytes[row])
+        if state == TODO:
+            self._todo[kind(max(cost, 1.0))] += sign
+            self._wanted += sign * expected
+        elif state == DONE:
+            self._work_done += sign * cost
+            self._expected += sign * expected
+            self._written += sign * size * (expected > 0)
 
     def _overview(self, writers: list[Live]) -> Overview:
-        counts = Counter(self._states.values())
+        counts = np.bincount(self._states, minlength=len(status.STATES)).tolist()
         workers = [(each, worker) for each in writers for worker in each.state.workers]
-        in_hand = {output: worker.done for _, worker in workers for output in worker.outputs}
-        going_on = sum(self._plan[output].cost * done for output, done in in_hand.items() if output in self._plan)
+        in_hand = {
+            row: worker.done
+            for _, worker in workers
+            for output in worker.outputs
+            if (row := self._plan.row_of(output)) != NONE
+        }
+        going_on = sum(float(self._plan.costs[row]) * done for row, done in in_hand.items())
+        seen = self._history.highlights
         hourly = [each.state.pictures_per_hour for each in writers if each.state.pictures_per_hour is not None]
         return Overview(
             self._paths.root.resolve().name,
-            len(self._plan), counts["done"], counts["failed"], counts["todo"],
+            len(self._plan), counts[DONE], counts[FAILED], counts[TODO],
             {output: message for output, (message, _) in self._failed.items()},
             {output: hint for output, (_, hint) in self._failed.items()},
             groups(self._failed),
-            min(1.0, (self._work_done + going_on) / self._work) if self._work else float(not counts["todo"]),
+            min(1.0, (self._work_done + going_on) / self._work) if self._work else float(not counts[TODO]),
             self._seconds_left(writers, in_hand),
             sum(hourly) if hourly else None,
             sum(each.state.evaluations_per_second for each in writers),
             [Device(each.host, worker.device, min(1.0, worker.busy / max(each.state.elapsed, 1e-9)))
              for each, worker in workers],
-            _longest((took for took in self._slowest.values() if took.output in self._plan), SLOWEST),
-            self._last, self._peak, self._room(writers), writers,
+            [took for took in seen.slowest(_LOOKED_AT) if self._plan.row_of(took.output) != NONE][:SLOWEST],
+            seen.last, seen.peak_memory_bytes, self._room(in_hand), writers,
         )  # fmt: skip
 
-    def _room(self, writers: Sequence[Live]) -> Room:
+    def _room(self, in_hand: Iterable[int]) -> Room:
         """Pictures that are not there yet, and checkpoints of what is in hand."""
-        more = self._bytes["todo"] * disk.correction(self._bytes["written"], self._bytes["expected"])
-        outputs = [output for each in writers for worker in each.state.workers for output in worker.outputs]
-        kept = [self._plan[output].checkpoint_bytes for output in outputs if output in self._plan]
+        more = self._wanted * disk.correction(int(self._written), int(self._expected))
+        kept = [checkpoint_bytes(self._plan[row]) for row in in_hand]
         return Room(int(more) + sum(kept) + max(kept, default=0), disk.free(self._paths.root))
 
-    def _seconds_left(self, writers: Sequence[Live], in_hand: dict[str, float]) -> float | None:
+    def _seconds_left(self, writers: Sequence[Live], in_hand: Iterable[int]) -> float | None:
         """What one writer says; several share what is left."""
         if len(writers) < 2:
             return writers[0].state.seconds_left if writers else None
@@ -229,7 +207,7 @@ class Follower:
         if not paces:
             return None
         pace, waiting = statistics.median(paces), self._todo.copy()
-        waiting.subtract(kind(max(self._plan[each].cost, 1.0)) for each in in_hand if self._states.get(each) == "todo")
+        waiting.subtract(kind(max(float(self._plan.costs[row]), 1.0)) for row in in_hand if self._states[row] == TODO)
         newest = max(_time(each.updated) for each in writers)
         ahead = [
             Ahead(max(0.0, (worker.left or 0.0) - (newest - _time(each.updated))))
@@ -238,14 +216,6 @@ class Follower:
         ]
         tasks = [(cost * pace, count) for cost, count in kinds(waiting)]
         return seconds_left(ahead, tasks) if ahead else None
-
-
-def _longest(found: Iterable[Took], most: int) -> list[Took]:
-    return sorted(found, key=lambda each: -each.seconds)[:most]
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _time(text: str) -> float:

@@ -22,10 +22,11 @@ class RunPaths:
 
         root/
           *.png                 the pictures, under the names that output.name gives
-          plan.jsonl            what the last run set out to do, one task a line
+          plan.npz              what the last run set out to do, as columns
           manifest/WRITER.jsonl what was done, one file per writing process
           state/checkpoints/    pictures in the middle, by task
-          state/digests.json    digests of input files, by path, size and time
+          state/digests.npz     digests of input files, by path, size and time
+          state/recall.npz      what was read of a large manifest
           state/writers/WRITER  who writes here now, and is alive
           state/live/           what each of them is doing
           state/claims/         which pictures they have in hand
@@ -41,7 +42,7 @@ class RunPaths:
     @property
     def plan(self) -> Path:
         """Where the last run wrote what it set out to do."""
-        return self.root / "plan.jsonl"
+        return self.root / "plan.npz"
 
     @property
     def manifest(self) -> Path:
@@ -56,7 +57,12 @@ class RunPaths:
     @property
     def digests(self) -> Path:
         """What is known of input files."""
-        return self.state / "digests.json"
+        return self.state / "digests.npz"
+
+    @property
+    def recall(self) -> Path:
+        """What was read of a large manifest."""
+        return self.state / "recall.npz"
 
     @property
     def entrance(self) -> Path:
@@ -119,6 +125,10 @@ class RunPaths:
         """Every picture in the middle that is kept."""
         return list(self.checkpoints.glob(f"*{CHECKPOINT_SUFFIX}"))
 
+    def task_of(self, checkpoint: Path) -> str:
+        """The id of the task that is kept there."""
+        return checkpoint.name.removesuffix(CHECKPOINT_SUFFIX)
+
     def output(self, name: str) -> Path:
         """Where the picture called ``name`` (relative, as in a task or a manifest line) lies."""
         return self.root / name
@@ -143,7 +153,7 @@ class SubmissionPaths:
     ``root`` is ``submissions/NAME`` there::
 
         root/
-          tasks.jsonl           the tasks as they were planned, and how they are run
+          tasks.npz             the tasks as they were planned, and how they are run
           script.sh             what sbatch was given
           job.json              what sbatch made of it
           elements/N.json       what each element of the array says of itself
@@ -160,7 +170,7 @@ class SubmissionPaths:
     @property
     def tasks(self) -> Path:
         """What was planned."""
-        return self.root / "tasks.jsonl"
+        return self.root / "tasks.npz"
 
     @property
     def script(self) -> Path:

@@ -8,30 +8,33 @@ import contextlib
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nst_batch import claims, decisions, disk, live
+import numpy as np
+
+from nst_batch import claims, decisions, disk, live, status
 from nst_batch.atomic import remove_temporaries, write_atomic
 from nst_batch.backlog import News
-from nst_batch.decisions import Decision
+from nst_batch.columns import NONE
+from nst_batch.decisions import Decision, Decisions
 from nst_batch.disk import Room
 from nst_batch.errors import RunLocked, UsageError, WeightsError
 from nst_batch.forecasts import Forecaster
 from nst_batch.frozen import Frozen
 from nst_batch.history import History, ManifestReader
-from nst_batch.inputs import InputCache
+from nst_batch.input_cache import InputCache, Progress
 from nst_batch.paths import RunPaths
 from nst_batch.plan import plan
-from nst_batch.planned import Planned, planned, read_plan, write_plan
+from nst_batch.planned import read_plan, write_plan
 from nst_batch.records import Task, Weights
 from nst_batch.shares import Part, shard
 from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
 from nst_batch.spec_run import Cluster, Run
+from nst_batch.task_table import TaskTable
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.writers import Writer, describe, entered, entrance
 
@@ -59,7 +62,7 @@ class Pipeline:
     cluster: Cluster
     paths: RunPaths
     reader: ManifestReader
-    decisions: list[Decision]  # of this shard's tasks
+    decisions: Decisions  # of this shard's tasks
 
     @property
     def name(self) -> str:
@@ -67,7 +70,7 @@ class Pipeline:
         return self.frozen.name
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
+    def tasks(self) -> TaskTable:
         """All that was planned, of every shard."""
         return self.frozen.tasks
 
@@ -86,22 +89,21 @@ class Pipeline:
         """What the manifest says."""
         return self.reader.history
 
-    def todo(self) -> list[Decision]:
+    def todo(self) -> Decisions:
         """What is to be rendered now."""
-        return [d for d in self.decisions if d.state == "todo"]
+        return self.decisions.only("todo")
 
-    def given_up(self) -> list[Decision]:
+    def given_up(self) -> Decisions:
         """Failed tasks that are not tried again unless asked."""
-        return [d for d in self.decisions if d.state == "failed"]
+        return self.decisions.only("failed")
 
     def counts(self) -> dict[str, int]:
         """Tasks by state."""
-        states = Counter(d.state for d in self.decisions)
-        return {"tasks": len(self.decisions), **{state: states[state] for state in ("done", "failed", "todo")}}
+        return {"tasks": len(self.decisions), **self.decisions.counts()}
 
     def reasons(self) -> dict[str, int]:
         """Tasks to do, by why."""
-        return dict(Counter(d.reason for d in self.decisions if d.state == "todo"))
+        return self.decisions.counts_of_reasons()
 
     def forecaster(self) -> Forecaster:
         """What its tasks will take."""
@@ -110,17 +112,16 @@ class Pipeline:
 
     def room(self) -> Room:
         """What its pictures and checkpoints will take on the disk, about, and what is free there."""
-        todo = [each.task for each in self.todo()]
-        done = [each.task for each in self.decisions if each.state == "done"]
-        written = sum(self.history.rendered[task.output].bytes for task in done)
-        factor = disk.correction(written, sum(map(disk.picture_bytes, done)))
-        pictures = int(factor * sum(map(disk.picture_bytes, todo)))
-        kept = disk.checkpoints_bytes(todo, self.forecaster().here.workers)
-        return Room(pictures + kept, disk.free(self.paths.root))
+        tasks, history, done = self.decisions.tasks, self.history, self.decisions.only("done")
+        todo = disk.total_bytes(tasks, self.todo().rows)
+        written = int(status.recorded_sizes(history, history.rendered.rows(tasks.output_hashes[done.rows])).sum())
+        factor = disk.correction(written, disk.total_bytes(tasks, done.rows))
+        kept = disk.checkpoints_bytes(tasks, self.todo().rows, self.forecaster().here.workers)
+        return Room(int(factor * todo) + kept, disk.free(self.paths.root))
 
-    def owned(self) -> frozenset[str]:
+    def owned(self) -> Container[str]:
         """Output names that this run has written before."""
-        return frozenset(self.history.rendered)
+        return self.history.rendered
 
     @contextmanager
     def entered(self, say: Say) -> Iterator[Writer]:
@@ -148,38 +149,47 @@ class Pipeline:
         return News(self.reader.more, self._decide)
 
     def _decide(self, task: Task) -> Decision:
-        (found,) = decisions.decide([task], self.history, self.paths, retries=self.run.retries)
-        return found
+        return decisions.decide_now(task, self.history, self.paths, retries=self.run.retries)
 
     def _clear_away(self, say: Say) -> None:
         if removed := remove_temporaries(self.paths.root):
             say(f"removed {removed} temporary files of a run that was killed")
         claims.remove_all(self.paths)
-        done = {each.task.id for each in self.decisions if each.state == "done"}
-        wanted = {self.paths.checkpoint(task.id) for task in self.tasks if task.id not in done}
+        decided = self.decisions
         for path in self.paths.all_checkpoints():
-            if path not in wanted:
+            task = self.paths.task_of(path)
+            done = any(decided.states[row] == status.DONE for row in decided.tasks.rows_of(task))
+            if done or not self.tasks.rows_of(task):
                 path.unlink(missing_ok=True)
 
     def _save_plan(self, others: list[str]) -> None:
         """Write what this run is about, for ``status`` on the folder alone; others' tasks stay in it."""
-        ours = planned(self.tasks)
-        theirs: dict[str, Planned] = {}
+        plan = self.tasks
         if others:
             with contextlib.suppress(UsageError):  # they have not written one yet
-                theirs = read_plan(self.paths)
-        for output in sorted(ours.keys() & theirs.keys()):
-            if ours[output].task != theirs[output].task:
-                raise RunLocked(
-                    f"{self.paths.root}: {describe(self.paths, others[0])} is rendering {output} here, "
-                    "from other pictures or with other settings",
-                    hint="wait for it, or stop it; both can render if they have different output.dir",
-                )
-        write_plan(self.paths, {**theirs, **ours}.values())
+                plan = self._beside(read_plan(self.paths), others)
+        write_plan(self.paths, plan)
+
+    def _beside(self, theirs: TaskTable, others: list[str]) -> TaskTable:
+        """All tasks of both plans."""
+        ours = self.tasks
+        if otherwise := theirs.rendered_otherwise(ours):
+            raise RunLocked(
+                f"{self.paths.root}: {describe(self.paths, others[0])} is rendering {min(otherwise)} here, "
+                "from other pictures or with other settings",
+                hint="wait for it, or stop it; both can render if they have different output.dir",
+            )
+        return theirs.only(np.flatnonzero(ours.by_output.rows(theirs.output_hashes) == NONE)).joined(ours)
 
 
 def prepare(
-    file: Path, overrides: Mapping[str, str], choices: Choices, say: Say, *, download: bool = False
+    file: Path,
+    overrides: Mapping[str, str],
+    choices: Choices,
+    say: Say,
+    *,
+    download: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> Pipeline:
     """Read, check, digest, plan and compare.
 
@@ -188,7 +198,8 @@ def prepare(
         overrides: as ``--set``.
         choices: of the command.
         say: for warnings.
-        download: whether missing ImageNet weights may be downloaded.
+        download: whether missing ImageNet weights may be downloaded, and the run's folder made.
+        progress: told while input files are read.
 
     Raises:
         UsageError: something in the file, or the weights.
@@ -196,10 +207,12 @@ def prepare(
     spec = load_spec(file, overrides)
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
     limits = spec.limits.records()
-    cache = InputCache(paths.digests, limits)
+    cache = InputCache(paths.digests, limits, progress)
     weights = find_weights(spec, paths, cache, say, download=download)
-    tasks = plan(spec, lambda path: cache.source(Path(os.path.abspath(path))), weights)
-    cache.save()
+    try:
+        tasks = plan(spec, cache.sources, weights)
+    finally:
+        cache.save(make_folder=download)  # what was read is known, whatever comes
     return compare(Frozen(spec.name, spec.run, limits, weights, tasks), paths, choices, spec.cluster)
 
 

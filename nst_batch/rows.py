@@ -11,9 +11,10 @@ from typing import Any
 
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
-from nst_batch.history import read_whole
+from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
-from nst_batch.status import planned_states
+from nst_batch.planned import read_plan
+from nst_batch.status import STATES, states_of
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -28,13 +29,15 @@ def rows(paths: RunPaths) -> list[Row]:
     Raises:
         UsageError: no run was ever started there.
     """
-    known, last = read_whole(paths)
+    known, tasks = read(paths), read_plan(paths)
+    records = Records(paths, known)
     found = []
-    for item, state in planned_states(paths, known):
-        record: Mapping[str, Any] = last.get((item.task, state), {})
+    for row, number in enumerate(states_of(tasks, known, paths)[0].tolist()):
+        item, state = tasks[row], STATES[number]
+        record: Mapping[str, Any] = records.of(item, state)
         plain = {key: value for key, value in record.items() if key not in ("v", "status", "curve", "terms")}
-        about = {"output": item.output, "state": state, "content": {"path": item.content},
-                 "style": {"path": item.style}}  # fmt: skip
+        about = {"output": item.output, "state": state, "content": {"path": item.content.path},
+                 "style": {"path": item.style.path}}  # fmt: skip
         found.append(dict(_flat({**about, **plain})))
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection
 
@@ -117,7 +117,7 @@ class Scheduler:
         self._patient = True
         self._moved = False
 
-    def run(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
+    def run(self, todo: Iterable[Decision], owned: Container[str]) -> Outcome:
         """Render every task of ``todo``; ``owned`` are the output names that the manifest knows.
 
         Raises:
@@ -150,7 +150,7 @@ class Scheduler:
             self._backlog.close()
         return self._outcome()
 
-    def run_inline(self, todo: Iterable[Decision], owned: frozenset[str]) -> Outcome:
+    def run_inline(self, todo: Iterable[Decision], owned: Container[str]) -> Outcome:
         """The same in this process, on the first device: for debuggers. A crash is a crash."""
         from nst_batch.renderer import Renderer
 
@@ -187,7 +187,7 @@ class Scheduler:
             self._backlog.close()
         return self._outcome()
 
-    def _backlog_of(self, todo: Iterable[Decision], owned: frozenset[str]) -> Backlog:
+    def _backlog_of(self, todo: Iterable[Decision], owned: Container[str]) -> Backlog:
         return Backlog(todo, owned, self._claims, self._news, self._on_elsewhere, self._part)
 
     def _outcome(self) -> Outcome:

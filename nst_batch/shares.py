@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from nst_batch.errors import UsageError
-from nst_batch.records import Task
+from nst_batch.task_table import TaskTable
 
 T = TypeVar("T")
 
@@ -40,20 +42,21 @@ def parse(text: str) -> Part:
     )
 
 
-def shard(tasks: Sequence[Task], part: Part) -> tuple[Task, ...]:
+def shard(tasks: TaskTable, part: Part) -> TaskTable:
     """The tasks of one shard, in their order: of about the same work for each, whoever asks, whatever is done.
 
     The longest first, each to whoever has least so far: at most a third more than the best there is (Graham, "Bounds on
     multiprocessing timing anomalies", 1969).
     """
     loads = [(0.0, number) for number in range(part.count)]
-    mine = set[str]()
-    for task in sorted(tasks, key=lambda each: (-each.cost, each.output)):
-        load, number = heapq.heappop(loads)
-        heapq.heappush(loads, (load + max(task.cost, 1.0), number))
+    mine = list[int]()
+    outputs, costs = list(tasks.outputs), tasks.costs.tolist()
+    for row in sorted(range(len(tasks)), key=lambda each: (-costs[each], outputs[each])):
+        load, number = loads[0]
+        heapq.heapreplace(loads, (load + max(costs[row], 1.0), number))
         if number == part.index:
-            mine.add(task.output)
-    return tuple(task for task in tasks if task.output in mine)
+            mine.append(row)
+    return tasks.only(np.array(sorted(mine), np.int64))
 
 
 def own_first(ordered: Sequence[T], part: Part) -> list[T]:

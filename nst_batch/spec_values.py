@@ -103,21 +103,23 @@ def _as_mistake() -> Iterator[None]:
         raise ValueError(f"{error.filename}: cannot be used: {error.strerror}; choose another") from error
 
 
-def _pictures(pattern: str, info: ValidationInfo) -> tuple[Path, ...]:
+def _pictures(pattern: str, info: ValidationInfo) -> tuple[str, ...]:
     """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
     with _as_mistake():
         return find_pictures(pattern, _base(info))
 
 
-def _joined(groups: tuple[tuple[Path, ...], ...]) -> tuple[Path, ...]:
+def _joined(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     """All files of all patterns, in the order written, each once."""
+    if len(groups) == 1:
+        return groups[0]
     return tuple(dict.fromkeys(itertools.chain.from_iterable(groups)))
 
 
 _PATH_SCHEMA = {"type": "string", "format": "path"}
 
 if TYPE_CHECKING:
-    Pictures = tuple[Path, ...]
+    Pictures = tuple[str, ...]
 else:  # patterns in the file, their files after checking
     Pictures = Annotated[
         tuple[Annotated[str, AfterValidator(_pictures)], ...],

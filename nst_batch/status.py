@@ -1,30 +1,108 @@
-"""The state of each task of a run, from its folder alone: its plan, its manifest and its pictures. Reads only."""
+"""The state of each task of a run, by its manifest and its pictures. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from nst_batch import decisions
+import numpy as np
+import numpy.typing as npt
+
+from nst_batch.columns import NONE, Ints, hashes
 from nst_batch.history import History
 from nst_batch.paths import RunPaths
-from nst_batch.planned import Planned, read_plan
+from nst_batch.records import Task
+from nst_batch.task_table import TaskTable
+
+TODO, DONE, FAILED = range(3)
+STATES = ("todo", "done", "failed")
+"""By number."""
+
+_AT_ONCE = 1 << 14  # files of a folder that are looked at together
+
+Flags = npt.NDArray[np.bool_]
 
 
-def planned_states(paths: RunPaths, known: History) -> Iterator[tuple[Planned, str]]:
-    """Every task of the last planned run, and its state by what is ``known``.
+def states_of(tasks: TaskTable, history: History, paths: RunPaths) -> tuple[npt.NDArray[np.uint8], Ints]:
+    """Each task's state by number, and the size of the file under its name, ``NONE`` where it does not matter."""
+    before = history.rendered.rows(tasks.output_hashes)
+    same = is_same(tasks, history, before)
+    sizes = sizes_of(tasks, paths, same)
+    states = np.where(same & (sizes == recorded_sizes(history, before)), DONE, TODO).astype(np.uint8)
+    for identity in history.attempts:
+        for row in tasks.rows_of(identity):
+            if states[row] != DONE:
+                states[row] = FAILED
+    return states, sizes
 
-    Raises:
-        UsageError: no run was ever started there.
+
+def state_of(task: Task, history: History, size: int | None) -> int:
+    """The same of one task; ``size`` is that of the file under its name, None: there is none."""
+    found = history.rendered.get(task.output)
+    if found is not None and found.task == task.id and size == found.bytes:
+        return DONE
+    return FAILED if task.id in history.attempts else TODO
+
+
+def is_same(tasks: TaskTable, history: History, before: Ints) -> Flags:
+    """Whether what was last rendered under a task's name (``before``: in which row) is that very task."""
+    if not len(history.rendered.tasks):
+        return np.zeros(len(tasks), np.bool_)
+    same: Flags = (before != NONE) & (history.rendered.tasks[before] == tasks.ids).all(1)
+    return same
+
+
+def recorded_sizes(history: History, before: Ints) -> Ints:
+    """Bytes of each picture as they were recorded, ``NONE`` where nothing was."""
+    if not len(history.rendered.sizes):
+        return np.full(len(before), NONE, np.int64)
+    return np.where(before != NONE, history.rendered.sizes[before], NONE)
+
+
+def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
+    """Bytes of the files under the names of those tasks that are ``wanted``, ``NONE`` where there is none.
+
+    Each folder is listed once: of a million pictures, asking for each would be asking a million times.
     """
-    plan = read_plan(paths)
-    size_of = decisions.output_sizes(paths)
-    for item in plan.values():
-        yield item, state_of(item, known, size_of(item.output))
+    found = np.full(len(tasks), NONE, np.int64)
+    if not wanted.any():
+        return found
+    for folder in folders_of(tasks.outputs.only(np.flatnonzero(wanted)) if not wanted.all() else tasks.outputs):
+        for entries in _listed(os.fspath(paths.output(folder))):
+            before = f"{folder}/" if folder else ""
+            rows = tasks.by_output.rows(hashes(before + each.name for each in entries))
+            for place in np.flatnonzero((rows != NONE) & wanted[rows]).tolist():
+                found[rows[place]] = _size(entries[place])
+    return found
 
 
-def state_of(item: Planned, known: History, size: int | None) -> str:
-    """``done``, ``failed`` or ``todo``; ``size`` is that of the file at its name, None: there is none."""
-    rendered = known.rendered.get(item.output)
-    if rendered is not None and rendered.task == item.task and size == rendered.bytes:
-        return "done"
-    return "failed" if item.task in known.attempts else "todo"
+def folders_of(outputs: Iterable[str]) -> list[str]:
+    """The folders in which they are, each once."""
+    return list(dict.fromkeys(output.rpartition("/")[0] for output in outputs))
+
+
+def size_of(paths: RunPaths, output: str) -> int | None:
+    """Bytes of the file under one name; None: there is none."""
+    try:
+        found = paths.output(output).stat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _listed(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        while some := list(islice(entries, _AT_ONCE)):
+            yield some
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Of what is a file, and has not gone since it was listed."""
+    try:
+        found = entry.stat()
+    except OSError:
+        return NONE
+    return found.st_size if stat.S_ISREG(found.st_mode) else NONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from nst_batch.decisions import Decision
 from nst_batch.paths import RunPaths
 from nst_batch.records import Task
 from nst_batch.writers import entered
-from tests.test_shares import tasks
+from tests.lines import task
 
 Clock = list[float]
 
@@ -36,7 +37,10 @@ def backlog_of(tmp_path: Path) -> Iterator[Callable[[list[float]], Backlog]]:
     with entered(paths) as writer:
 
         def make(seconds: list[float]) -> Backlog:
-            todo = [Decision(task, "todo") for task in tasks(seconds)]
+            todo = [
+                Decision(dataclasses.replace(task(f"{number}.png"), id=f"{number:032x}", cost=each), "todo")
+                for number, each in enumerate(seconds)
+            ]
             news = News(set, lambda task: Decision(task, "todo"))
             return Backlog(todo, frozenset(), Claims(paths, writer), news, lambda _: None)
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nst_batch.disk import Room, checkpoint_bytes, checkpoints_bytes, correction, free, picture_bytes
 from nst_batch.records import OutputFormat, Source
+from nst_batch.task_table import TaskTable
 from nst_batch.transfer.encode import encode
 from tests.lines import task
 
@@ -36,22 +37,24 @@ def strokes() -> torch.Tensor:
     ids=lambda form: f"{form.suffix} {form.bits} {form.quality}",
 )  # fmt: skip
 def test_pictures_take_about_what_is_expected(form: OutputFormat) -> None:
-    each = dataclasses.replace(task(content=Source("c", "0", 1, SIDE, SIDE), size=SIDE), format=form)
+    each = dataclasses.replace(task(content=Source("c", "0" * 64, 1, SIDE, SIDE), size=SIDE), format=form)
     really = len(encode(strokes(), form, {}))
     assert 0.4 < really / picture_bytes(each) < 2.5
 
 
 def test_what_is_not_known_takes_nothing() -> None:
-    each = task(content=Source("c", "0", 1))
+    each = task(content=Source("c", "0" * 64, 1))
     assert picture_bytes(each) == checkpoint_bytes(each) == 0
 
 
 def test_checkpoints_are_of_what_is_in_hand_and_one_is_written_beside_itself() -> None:
-    small, large = (task(content=Source("c", "0", 1, side, side), size=side, steps=10) for side in (20, 40))
+    small, large = (task(content=Source("c", "0" * 64, 1, side, side), size=side, steps=10) for side in (20, 40))
     assert checkpoint_bytes(large) == 1600 * (24 * 10 + 100)
-    assert checkpoints_bytes([small, large, small], workers=2) == 2 * checkpoint_bytes(large) + checkpoint_bytes(small)
-    assert checkpoints_bytes([], workers=2) == 0
-    half = task(content=Source("c", "0", 1, 40, 40), size=40, steps=10, history_precision="bf16")
+    three = TaskTable.of([small, large, small])
+    found = checkpoints_bytes(three, np.arange(3), workers=2)
+    assert found == 2 * checkpoint_bytes(large) + checkpoint_bytes(small)
+    assert checkpoints_bytes(TaskTable.of([small]), np.arange(0), workers=2) == 0
+    half = task(content=Source("c", "0" * 64, 1, 40, 40), size=40, steps=10, history_precision="bf16")
     assert checkpoint_bytes(half) == 1600 * (12 * 10 + 100)
 
 

@@ -6,13 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nst_batch import forecasts
+from nst_batch.columns import Ints
 from nst_batch.forecasts import PROCESS_BYTES, Forecaster, remember
 from nst_batch.measured import read
 from nst_batch.records import Source, Style, Task, TaskResult, Weights
 from nst_batch.settings import TransferSettings
+from nst_batch.task_table import TaskTable
 
 
 def task(side: int = 512, **settings: Any) -> Task:
@@ -93,21 +96,25 @@ def test_a_limit_leads_to_strips_and_then_to_no(file: Path) -> None:
     assert less.way.rows is not None and less.fits and less.bytes <= 5 * 10**9 < whole.bytes
     assert less.seconds > 1.3 * whole.seconds
     assert not never.fits
-    total = forecaster(file, memory=5 * 10**9, devices=("cpu", "cpu")).total([wanted, task(256), task(256)])
+    total = forecaster(file, memory=5 * 10**9, devices=("cpu", "cpu")).total(*every([wanted, task(256), task(256)]))
     assert (total.strips, total.too_large) == (1, 0) and total.bytes == less.bytes
+
+
+def every(tasks: list[Task]) -> tuple[TaskTable, Ints]:
+    return TaskTable.of(tasks), np.arange(len(tasks))
 
 
 def test_a_run_takes_as_long_as_its_workers_together_or_its_longest_task(file: Path) -> None:
     ahead = forecaster(file, devices=("cpu",) * 4)
     one = ahead.of(task(512))
     assert one is not None
-    assert ahead.total([task(512)] * 8).seconds == pytest.approx(2 * one.seconds)
-    assert ahead.total([task(512)]).seconds == one.seconds
+    assert ahead.total(*every([task(512)] * 8)).seconds == pytest.approx(2 * one.seconds)
+    assert ahead.total(*every([task(512)])).seconds == one.seconds
     pair, large = forecaster(file, devices=("cpu",) * 2, together=2), task(2048)
     assert pair.here.workers == 1 and forecaster(file, devices=("cpu",) * 4, together=2).here.workers == 2
     alone, shared = forecaster(file).of(large), pair.of(large)
     assert alone is not None and shared is not None and shared.seconds == pytest.approx(alone.seconds / 1.6)
-    assert ahead.total([]).seconds == 0
+    assert ahead.total(TaskTable.of([large]), np.arange(0)).seconds == 0
 
 
 def test_evaluations_at_coarse_scales_are_a_smaller_share_of_the_work(file: Path) -> None:

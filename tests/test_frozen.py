@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nst_batch import columns
 from nst_batch.errors import UsageError
 from nst_batch.frozen import Frozen, load, save
 from nst_batch.pipeline import Choices, prepare
 from nst_batch.records import Limits, OutputFormat, Source, Style, Task, Weights
 from nst_batch.settings import SETTINGS, TransferSettings
 from nst_batch.spec_run import Run
+from nst_batch.task_table import TaskTable
 from tests import runs
 from tests.test_plan import other_value
 
@@ -25,7 +26,7 @@ SECOND = Source("/pictures/b\n\udcff\u202e.png", "1" * 64, 8)  # a name that is 
 
 
 def frozen(*tasks: Task, **more: Any) -> Frozen:
-    return Frozen("night", Run(**more), Limits(10, 20), WEIGHTS, tasks)
+    return Frozen("night", Run(**more), Limits(10, 20), WEIGHTS, TaskTable.of(tasks))
 
 
 def task(settings: TransferSettings, **more: Any) -> Task:
@@ -37,17 +38,17 @@ def task(settings: TransferSettings, **more: Any) -> Task:
 def test_every_setting_comes_back(name: str, tmp_path: Path) -> None:
     plain = TransferSettings()
     other = dataclasses.replace(plain, **{name: other_value(name, getattr(plain, name))})
-    before = frozen(task(plain), task(other, start=SECOND, cost=1.5))
-    save(before, tmp_path / "tasks.jsonl")
-    assert load(tmp_path / "tasks.jsonl") == before
+    before = frozen(task(plain), task(other, start=SECOND))
+    save(before, tmp_path / "tasks.npz")
+    assert load(tmp_path / "tasks.npz") == before
 
 
 def test_how_it_is_run_comes_back(tmp_path: Path) -> None:
     before = frozen(
         devices=["cpu", "cuda:1"], threads=3, batch=4, tile="off", memory_limit="3 GB", compile="off", retries=0
     )
-    save(before, tmp_path / "tasks.jsonl")
-    assert load(tmp_path / "tasks.jsonl") == before and before.run.memory_limit == 3 * 10**9
+    save(before, tmp_path / "tasks.npz")
+    assert load(tmp_path / "tasks.npz") == before and before.run.memory_limit == 3 * 10**9
 
 
 def test_a_real_plan_comes_back_and_is_small(tmp_path: Path) -> None:
@@ -55,26 +56,26 @@ def test_a_real_plan_comes_back_and_is_small(tmp_path: Path) -> None:
     runs.make_pictures(tmp_path, contents=20, styles=20, size=8)
     file = runs.write_pipeline(tmp_path, tmp_path / "unused")
     before = prepare(file, {"weights": "random"}, Choices(), print).frozen
-    save(before, tmp_path / "tasks.jsonl")
-    assert load(tmp_path / "tasks.jsonl") == before
-    first, *tasks = (tmp_path / "tasks.jsonl").read_text().splitlines()
-    assert len(tasks) == 400 and max(map(len, tasks)) < 200
-    assert len(json.loads(first)["sources"]) == 40 and len(json.loads(first)["settings"]) == 1
+    save(before, tmp_path / "tasks.npz")
+    assert load(tmp_path / "tasks.npz") == before
+    assert (tmp_path / "tasks.npz").stat().st_size < 400 * 100 + 40 * 200 + 20_000
+    read = load(tmp_path / "tasks.npz").tasks
+    assert len(read.sources) == 40 and len(read.variants) == 1 and len(read.groups) == 20
 
 
-@pytest.mark.parametrize("damage", ["cut", "not JSON", "another version", "a line less", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "not columns", "another version", "a column less", "missing"])
 def test_a_damaged_file_is_said_to_be(damage: str, tmp_path: Path) -> None:
-    path = tmp_path / "tasks.jsonl"
+    path = tmp_path / "tasks.npz"
     save(frozen(task(TransferSettings())), path)
-    text = path.read_text()
+    data, (header, arrays) = path.read_bytes(), columns.load(path)
     if damage == "missing":
         path.unlink()
+    elif damage == "another version":
+        columns.save(path, {**header, "v": 99}, arrays)
+    elif damage == "a column less":
+        columns.save(path, header, {name: array for name, array in arrays.items() if name != "contents"})
     else:
-        changed = {
-            "cut": text[:-30], "not JSON": "x" + text, "another version": text.replace('"v":1', '"v":99'),
-            "a line less": text.partition("\n")[2],
-        }  # fmt: skip
-        path.write_text(changed[damage])
+        path.write_bytes({"cut": data[:-30], "not columns": b"x" + data[:50]}[damage])
     with pytest.raises(UsageError) as error:
         load(path)
     assert str(path) in str(error.value) and error.value.hint
@@ -82,5 +83,5 @@ def test_a_damaged_file_is_said_to_be(damage: str, tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_not_half_there(tmp_path: Path) -> None:
     with runs.files_end_at(100), pytest.raises(OSError):
-        save(frozen(task(TransferSettings())), tmp_path / "tasks.jsonl")
+        save(frozen(task(TransferSettings())), tmp_path / "tasks.npz")
     assert not list(tmp_path.iterdir())

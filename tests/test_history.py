@@ -151,17 +151,6 @@ def test_parts_of_those_who_ended_are_not_looked_at_again(paths: RunPaths) -> No
     assert reader.more() == set()
 
 
-def test_every_record_can_be_heeded_as_it_is_read_once(paths: RunPaths) -> None:
-    heard: list[str] = []
-    reader = ManifestReader(paths, lambda record: heard.append(record["output"]))
-    write(paths, (task("a.png"), done(task("a.png"))))
-    reader.read()
-    write(paths, (task("b.png"), failed(task("b.png"))))
-    reader.more()
-    reader.more()
-    assert heard == ["a.png", "b.png"]
-
-
 def test_the_last_words_of_a_failure() -> None:
     assert last_words(Attempts(error={"message": "broken", "hint": "mend it"})) == ("broken", "mend it")
     assert last_words(Attempts(error={"message": None})) == ("", "")

@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from nst_batch.errors import ImageError, SpecError
-from nst_batch.inputs import InputCache
+from nst_batch.input_cache import InputCache
 from nst_batch.records import Limits
 from nst_batch.spec import load_spec
 from nst_batch.transfer.images import load_picture

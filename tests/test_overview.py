@@ -12,28 +12,30 @@ from pathlib import Path
 
 import pytest
 
+from nst_batch.disk import checkpoint_bytes, picture_bytes
 from nst_batch.live import LiveFile
 from nst_batch.manifest import ManifestWriter
 from nst_batch.overview import Follower, nothing_yet
 from nst_batch.paths import RunPaths
-from nst_batch.planned import planned, write_plan
+from nst_batch.planned import write_plan
 from nst_batch.records import Source
 from nst_batch.tally import Tally
+from nst_batch.task_table import TaskTable
 from nst_batch.writers import STALE_SECONDS, entered
 from tests import lines
 from tests.lines import put
 from tests.watched import Clock, decision, progress, tally
 
-TASKS = [
-    dataclasses.replace(lines.task(f"{name}.png", content=Source(name, name * 64, 1, 64, 64)), cost=1e9)
-    for name in "abcd"
-]
+TASKS = [lines.task(f"{name}.png", content=Source(name, name * 64, 1, 64, 64)) for name in "abcd"]
+
+
+COST = float(TaskTable.of(TASKS).costs[0])
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> RunPaths:
     found = RunPaths(tmp_path / "run")
-    write_plan(found, planned(TASKS).values())
+    write_plan(found, TaskTable.of(TASKS))
     return found
 
 
@@ -46,7 +48,7 @@ def at_work(paths: RunPaths, state: Tally) -> Iterator[str]:
 
 def rendering(seconds: float, share: float, seconds_left: float) -> Tally:
     """Somebody who has worked so long on ``a`` that so much is done; in all, its tasks last so long still."""
-    clock, each = Clock(), [decision("a", 1e9), decision("more", 1e9 * (seconds_left * share / seconds - 1 + share))]
+    clock, each = Clock(), [decision("a", COST), decision("more", COST * (seconds_left * share / seconds - 1 + share))]
     state = tally(*each, clock=clock)
     state.started(0, "cpu", each[:1])
     state.progressed(0, progress("a", step=0))
@@ -132,13 +134,13 @@ def test_another_plan_is_noticed(paths: RunPaths) -> None:
     put(paths, TASKS[0])
     lines.write(paths, (TASKS[0], lines.done(TASKS[0])))
     assert follower.look().tasks == 4
-    write_plan(paths, planned([*TASKS, lines.task("e.png")]).values())
+    write_plan(paths, TaskTable.of([*TASKS, lines.task("e.png")]))
     assert (follower.look().tasks, follower.look().done) == (5, 1)
 
 
 def test_the_slowest_are_few_and_each_picture_counts_once(paths: RunPaths) -> None:
     many = [dataclasses.replace(lines.task(f"{n}.png", seed=n), cost=1.0) for n in range(80)]
-    write_plan(paths, planned(many).values())
+    write_plan(paths, TaskTable.of(many))
     results = [(each, dataclasses.replace(lines.done(each), seconds=float(n))) for n, each in enumerate(many)]
     again = dataclasses.replace(lines.done(many[79], finished="2026-01-01T00:00:09"), seconds=1.0)
     lines.write(paths, *results, (many[79], again))
@@ -148,14 +150,14 @@ def test_the_slowest_are_few_and_each_picture_counts_once(paths: RunPaths) -> No
 
 def test_room_is_for_what_is_left_by_what_was_written(paths: RunPaths) -> None:
     follower = Follower(paths)
-    sizes = [each.bytes for each in planned(TASKS).values()]
+    sizes = [picture_bytes(each) for each in TASKS]
     assert follower.look().disk.needed == sum(sizes)
     data = bytes(2 * sizes[0])
     put(paths, TASKS[0], data)
     lines.write(paths, (TASKS[0], lines.done(TASKS[0], data)))
     assert follower.look().disk.needed == pytest.approx(2 * 3 * sizes[0], abs=3)
     with at_work(paths, rendering(1, 0.5, 90)):
-        kept = planned(TASKS)["a.png"].checkpoint_bytes
+        kept = checkpoint_bytes(TASKS[0])
         assert follower.look().disk.needed == pytest.approx(2 * 3 * sizes[0] + 2 * kept, abs=3)
 
 

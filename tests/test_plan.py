@@ -8,33 +8,37 @@ import os
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nst_batch import plan as plan_module
+from nst_batch import ids
 from nst_batch.errors import PlanError
-from nst_batch.inputs import InputCache
-from nst_batch.plan import cost, plan, task_id
+from nst_batch.ids import task_id
+from nst_batch.input_cache import InputCache
+from nst_batch.plan import plan
 from nst_batch.records import OutputFormat, Source, Style, Task, Weights
 from nst_batch.settings import SETTINGS, Stop, TransferSettings
+from nst_batch.source_table import SourceTable
 from nst_batch.spec import load_spec
+from nst_batch.task_table import TaskTable
 from nst_batch.transfer.weights import EMBEDDED
 from tests import runs
 
 FILE = Weights("vgg.pth", "ab" * 32, "vgg.pth")
 
 
-def source(path: Path) -> Source:
-    """As the cache gives it, but always 64x48 px."""
-    return dataclasses.replace(InputCache(path.parent / "no cache").source(path), width=64, height=48)
+def sources(paths: Sequence[str]) -> SourceTable:
+    """As the cache gives them, but always 64x48 px."""
+    found = InputCache(Path("/no/cache")).sources(paths)
+    return dataclasses.replace(found, widths=found.widths * 0 + 64, heights=found.heights * 0 + 48)
 
 
-def planned(folder: Path, text: str, weights: Weights = FILE) -> tuple[Task, ...]:
+def planned(folder: Path, text: str, weights: Weights = FILE) -> TaskTable:
     (folder / "pipeline.yaml").write_text("name: n\n" + text)
-    return plan(load_spec(folder / "pipeline.yaml"), source, weights)
+    return plan(load_spec(folder / "pipeline.yaml"), sources, weights)
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def outputs(tasks: tuple[Task, ...]) -> list[str]:
+def outputs(tasks: TaskTable) -> list[str]:
     return [task.output for task in tasks]
 
 
@@ -142,7 +146,7 @@ def test_the_id_is_of_what_changes_pixels_and_nothing_else() -> None:
 def test_a_new_algorithm_version_is_a_new_id(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Source("a.png", "0" * 64, 1)
     before = task_id(picture, [Style(picture)], TransferSettings(), FILE)
-    monkeypatch.setattr(plan_module, "ALGORITHM_VERSION", 10_000)
+    monkeypatch.setattr(ids, "ALGORITHM_VERSION", 10_000)
     assert task_id(picture, [Style(picture)], TransferSettings(), FILE) != before
 
 
@@ -232,22 +236,20 @@ def test_cost_is_convolutions_and_gram_matrices_forward_and_back(layer: str, lay
     settings = TransferSettings(size=64, steps=10, content_layers=(layer,), style_layers=(layer,), octaves=1, scales=())
     picture = Source("a.png", "0" * 64, 1, 128, 96)
     expected = 10 * 2 * (conv_operations(layers, 64, 48) + 2 * gram * 64 * 48)
-    assert cost(picture, settings) == pytest.approx(expected, rel=1e-9)
-    assert cost(dataclasses.replace(picture, width=0, height=0), settings) == 0
+    unknown = dataclasses.replace(picture, width=0, height=0)
+    tasks = TaskTable.of(Task("0" * 32, each, (Style(each),), settings, FILE, "a.png") for each in (picture, unknown))
+    assert tasks.costs.tolist() == [pytest.approx(expected, rel=1e-9), 0]
 
 
 def test_each_file_is_asked_for_once(folder: Path) -> None:
-    asked: list[Path] = []
+    asked: list[str] = []
 
-    def counting(real: Callable[[Path], Source]) -> Callable[[Path], Source]:
-        def asking(path: Path) -> Source:
-            asked.append(path)
-            return real(path)
-
-        return asking
+    def asking(paths: Sequence[str]) -> SourceTable:
+        asked.extend(paths)
+        return sources(paths)
 
     (folder / "pipeline.yaml").write_text("name: n\n" + BOTH)
-    plan(load_spec(folder / "pipeline.yaml"), counting(source), FILE)
+    plan(load_spec(folder / "pipeline.yaml"), asking, FILE)
     assert len(asked) == len(set(asked)) == 6
 
 
@@ -382,10 +384,11 @@ def test_each_task_can_start_from_a_picture_of_its_own(folder: Path) -> None:
 
 def test_cost_counts_every_scale() -> None:
     picture = Source("a.png", "0" * 64, 1, 400, 300)
-    one, two = (
-        cost(picture, TransferSettings(size=400, steps=100, scales=scales, scale_shares=(1, 3), octaves=1))
+    one, two = TaskTable.of(
+        Task("0" * 32, picture, (Style(picture),), settings, FILE, "a.png")
         for scales in ((), (200,))
-    )
+        for settings in [TransferSettings(size=400, steps=100, scales=scales, scale_shares=(1, 3), octaves=1)]
+    ).costs
     assert two / one == pytest.approx(0.25 * 0.25 + 0.75)
 
 

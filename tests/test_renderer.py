@@ -18,7 +18,7 @@ from PIL import Image
 from nst_batch import __version__, finishing, manifest
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import CompileError, Interrupted
-from nst_batch.inputs import InputCache
+from nst_batch.input_cache import InputCache
 from nst_batch.messages import Job, Progress, WorkerOptions
 from nst_batch.records import Style, Task, TaskResult
 from nst_batch.renderer import OnProgress, Renderer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
+from nst_batch.planned import write_plan
 from nst_batch.rows import SUFFIXES, export, rows
-from tests.lines import done, failed, put, task, write
+from nst_batch.task_table import TaskTable
+from tests.lines import CONTENT, done, failed, put, task, write
 
 ONE, OTHER, THIRD = task("a.png", steps=5), task("b\n<\"'>,é.png", steps=6, history="auto"), task("c.png", steps=7)
 
@@ -22,8 +25,7 @@ def paths(tmp_path: Path) -> RunPaths:
     """One done, after a failure; one failed; one not begun."""
     made = RunPaths(tmp_path / "run")
     made.root.mkdir()
-    planned = [{"task": t.id, "output": t.output, "content": "c.png", "style": "s.png"} for t in (ONE, OTHER, THIRD)]
-    made.plan.write_text("".join(json.dumps(each) + "\n" for each in planned))
+    write_plan(made, TaskTable.of([ONE, OTHER, THIRD]))
     put(made, ONE)
     write(made, (ONE, failed(ONE)), (ONE, done(ONE)), (OTHER, failed(OTHER)))
     return made
@@ -35,7 +37,7 @@ def test_a_row_has_what_is_known(paths: RunPaths) -> None:
     assert (first["losses.total"], first["losses.per_layer.style.conv1_1"], first["settings.steps"]) == (3.0, 2.0, 5)
     assert first["content.path"] == "photos/c.png" and json.loads(first["settings.style_layers"])
     assert second["error.message"] == "ImageError happened" and "losses.total" not in second
-    assert third == {"output": "c.png", "state": "todo", "content.path": "c.png", "style.path": "s.png"}
+    assert third == {"output": "c.png", "state": "todo", "content.path": "photos/c.png", "style.path": "art/s.png"}
 
 
 def test_a_picture_that_was_removed_is_no_longer_done(paths: RunPaths) -> None:
@@ -59,9 +61,8 @@ def test_every_format_holds_the_same(paths: RunPaths, tmp_path: Path, suffix: st
 
 
 def test_names_that_are_no_text_do_not_end_it(paths: RunPaths, tmp_path: Path) -> None:
-    strange = task("\udcff.png")
-    with paths.plan.open("a") as plan:
-        plan.write(json.dumps({"task": strange.id, "output": strange.output, "content": "\udcfe.png", "style": "s"}))
+    strange = task("\udcff.png", content=dataclasses.replace(CONTENT, path="\udcfe.png"))
+    write_plan(paths, TaskTable.of([ONE, OTHER, THIRD, strange]))
     for suffix in SUFFIXES:
         assert export(paths, tmp_path / f"table{suffix}") == 4
 

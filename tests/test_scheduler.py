@@ -119,7 +119,7 @@ def test_a_task_that_kills_every_worker_is_quarantined_and_the_others_are_render
     assert all(result.error is not None and "SIGKILL" in result.error.message for result, _ in deaths)
     again = ready(file)
     assert [(d.task.output, d.reason) for d in again.given_up()] == [("c1__s0.png", "quarantined")]
-    assert again.todo() == []
+    assert not len(again.todo())
     retried = ready(file, retry_failed=True)
     assert run(retried, Watcher()) == Outcome(rendered=1, failed=0, interrupted=False, evaluations=5)
     assert ready(file).counts()["done"] == 4

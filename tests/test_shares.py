@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -10,13 +11,22 @@ from nst_batch.errors import UsageError
 from nst_batch.records import Source, Style, Task, Weights
 from nst_batch.settings import TransferSettings
 from nst_batch.shares import Part, own_first, parse, shard
+from nst_batch.task_table import TaskTable
 
 PICTURE = Source("a.png", "0" * 64, 1, 8, 8)
 
 
-def tasks(costs: list[float]) -> list[Task]:
-    style, settings, weights = (Style(PICTURE),), TransferSettings(), Weights("w", "d")
-    return [Task(f"{n:032x}", PICTURE, style, settings, weights, f"{n}.png", cost=c) for n, c in enumerate(costs)]
+def tasks(costs: list[float]) -> TaskTable:
+    """Of pictures as wide as they shall cost; 0: nobody knows how wide."""
+    style, settings, weights = (
+        (Style(PICTURE),),
+        TransferSettings(fit="native", scales=(), octaves=1),
+        Weights("w", "d"),
+    )
+    contents = [dataclasses.replace(PICTURE, width=round(32 * each), height=32) for each in costs]
+    return TaskTable.of(
+        Task(f"{number:032x}", each, style, settings, weights, f"{number}.png") for number, each in enumerate(contents)
+    )
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "/", "-1/4", "1/4/2", "²/4", "a/b", ""])

@@ -82,7 +82,7 @@ outputs: here
 
 def test_the_smallest_file_has_all_defaults(folder: Path) -> None:
     spec = load(folder, BASE)
-    assert [path.name for path in spec.content] == ["c0.png", "c1.png"] and len(spec.style) == 3
+    assert [Path(path).name for path in spec.content] == ["c0.png", "c1.png"] and len(spec.style) == 3
     assert (spec.pairs, spec.weights, spec.run.retries) == ("product", "auto", 2)
     assert spec.output_dir == folder / "outputs" / "n" and sweep_points(spec.sweep) == [{}]
 
@@ -90,13 +90,13 @@ def test_the_smallest_file_has_all_defaults(folder: Path) -> None:
 def test_relative_paths_start_at_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     spec = load(folder, BASE + "output: {dir: there}\n")
-    assert spec.content[0] == folder / "content" / "c0.png" and spec.output_dir == folder / "there"
+    assert spec.content[0] == str(folder / "content" / "c0.png") and spec.output_dir == folder / "there"
 
 
 def test_lists_keep_their_order_and_take_each_file_once(folder: Path) -> None:
     spec = load(folder, "name: n\ncontent: [content/c1.png, content]\nstyle: 'style/s[12].png'\n")
-    assert [path.name for path in spec.content] == ["c1.png", "c0.png"]
-    assert [path.name for path in spec.style] == ["s1.png", "s2.png"]
+    assert [Path(path).name for path in spec.content] == ["c1.png", "c0.png"]
+    assert [Path(path).name for path in spec.style] == ["s1.png", "s2.png"]
 
 
 def test_settings_come_from_preset_then_file(folder: Path) -> None:

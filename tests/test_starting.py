@@ -39,7 +39,7 @@ def picture(folder: Path, name: str = "a.png") -> Path:
 def test_folders_of_any_name(tmp_path: Path, name: str) -> None:
     folder = picture(tmp_path / name)
     spec = written(tmp_path, folder, folder / "a.png")
-    assert [each.resolve() for each in (*spec.content, *spec.style)] == [(folder / "a.png").resolve()] * 2
+    assert [Path(each).resolve() for each in (*spec.content, *spec.style)] == [(folder / "a.png").resolve()] * 2
     assert yaml.safe_load(f"key: {scalar(name)}  # comment") == {"key": name}
 
 

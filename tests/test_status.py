@@ -14,8 +14,9 @@ from nst_batch.manifest import ManifestWriter
 from nst_batch.overview import Follower
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline import Choices, Pipeline, prepare
+from nst_batch.planned import read_plan
 from nst_batch.records import Failure, Task, TaskResult
-from nst_batch.status import planned_states
+from nst_batch.status import STATES, states_of
 from tests import runs
 
 
@@ -31,7 +32,8 @@ def ready(tmp_path: Path) -> Pipeline:
 
 def counts(folder: Path) -> tuple[int, int, int, int]:
     """By looking as ``status`` does, and by what tables are made of; which agree."""
-    states = Counter(state for _, state in planned_states(RunPaths(folder), read(RunPaths(folder))))
+    paths = RunPaths(folder)
+    states = Counter(STATES[number] for number in states_of(read_plan(paths), read(paths), paths)[0])
     seen = Follower(RunPaths(folder)).look()
     assert {state: states[state] for state in ("done", "failed", "todo")} == {
         "done": seen.done, "failed": seen.failed, "todo": seen.todo,
@@ -93,6 +95,6 @@ def test_it_reads_beside_torn_lines_and_writes_nothing(ready: Pipeline) -> None:
 @pytest.mark.parametrize("plan", [None, "{", json.dumps({})[:1] + "\n"], ids=["none", "torn", "torn line"])
 def test_a_folder_without_a_run_is_named(tmp_path: Path, plan: str | None) -> None:
     if plan is not None:
-        (tmp_path / "plan.jsonl").write_text(plan)
+        (tmp_path / "plan.npz").write_text(plan)
     with pytest.raises(UsageError, match=str(tmp_path)):
         Follower(RunPaths(tmp_path))

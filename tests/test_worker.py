@@ -15,7 +15,8 @@ import pytest
 
 from nst_batch.messages import Broken, Job, Jobs, Progress, Ready, Soon, Stop, WorkerOptions
 from nst_batch.pipeline import Choices, prepare
-from nst_batch.records import Task, TaskResult
+from nst_batch.records import TaskResult
+from nst_batch.task_table import TaskTable
 from nst_batch.worker import main
 from tests import runs
 
@@ -29,12 +30,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tasks(folder: Path) -> tuple[Task, ...]:
+def tasks(folder: Path) -> TaskTable:
     return prepare(folder / "pipeline.yaml", {}, Choices(), print).tasks
 
 
 @pytest.fixture
-def worker(folder: Path, tasks: tuple[Task, ...]) -> Iterator[tuple[Any, BaseProcess]]:
+def worker(folder: Path, tasks: TaskTable) -> Iterator[tuple[Any, BaseProcess]]:
     here, process = started(WorkerOptions(folder / "out", tasks[0].weights, threads=1))
     yield here, process
     process.kill()
@@ -69,12 +70,10 @@ def heard(pipe: Any, kind: type) -> Any:
     raise AssertionError(f"waited in vain for {kind}")
 
 
-def test_jobs_come_in_and_results_go_out(
-    worker: tuple[Any, BaseProcess], folder: Path, tasks: tuple[Task, ...]
-) -> None:
+def test_jobs_come_in_and_results_go_out(worker: tuple[Any, BaseProcess], folder: Path, tasks: TaskTable) -> None:
     pipe, process = worker
     assert heard(pipe, Ready) == Ready(0)
-    pipe.send(Soon(tasks))
+    pipe.send(Soon(tuple(tasks)))
     pipe.send(Jobs(tuple(Job(task) for task in tasks)))
     assert heard(pipe, Progress).steps == 4
     results = [heard(pipe, TaskResult) for _ in tasks]
@@ -96,7 +95,7 @@ def test_signals_are_not_its_business_and_stop_is(worker: tuple[Any, BaseProcess
     assert process.exitcode == 0
 
 
-def test_a_worker_without_room_for_its_network_says_so(folder: Path, tasks: tuple[Task, ...]) -> None:
+def test_a_worker_without_room_for_its_network_says_so(folder: Path, tasks: TaskTable) -> None:
     pipe, process = started(WorkerOptions(folder / "out", tasks[0].weights, threads=1), room=40 << 20)
     broken = heard(pipe, Broken)
     process.join(runs.PATIENCE_SECONDS)

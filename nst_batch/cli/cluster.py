@@ -91,13 +91,12 @@ def _heed_others(ready: Pipeline) -> None:
     from nst_batch.frozen import load
 
     jobs = {job.job: paths for paths, job in submitted(ready.paths)}
-    ours = {task.output: task.id for task in ready.tasks}
+    ours = ready.tasks
     for job in sorted({seen.job for seen in queued(jobs) or ()}):
         theirs = load(jobs[job].tasks).tasks
-        other = next((task.output for task in theirs if ours.get(task.output, task.id) != task.id), None)
-        if other is not None:
+        if others := theirs.rendered_otherwise(ours):
             raise UsageError(
-                f"job {job} is to render {other} from other pictures or with other settings",
+                f"job {job} is to render {others[0]} from other pictures or with other settings",
                 hint=f"end it first: nst-batch cancel {ready.paths.root}",
             )
         say(f"job {job} is still at work here: both will share what is left")

@@ -13,9 +13,9 @@ from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, 
 from nst_batch.errors import ExitCode
 
 if TYPE_CHECKING:
-    from nst_batch.decisions import Decision
+    from nst_batch.decisions import Decision, Decisions
     from nst_batch.disk import Room
-    from nst_batch.forecasts import Forecaster
+    from nst_batch.forecasts import Forecaster, Total
     from nst_batch.pipeline import Pipeline
 
 
@@ -42,7 +42,7 @@ def plan(
             | _forecast(ahead, d)
             for d in ready.decisions
         ]
-        total = dataclasses.asdict(ahead.total(d.task for d in ready.todo()))
+        total = dataclasses.asdict(_total(ahead, ready))
         print_json({**_state(ready, begun), "reasons": ready.reasons(), "forecast": total,
                     "disk": dataclasses.asdict(room), "decisions": listed})  # fmt: skip
         return ExitCode.DONE
@@ -59,7 +59,7 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
     if counts["todo"]:
         lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
         lines += _disk(room)
-    return lines + _table([d for d in ready.decisions if d.state != "done"], ahead, width)
+    return lines + _table(ready.decisions.but("done"), ahead, width)
 
 
 def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
@@ -68,10 +68,15 @@ def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
     return {"forecast": None if found is None else dataclasses.asdict(found)}
 
 
+def _total(ahead: Forecaster, ready: Pipeline) -> Total:
+    todo = ready.todo()
+    return ahead.total(todo.tasks, todo.rows)
+
+
 def _in_total(ahead: Forecaster, ready: Pipeline) -> list[str]:
     from nst_batch.memory import in_words as size_in_words
 
-    total, workers = ahead.total(d.task for d in ready.todo()), ahead.here.workers
+    total, workers = _total(ahead, ready), ahead.here.workers
     parts = [f"about {clock(total.seconds)} on {workers} worker{'s' * (workers > 1)}"]
     parts += [f"{size_in_words(total.bytes)} at most{' each' * (workers > 1)}"]
     more = [f"{total.strips} in strips, to save memory"] if total.strips else []
@@ -96,9 +101,9 @@ _COLUMNS = (
 )
 
 
-def _table(decisions: list[Decision], ahead: Forecaster, width: int | None) -> list[Line]:
+def _table(decisions: Decisions, ahead: Forecaster, width: int | None) -> list[Line]:
     """What is not done: the picture, why, time, memory, and what is unusual."""
-    if not decisions:
+    if not len(decisions):
         return []
     rows = [_row(each, ahead) for each in decisions[:SHOWN]]
     lines = table([["picture", "why", "time", "memory", ""], *rows], _COLUMNS, width)
@@ -106,7 +111,7 @@ def _table(decisions: list[Decision], ahead: Forecaster, width: int | None) -> l
     foot = list[Line]()
     if len(decisions) > SHOWN:
         foot.append(((f"… and {len(decisions) - SHOWN} more; --json lists them all", ""),))
-    if any(each.state == "failed" for each in decisions):
+    if len(decisions.only("failed")):
         foot.append((("what was given up, `nst-batch run --retry-failed` tries again", ""),))
     return [(), head, *lines[1:], *foot]
 

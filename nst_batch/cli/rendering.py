@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def render(
     ready: Pipeline,
-    todo: list[Decision],
+    todo: Sequence[Decision],
     stop: StopSignals,
     *,
     inline: bool = False,
@@ -156,7 +156,8 @@ def _list_failures(ready: Pipeline) -> None:
     from nst_batch.history import last_words, read
 
     attempts = read(ready.paths).attempts
-    failed = {d.task.output: last_words(attempts[d.task.id]) for d in ready.decisions if d.task.id in attempts}
+    tasks = ready.decisions.tasks
+    failed = {tasks.outputs[row]: last_words(tried) for task, tried in attempts.items() for row in tasks.rows_of(task)}
     found = groups(failed)
     show(lambda width: failure_lines(found, width), error_console())
 

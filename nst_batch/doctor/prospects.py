@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from nst_batch.doctor.computing import Probed
 from nst_batch.doctor.findings import Finding, Level
 from nst_batch.errors import NstError, SpecError, WeightsError
 from nst_batch.forecasts import Forecaster
 from nst_batch.memory import free, in_words
 from nst_batch.pipeline import Choices, Pipeline, prepare
-from nst_batch.records import Source
 from nst_batch.spec import PipelineSpec, load_spec
 
 _LISTED = 3
@@ -34,11 +35,10 @@ def planned(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, Pipeline
         ready = _prepared(file, overrides)
     except NstError as error:
         return Finding("tasks", "problem", str(error), error.hint), None
-    sources = _sources(ready)
-    contents, styles = (len({source.path for kind, source in sources if kind == each}) for each in ("content", "style"))
-    counts = ready.counts()
-    told = f"{contents} contents, {styles} styles: {counts['tasks']} tasks, {counts['done']} done"
-    broken = sorted({source.path for _, source in sources if not source.width})
+    contents, styles = _rows(ready)
+    counts, sources = ready.counts(), ready.tasks.sources
+    told = f"{len(contents)} contents, {len(styles)} styles: {counts['tasks']} tasks, {counts['done']} done"
+    broken = sorted({sources.paths[row] for row in contents | styles if not sources.widths[row]})
     if not broken:
         return Finding("tasks", "ok", told), ready
     more = f", and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""
@@ -55,13 +55,18 @@ def _prepared(file: Path, overrides: Mapping[str, str]) -> Pipeline:
         return prepare(file, {**overrides, "weights": "random"}, Choices(), lambda _: None)
 
 
-def _sources(ready: Pipeline) -> list[tuple[str, Source]]:
-    found = [("content", task.content) for task in ready.tasks]
-    return found + [("style", style.source) for task in ready.tasks for style in task.styles]
+def _rows(ready: Pipeline) -> tuple[set[int], set[int]]:
+    """Contents and styles, by their rows among the sources."""
+    tasks = ready.tasks
+    groups = np.unique(tasks.group_of).tolist()
+    return set(np.unique(tasks.contents).tolist()), {share.source for each in groups for share in tasks.groups[each]}
 
 
 def _all_broken(ready: Pipeline) -> bool:
-    return all(not (task.content.width and task.style.width) for task in ready.tasks)
+    tasks = ready.tasks
+    first = np.array([group[0].source for group in tasks.groups], np.int64)
+    widths = tasks.sources.widths
+    return not (widths[tasks.contents] * widths[first[tasks.group_of]]).any()
 
 
 def devices(spec: PipelineSpec, asked: Probed) -> Finding:
@@ -78,10 +83,10 @@ def devices(spec: PipelineSpec, asked: Probed) -> Finding:
 
 def forecast(ready: Pipeline, asked: Probed) -> Finding:
     """Memory that tasks take, against what there is."""
-    todo, ahead = [each.task for each in ready.todo()], ready.forecaster()
-    if not todo:
+    todo, ahead = ready.todo(), ready.forecaster()
+    if not len(todo):
         return Finding("forecast", "ok", "nothing is left to render")
-    total, workers = ahead.total(todo), ahead.here.workers
+    total, workers = ahead.total(todo.tasks, todo.rows), ahead.here.workers
     each = f"{in_words(total.bytes)} at most" + (f" for each of {workers} workers" if workers > 1 else "")
     there, where = _room(ahead, asked)
     told = f"{each}, {in_words(there)} free{where}" if there else each

@@ -9,15 +9,18 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
 from nst_batch.errors import in_words as error_in_words
-from nst_batch.history import read_whole
+from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
-from nst_batch.planned import Planned
+from nst_batch.planned import read_plan
+from nst_batch.records import Task
 from nst_batch.report.thumbnails import thumbnails
 from nst_batch.rows import text
-from nst_batch.status import planned_states
+from nst_batch.status import DONE, states_of
 
 FILE = "events.out.tfevents.0.nst_batch"
 """The same whenever it is written, so that it takes the place of the one before. ``tfevents`` has to be in it."""
@@ -41,21 +44,22 @@ def export_events(paths: RunPaths, folder: Path, *, force: bool = False) -> int:
         UsageError: no run, no tensorboard, a folder that holds something (but for ``force``) or cannot be written.
     """
     protos = _Protos()
-    known, last = read_whole(paths)
-    done = [item for item, state in planned_states(paths, known) if state == "done"]
+    known, tasks = read(paths), read_plan(paths)
+    rows = np.flatnonzero(states_of(tasks, known, paths)[0] == DONE).tolist()
+    done, records = [tasks[row] for row in rows], Records(paths, known)
     _check(folder, done, force=force)
     small = thumbnails(paths, [paths.output(item.output) for item in done])
-    choices = {item.output: hyperparameters(item) for item in done}
+    choices = {item.output: hyperparameters(item, tasks.point(row)) for item, row in zip(done, rows, strict=True)}
     _write(folder / FILE, [protos.experiment(list(choices.values()))])
     for item in done:
-        record = last[item.task, "done"]
+        record = records.done(item.output)
         image = small[paths.output(item.output)]
         events = protos.events(record, choices[item.output], _png(image.data) if image else None)
         _write(folder / item.output / FILE, events)
     return len(done)
 
 
-def _check(folder: Path, done: Iterable[Planned], *, force: bool) -> None:
+def _check(folder: Path, done: Iterable[Task], *, force: bool) -> None:
     try:
         empty = not any(folder.iterdir())
     except FileNotFoundError:
@@ -66,7 +70,7 @@ def _check(folder: Path, done: Iterable[Planned], *, force: bool) -> None:
         raise UsageError(f"{folder}: holds something already", hint="name another folder; --force writes into this one")
     for item in done:
         if PurePosixPath(item.output).is_absolute() or ".." in PurePosixPath(item.output).parts:
-            hint = "plan.jsonl was changed by hand: `nst-batch run` writes it again"
+            hint = "plan.npz was changed by hand: `nst-batch run` writes it again"
             raise UsageError(f"{item.output}: not a name in the run's folder", hint)
 
 
@@ -121,11 +125,11 @@ def _seconds(moment: Any) -> float:
         return 0.0
 
 
-def hyperparameters(item: Planned) -> dict[str, Value]:
+def hyperparameters(item: Task, point: Mapping[str, Any]) -> dict[str, Value]:
     """What tells a picture from the others of its run: its inputs, and the settings in which tasks differ."""
-    styles = " + ".join(Path(style).name for style in item.styles)
-    found: dict[str, Value] = {"content": text(Path(item.content).name), "style": text(styles)}
-    for key, value in item.point.items():
+    styles = " + ".join(Path(style.source.path).name for style in item.styles)
+    found: dict[str, Value] = {"content": text(Path(item.content.path).name), "style": text(styles)}
+    for key, value in point.items():
         found[key] = value if isinstance(value, bool | int | float) else text(str(value))
     return found
 

@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from nst_batch import __version__
-from nst_batch.history import read_whole
+from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
-from nst_batch.planned import Planned
-from nst_batch.records import utc_now
+from nst_batch.planned import read_plan
+from nst_batch.records import Task, utc_now
 from nst_batch.settings import TransferSettings
-from nst_batch.status import planned_states
+from nst_batch.status import STATES, states_of
 
 SHOWN = (
     *(
@@ -60,16 +60,22 @@ def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
     Raises:
         UsageError: no run was ever started there.
     """
-    known, found = read_whole(paths)
-    states = [(item, state, found.get((item.task, state), {})) for item, state in planned_states(paths, known)]
-    del found  # may hold thousands of others, of plans before this one
+    known, tasks = read(paths), read_plan(paths)
+    numbers, records = states_of(tasks, known, paths)[0], Records(paths, known)
+    states = [
+        (task, state, records.of(task, state))
+        for task, state in zip(tasks, (STATES[number] for number in numbers.tolist()), strict=True)
+    ]
     files = _Files(paths)
     contents, styles = _Names(files), _Names(files)
     common = _common([record["settings"] for _, state, record in states if state == "done" and record])
     pictures = []
-    for item, state, record in states:
-        place = {"content": contents.of([item.content]), "style": styles.of(item.styles)}
-        pictures.append({**place, **_picture(item, state, record, common, files)})
+    for row, (item, state, record) in enumerate(states):
+        place = {
+            "content": contents.of([item.content.path]),
+            "style": styles.of([style.source.path for style in item.styles]),
+        }
+        pictures.append({**place, **_picture(item, tasks.point(row), state, record, common, files)})
     weights = {record["weights"]["name"] for _, _, record in states if record}
     values = {
         "name": _name(paths.root.resolve().name),
@@ -79,7 +85,7 @@ def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
         "counts": {state: sum(each == state for _, each, _ in states) for state in ("done", "failed", "todo")},
         "weights": sorted(map(_name, weights)),
         "skipped": known.skipped,
-        "axes": _axes(item for item, _, _ in states),
+        "axes": _axes(tasks.point(row) for row in range(len(tasks))),
         "contents": contents.listed(),
         "styles": styles.listed(),
         "settings": _plain(common),
@@ -165,11 +171,16 @@ def _short(names: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _picture(
-    item: Planned, state: str, record: Mapping[str, Any], common: Mapping[str, Any], files: _Files
+    item: Task,
+    point: Mapping[str, Any],
+    state: str,
+    record: Mapping[str, Any],
+    common: Mapping[str, Any],
+    files: _Files,
 ) -> dict[str, Any]:
-    shown: dict[str, Any] = {"output": _name(item.output), "state": state, "task": item.task}
-    if item.point:
-        shown["point"] = _plain(item.point)
+    shown: dict[str, Any] = {"output": _name(item.output), "state": state, "task": item.id}
+    if point:
+        shown["point"] = _plain(point)
     if state == "done":
         shown |= files.output(item.output)
         shown |= {key: _rounded(record[key]) for key in SHOWN if record.get(key)}
@@ -188,11 +199,11 @@ def _common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in first.items() if all(each.get(key, ...) == value for each in settings)}
 
 
-def _axes(plan: Iterable[Planned]) -> list[dict[str, Any]]:
+def _axes(points: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The settings in which pictures of one pair differ, and their values in the order in which they are met."""
     values: dict[str, list[Any]] = {}
-    for item in plan:
-        for name, value in item.point.items():
+    for point in points:
+        for name, value in point.items():
             known = values.setdefault(name, [])
             if (plain := _plain(value)) not in known:
                 known.append(plain)

@@ -201,7 +201,7 @@ def test_a_signal_while_starting_up_counts(tmp_path: Path, weights: Path) -> Non
     runs.make_pictures(tmp_path, contents=2, styles=1)
     pipeline = runs.write_pipeline(tmp_path, weights)
     process = start("run", pipeline, "--json")
-    wait_for((tmp_path / "out" / "plan.jsonl").exists, "the run to begin")
+    wait_for((tmp_path / "out" / "plan.npz").exists, "the run to begin")
     process.send_signal(signal.SIGTERM)
     ended = end_of(process)
     assert ended.code == 75, ended.err

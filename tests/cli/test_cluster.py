@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from nst_batch import live
 from nst_batch.paths import RunPaths, SubmissionPaths
+from nst_batch.planned import read_plan, write_plan
+from nst_batch.task_table import TaskTable
 from nst_batch.writers import entered
 from tests import runs
 from tests.cluster.programs import Programs
@@ -187,8 +190,8 @@ def test_work_that_cannot_begin_says_why(
         monkeypatch.setenv(name, value)
     paths = RunPaths(tmp_path / "out")
     with entered(paths):
-        plan = paths.plan.read_text()
-        paths.plan.write_text(plan.replace(json.loads(plan.splitlines()[0])["task"], "f" * 32))
+        first, *others = read_plan(paths)
+        write_plan(paths, TaskTable.of([dataclasses.replace(first, id="f" * 32), *others]))
         ended = runs.here("work", submission(file).root)
     assert ended.code == 2
     word = json.loads(submission(file).element(0).read_text())
@@ -198,9 +201,9 @@ def test_work_that_cannot_begin_says_why(
 @pytest.mark.parametrize("what", ["missing", "damaged"])
 def test_work_without_a_plan(what: str, tmp_path: Path) -> None:
     if what == "damaged":
-        (tmp_path / "tasks.jsonl").write_text("{")
+        (tmp_path / "tasks.npz").write_text("{")
     ended = runs.here("work", tmp_path)
-    assert ended.code == 2 and str(tmp_path / "tasks.jsonl") in ended.err and "hint" in ended.err
+    assert ended.code == 2 and str(tmp_path / "tasks.npz") in ended.err and "hint" in ended.err
 
 
 def test_shards_are_rendered_apart_and_found_together(file: Path) -> None:
@@ -215,7 +218,7 @@ def test_shards_are_rendered_apart_and_found_together(file: Path) -> None:
             if path.suffix in (".png", ".jsonl"):
                 there = together / path.relative_to(file.parent / f"shard{number}")
                 there.parent.mkdir(parents=True, exist_ok=True)
-                assert not there.exists() or path.name == "plan.jsonl"
+                assert not there.exists() or path.name == "plan.npz"
                 there.write_bytes(path.read_bytes())
     ended = runs.here("plan", file, "--json")
     assert (ended.json["done"], ended.json["todo"]) == (4, 0)

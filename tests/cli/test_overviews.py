@@ -16,8 +16,9 @@ from nst_batch.cli import watch
 from nst_batch.cli.figures import plain
 from nst_batch.cli.overviews import facts, lines, one_line
 from nst_batch.disk import Room
+from nst_batch.highlights import Took
 from nst_batch.live import Live
-from nst_batch.overview import Device, Overview, Took
+from nst_batch.overview import Device, Overview
 from nst_batch.run_state import RunState, WorkerState
 from tests import runs
 from tests.runs import here

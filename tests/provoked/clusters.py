@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
+from nst_batch import columns
 from nst_batch.cli import cluster as cluster_commands
 from nst_batch.cluster import slurm
 from nst_batch.cluster.ray_engine import RayEngine, connected
@@ -113,19 +114,21 @@ def a_folder_that_takes_no_submission(world: World) -> None:
     Submission(ready).submit()
 
 
-@provokes("tasks.jsonl")
+@provokes("tasks.npz")
 def a_submission_that_is_gone(world: World) -> None:
-    load(world.folder / "tasks.jsonl")
+    load(world.folder / "tasks.npz")
 
 
-@provokes("tasks.jsonl")
+@provokes("tasks.npz")
 def a_submission_that_is_damaged(world: World) -> None:
-    load(world.file("tasks.jsonl", b'{"v": 1}\n'))
+    load(world.file("tasks.npz", b'{"v": 1}\n'))
 
 
-@provokes("tasks.jsonl")
+@provokes("tasks.npz")
 def a_submission_of_another_version(world: World) -> None:
-    load(world.file("tasks.jsonl", b'{"v": 0}\n'))
+    path = world.folder / "tasks.npz"
+    columns.save(path, {"v": 0}, {})
+    load(path)
 
 
 @provokes("run.devices_per_task")

@@ -16,11 +16,12 @@ from nst_batch.finishing import Finisher, _put
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Job
 from nst_batch.paths import RunPaths
-from nst_batch.planned import planned, read_plan, write_plan
+from nst_batch.planned import read_plan, write_plan
 from nst_batch.records import Failure, OutputFormat, TaskResult
 from nst_batch.report.events import export_events
 from nst_batch.report.page import write_report
 from nst_batch.rows import export
+from nst_batch.task_table import TaskTable
 from nst_batch.transfer.encode import encode
 from tests import lines
 from tests.provoked.world import World, called, provokes
@@ -134,7 +135,7 @@ def exporting_with_three_names(world: World) -> None:
     called(export_command, [Path("a"), Path("b"), Path("c.csv")])
 
 
-@provokes("plan.jsonl")
+@provokes("plan.npz")
 def a_folder_without_a_run(world: World) -> None:
     read_plan(RunPaths(world.folder))
 
@@ -184,7 +185,7 @@ def a_board_of_names_outside(world: World) -> None:
     paths.root.mkdir()
     lines.put(paths, task)
     lines.write(paths, (task, lines.done(task)))
-    write_plan(paths, planned([task]).values())
+    write_plan(paths, TaskTable.of([task]))
     export_events(paths, world.folder / "board")
 
 

@@ -24,7 +24,7 @@ from nst_batch.links import Worker
 from nst_batch.messages import WorkerOptions
 from nst_batch.paths import RunPaths, SubmissionPaths
 from nst_batch.pipeline import Choices, Pipeline, prepare
-from nst_batch.planned import planned, write_plan
+from nst_batch.planned import write_plan
 from nst_batch.scheduler import Scheduler
 from nst_batch.settings import TransferSettings
 from nst_batch.signals import StopSignals
@@ -63,7 +63,7 @@ class World:
         """A run's folder with a plan in it."""
         ready = self.pipeline()
         ready.paths.root.mkdir()
-        write_plan(ready.paths, planned(ready.tasks).values())
+        write_plan(ready.paths, ready.tasks)
         return ready.paths
 
     def submission(self, ready: Pipeline, job: str = "12") -> SubmissionPaths:

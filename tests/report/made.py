@@ -19,8 +19,9 @@ from PIL import Image
 
 from nst_batch.manifest import ManifestWriter
 from nst_batch.paths import RunPaths
-from nst_batch.planned import planned, write_plan
+from nst_batch.planned import write_plan
 from nst_batch.records import Balance, Failure, Losses, Source, Style, Task, TaskResult
+from nst_batch.task_table import TaskTable
 from tests.lines import task
 
 SCRIPT = "<script>window.hacked=1</script>.png"  # a file called "script>.png" in a folder: no name holds a slash
@@ -72,7 +73,7 @@ def make_run(
     tasks = _tasks(contents, mixes, SWEEP if sweep is None else sweep, sources)
     paths, states = RunPaths(root / "run"), {}
     paths.root.mkdir(parents=True)
-    write_plan(paths, planned(each for each, _, _ in tasks).values())
+    write_plan(paths, TaskTable.of(each for each, _, _ in tasks))
     writer = ManifestWriter(paths)
     state_of = state_of or usual
     for place, (each, content, mix) in enumerate(tasks):

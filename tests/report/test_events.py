@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from PIL import Image
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.planned import Planned, planned, write_plan
-from nst_batch.records import Task, TaskResult
+from nst_batch.planned import write_plan
+from nst_batch.records import Style, Task, TaskResult
 from nst_batch.report.events import FILE, columns, curves, export_events, hyperparameters
+from nst_batch.task_table import TaskTable
 from tests import runs
-from tests.lines import done, failed, put, task, write
+from tests.lines import CONTENT, STYLE, done, failed, put, task, write
 
 pytest.importorskip("tensorboard", reason="the extra nst_batch[tensorboard] is not installed")
 
@@ -54,7 +54,7 @@ def paths(tmp_path: Path) -> RunPaths:
         put(made, each, out.getvalue())
         results.append((each, dataclasses.replace(rendered(each), bytes=len(out.getvalue()))))
     write(made, *results, (THIRD, failed(THIRD)))
-    write_plan(made, planned([ONE, OTHER, THIRD]).values())
+    write_plan(made, TaskTable.of([ONE, OTHER, THIRD]))
     return made
 
 
@@ -138,8 +138,7 @@ def test_folders_are_not_written_into_in_silence(paths: RunPaths, tmp_path: Path
 
 
 def test_names_do_not_lead_out_of_the_folder(paths: RunPaths, tmp_path: Path) -> None:
-    line = {"task": ONE.id, "output": "../run/a.png", "content": "c.png", "style": "s.png"}
-    paths.plan.write_text(json.dumps(line))
+    write_plan(paths, TaskTable.of([dataclasses.replace(ONE, output="../run/a.png")]))
     write(paths, (dataclasses.replace(ONE, output="../run/a.png"),
                   dataclasses.replace(rendered(ONE), output="../run/a.png", finished="2027",
                                       bytes=paths.output("a.png").stat().st_size)))  # fmt: skip
@@ -149,10 +148,12 @@ def test_names_do_not_lead_out_of_the_folder(paths: RunPaths, tmp_path: Path) ->
 
 
 def test_hyperparameters_have_one_kind_each() -> None:
-    item = Planned("t", "o", "a/b/c.png", ("x/s.png", "y/t.png"), 0, {"guard": True, "scales": [1, 2], "size": 5})
-    first = hyperparameters(item)
+    styles = tuple(Style(dataclasses.replace(STYLE, path=path)) for path in ("x/s.png", "y/t.png"))
+    item = task(content=dataclasses.replace(CONTENT, path="a/b/c.png"), styles=styles)
+    first = hyperparameters(item, {"guard": True, "scales": [1, 2], "size": 5})
     assert first == {"content": "c.png", "style": "s.png + t.png", "guard": True, "scales": "[1, 2]", "size": 5}
-    assert hyperparameters(Planned("t", "o", "\udcff.png", ("s",)))["content"] == "\\udcff.png"
+    odd = task(content=dataclasses.replace(CONTENT, path="\udcff.png"))
+    assert hyperparameters(odd, {})["content"] == "\\udcff.png"
     assert columns([first, {"size": "auto", "guard": False}]) == {
         "content": str, "style": str, "guard": bool, "scales": str, "size": str,
     }  # fmt: skip

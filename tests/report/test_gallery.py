@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -13,20 +14,21 @@ import pytest
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.planned import Planned, planned, write_plan
+from nst_batch.planned import write_plan
 from nst_batch.records import Source, Style
 from nst_batch.report.gallery import gallery, text
+from nst_batch.task_table import TaskTable
 from tests.lines import done, failed, put, task, write
 from tests.report.made import HOSTILE, SCRIPT, Made, make_run
 
 
 def source(path: str) -> Source:
-    return Source(path, path.encode(errors="surrogateescape").hex(), 1)
+    return Source(path, hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest(), 1)
 
 
 def plan(paths: RunPaths, *tasks: Any) -> None:
     paths.root.mkdir(parents=True, exist_ok=True)
-    write_plan(paths, planned(tasks).values())
+    write_plan(paths, TaskTable.of(tasks))
 
 
 def shown_names(tmp_path: Path, *styles: tuple[str, ...]) -> list[str]:
@@ -210,11 +212,3 @@ def test_a_plan_alone_is_shown(tmp_path: Path) -> None:
 def test_a_folder_where_no_run_was_started_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run has been started here"):
         gallery(RunPaths(tmp_path))
-
-
-def test_plans_from_before_there_were_points_are_read(tmp_path: Path) -> None:
-    paths = RunPaths(tmp_path)
-    write_plan(paths, [Planned("1", "a.png", "c.png", ("s.png",))])
-    assert gallery(paths).values["pictures"] == [
-        {"content": 0, "style": 0, "output": "a.png", "state": "todo", "task": "1"}
-    ]

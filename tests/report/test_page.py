@@ -18,8 +18,9 @@ from PIL import Image
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.planned import planned, write_plan
+from nst_batch.planned import write_plan
 from nst_batch.report.page import page, write_report
+from nst_batch.task_table import TaskTable
 from tests.lines import task
 from tests.report.made import HOSTILE, Made, make_run
 from tests.runs import REPOSITORY, files_end_at, save_picture, temporaries
@@ -65,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def planned_only(tmp_path: Path) -> RunPaths:
     paths = RunPaths(tmp_path / "run")
     paths.root.mkdir()
-    write_plan(paths, planned([task("a.png")]).values())
+    write_plan(paths, TaskTable.of([task("a.png")]))
     return paths
 
 

@@ -1,0 +1,174 @@
+"""Values of a kind in one block of memory: a million names take their bytes and eight more each, where a million Python
+objects would take ten times as much; and files of such blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from nst_batch.atomic import writing
+
+Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+NONE = -1  # the row of what is not there
+_CHUNK = 1 << 14  # strings that are made at once
+_HEADER = "header"
+
+
+class Strings(Sequence[str]):
+    """Many strings, end to end. Names of files may be no text: their bytes are kept as Python escapes them.
+
+    Args:
+        data: all of them, UTF-8.
+        ends: of each, in ``data``.
+    """
+
+    def __init__(self, data: Bytes, ends: Ints) -> None:
+        self.data, self.ends = data, ends
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> Strings:
+        """Of any strings, which are not kept."""
+        data, lengths, left = bytearray(), [np.zeros(0, np.int64)], iter(values)
+        while chunk := [value.encode("utf-8", "surrogateescape") for value in islice(left, _CHUNK)]:
+            lengths.append(np.fromiter(map(len, chunk), np.int64, len(chunk)))
+            data += b"".join(chunk)
+        return cls(np.frombuffer(data, np.uint8), np.cumsum(np.concatenate(lengths)))
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        """One, or several as a list."""
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        begin = int(self.ends[place - 1]) if place else 0
+        return self.data[begin : int(self.ends[place])].tobytes().decode("utf-8", "surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        """All, made some thousands at a time."""
+        for first in range(0, len(self), _CHUNK):
+            yield from self._chunk(first)
+
+    def _chunk(self, first: int) -> Iterable[str]:
+        begin = int(self.ends[first - 1]) if first else 0
+        ends = (self.ends[first : first + _CHUNK] - begin).tolist()
+        data = self.data[begin : begin + ends[-1]].tobytes()
+        begins = [0, *ends[:-1]]
+        if data.isascii():
+            text = data.decode("ascii")
+            return [text[a:b] for a, b in zip(begins, ends, strict=True)]
+        return [data[a:b].decode("utf-8", "surrogateescape") for a, b in zip(begins, ends, strict=True)]
+
+    def only(self, rows: Ints) -> Strings:
+        """Some of them, in another order."""
+        return Strings.of(map(self.__getitem__, rows.tolist()))
+
+    def joined(self, others: Strings) -> Strings:
+        """These, and others behind them."""
+        return Strings(
+            np.concatenate([self.data, others.data]), np.concatenate([self.ends, len(self.data) + others.ends])
+        )
+
+    def hashes(self) -> Ints:
+        """Python's hash of each: 64 bits, other ones in each process."""
+        return hashes(self, len(self))
+
+
+def hashes(values: Iterable[str], count: int = -1) -> Ints:
+    """Python's hash of each string, for an ``Index``."""
+    return np.fromiter(map(hash, values), np.int64, count)
+
+
+class Index:
+    """In which row a value stands, by its hash: 16 bytes a row.
+
+    Two values of one hash are met in a million million millions. Who cannot bear that compares the values.
+
+    Args:
+        keys: hashes, a row each. Of rows with equal ones, the last is found.
+    """
+
+    def __init__(self, keys: Ints) -> None:
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    def rows(self, keys: Ints) -> Ints:
+        """The row of each, or ``NONE``."""
+        if not len(self._keys):
+            return np.full(len(keys), NONE, np.int64)
+        found = np.maximum(np.searchsorted(self._keys, keys, "right") - 1, 0)
+        return np.where(self._keys[found] == keys, self._order[found], NONE)
+
+    def all_rows(self, key: int) -> Ints:
+        """Every row with this hash."""
+        first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
+        return self._order[first:last]
+
+    def row(self, key: int) -> int:
+        """As ``rows``, for one."""
+        return int(self.rows(np.array([key], np.int64))[0])
+
+    @property
+    def repeated(self) -> bool:
+        """Whether a hash stands in several rows."""
+        return bool((self._keys[1:] == self._keys[:-1]).any())
+
+
+def digests_of(texts: Iterable[str], size: int) -> Bytes:
+    """Hexadecimal digests of ``size`` bytes each, as an array with a row for each."""
+    return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(-1, size)
+
+
+def halves(digests: Bytes) -> Ints:
+    """The first 64 bits of each row, for an ``Index``."""
+    return np.ascontiguousarray(digests[:, :8]).view(np.int64).reshape(-1)
+
+
+def key_of(digest: bytes) -> int:
+    """The same of one digest."""
+    return int.from_bytes(digest[:8], sys.byteorder, signed=True)
+
+
+def save(path: Path, header: Any, arrays: Arrays, *, durable: bool = True) -> None:
+    """Write arrays, and a header that JSON can hold, in place of the file that is there, if any.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with writing(path, durable=durable) as file:
+        everything: dict[str, Any] = {_HEADER: text, **arrays}
+        np.savez(file, **everything)
+
+
+def load(path: Path) -> tuple[Any, dict[str, npt.NDArray[Any]]]:
+    """What ``save`` has written.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or something else.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return json.loads(arrays.pop(_HEADER).tobytes()), arrays
+    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+        raise ValueError(f"damaged: {error}") from error

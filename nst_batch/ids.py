@@ -1,0 +1,112 @@
+"""Ids of tasks: digests of all that changes pixels, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nst_batch.columns import NONE, Bytes, Ints
+from nst_batch.records import ALGORITHM_VERSION, OutputFormat, Source, Style, Weights
+from nst_batch.settings import TransferSettings
+from nst_batch.source_table import SourceTable
+from nst_batch.task_table import ID_BYTES, Share, Variant
+
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
+
+
+def task_id(
+    content: Source,
+    styles: Sequence[Style],
+    settings: TransferSettings,
+    weights: Weights,
+    format: OutputFormat = OutputFormat(),  # noqa: B008 - frozen
+    start: Source | None = None,
+) -> str:
+    """blake2b of the canonical JSON of all that changes pixels: not paths, devices or worker counts."""
+    before, middle, after = _common(Variant(settings, weights, format))
+    text = (
+        before + _content_text(content) + middle + _json(start and start.digest) + _STYLE + _style_text(styles) + after
+    )
+    return hashlib.blake2b(text.encode(), digest_size=ID_BYTES).hexdigest()
+
+
+def ids_of(
+    sources: SourceTable,
+    groups: Sequence[tuple[Share, ...]],
+    variants: Sequence[Variant],
+    columns: tuple[Ints, Ints, Ints, Ints],
+) -> Bytes:
+    """The same for many tasks: what begins alike is digested once."""
+    common = [_common(each) for each in variants]
+    contents = _Contents(sources)
+    texts: dict[tuple[int, int], bytes] = {}
+    begun: dict[tuple[int, int], Any] = {}
+    found, last = bytearray(), NONE
+    for content, group, variant, start in zip(*(column.tolist() for column in columns), strict=True):
+        if content != last:
+            begun.clear()
+            last = content
+        before, middle, after = common[variant]
+        digest = begun.get((variant, start))
+        if digest is None:
+            masked = variants[variant].settings.masks
+            begins = "null" if start == NONE else _json(sources.digest(start))
+            text = before + contents.text(content, masked=masked) + middle + begins + _STYLE
+            digest = begun[variant, start] = hashlib.blake2b(text.encode(), digest_size=ID_BYTES)
+        rest = texts.get((group, variant))
+        if rest is None:
+            masked = variants[variant].settings.masks
+            styles = [Style(sources.source(row, masked=masked), share, where) for row, share, where in groups[group]]
+            rest = texts[group, variant] = (_style_text(styles) + after).encode()
+        digest = digest.copy()
+        digest.update(rest)
+        found += digest.digest()
+    return np.frombuffer(found, np.uint8).reshape(-1, ID_BYTES)
+
+
+class _Contents:
+    """As ``_content_text``, without making a Source of each."""
+
+    def __init__(self, sources: SourceTable) -> None:
+        self._digests, self._masks = sources.digests.tobytes().hex(), sources.masks.tolist()
+
+    def text(self, row: int, *, masked: bool) -> str:
+        """Of one row."""
+        mask = self._masks[row] if masked else NONE
+        return f'["{self._digest(row)}",null]' if mask == NONE else f'["{self._digest(row)}","{self._digest(mask)}"]'
+
+    def _digest(self, row: int) -> str:
+        return self._digests[row * 64 : row * 64 + 64]
+
+
+_STYLE = ',"style":'
+
+
+def _common(variant: Variant) -> tuple[str, str, str]:
+    """The canonical JSON of a task: before its content, between content and start, and behind its styles."""
+    form = variant.format
+    quality = form.quality if form.suffix in LOSSY_SUFFIXES else None
+    return (
+        f'{{"algorithm":{ALGORITHM_VERSION},"content":',
+        f',"format":{_json([form.suffix, form.bits, quality])},"settings":{_json(variant.settings.for_ids())},"start":',
+        f',"weights":{_json([variant.weights.digest, variant.weights.format])}}}',
+    )
+
+
+def _content_text(source: Source) -> str:
+    return _json([source.digest, source.mask.digest if source.mask else None])
+
+
+def _style_text(styles: Sequence[Style]) -> str:
+    return _json([
+        [each.source.digest, each.source.mask.digest if each.source.mask else None, each.weight, each.region]
+        for each in styles
+    ])  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
