@@ -14,8 +14,10 @@ from typing import Any, Literal, NamedTuple
 
 from nst_batch.demands import work
 from nst_batch.errors import PlanError
+from nst_batch.fanout import bucket
+from nst_batch.pair_table import PairTable
 from nst_batch.records import ALGORITHM_VERSION, OutputFormat, Source, Style, Task, Weights
-from nst_batch.settings import FROM_FILE, INIT_WORDS, TransferSettings
+from nst_batch.settings import FROM_FILE, INIT_WORDS, SETTINGS, TransferSettings
 from nst_batch.spec import PipelineSpec, Sample, sweep_points
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
@@ -136,7 +138,9 @@ def cost(source: Source, settings: TransferSettings) -> float:
 
 def _pairs(spec: PipelineSpec) -> Iterator[_Pair]:
     """In the file's order."""
-    if isinstance(spec.pairs, tuple):
+    if isinstance(spec.pairs, PairTable):
+        yield from (_Pair(Path(c), (_Share(Path(s)),), own) for c, s, own in spec.pairs.rows())
+    elif isinstance(spec.pairs, tuple):
         for pair in spec.pairs:
             together = tuple(_Share(style.path, style.weight, style.region) for style in pair.styles)
             groups = [together] if together else [(_Share(style),) for style in pair.style]
@@ -170,6 +174,7 @@ def _names(
         "style_suffix": many[0].suffix[1:],
         "content_folder": _part(one.parent.name),
         "style_folder": _part(many[0].parent.name),
+        "bucket": bucket(one.stem, [path.stem for path in many]),
         "sweep": "".join(f"__{name}={_word(value)}" for name, value in point.items()),
     }
 
@@ -247,4 +252,13 @@ def _tell_apart(one: Task, other: Task, template: str) -> str:
         for field, (x, y) in parts.items():
             if f"{{{field}}}" not in template and _folded(x) != _folded(y):
                 return f"add {{{field}}}{'/' if field.endswith('folder') else ''} to output.name"
-    return "add {task} to output.name" if "{sweep}" in template else "add {sweep} or {task} to output.name"
+    if differing := _differing(one.settings, other.settings, template):
+        named = " and ".join(f"{{{name}}}" for name in differing[:3])
+        return f"add {named} to output.name, or {{task}}, which always differs"
+    return "add {task} to output.name"
+
+
+def _differing(one: TransferSettings, other: TransferSettings, template: str) -> list[str]:
+    """Settings that differ where a name can show it, and that ``template`` has not."""
+    names = (name for name in SETTINGS if f"{{{name}}}" not in template)
+    return [name for name in names if _word(getattr(one, name)) != _word(getattr(other, name))]

@@ -48,6 +48,13 @@ class Stop:
             raise SettingsError(f"window must be a whole number of at least 1, not {self.window}")
 
 
+TOGETHER = (
+    "content_layers", "content_layer_weights", "content_weight", "style_layers", "style_layer_weights", "style_weight",
+    "adam_betas", "line_search", "optimizer",
+)  # fmt: skip
+"""Settings that can be fine alone and not together: whoever sets no other need not look whether they agree."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TransferSettings:
     """All that the transfer can be told, and the only home of its defaults (the preset ``default``).
@@ -229,7 +236,7 @@ class TransferSettings:
             raise SettingsError("; ".join(found))
 
     def _disagreements(self) -> list[str]:
-        """Fields that are fine alone and not together."""
+        """Fields that are fine alone and not together: of those in ``TOGETHER``."""
         for kind in ("content", "style"):
             weights, layers = len(getattr(self, f"{kind}_layer_weights")), len(getattr(self, f"{kind}_layers"))
             if weights not in (0, layers):
