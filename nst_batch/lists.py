@@ -34,7 +34,7 @@ def read_list(file: Path) -> list[str]:
                 if not written or written.startswith("#") or written.isspace():
                     continue
                 if "\0" in written:
-                    raise ListMistake(f"{file}:{number}: a list is text, a path a line; this line has zero bytes in it")
+                    raise ListMistake(f"{file}:{number}: zero bytes in this line; a list should be text")
                 first = first or number
                 found.append(placed(written, prefix))
     except UnicodeDecodeError as error:
@@ -82,7 +82,7 @@ def is_there(path: str) -> bool:
 
 def none_is_there(paths: Sequence[str], kind: str) -> str:
     """What to say when nothing of what a list or a table names is there."""
-    others = f", nor any of the {len(paths) - 1:,} others" if len(paths) > 1 else ""
+    others = f", as with all {len(paths):,} paths" if len(paths) > 1 else ""
     return f"no such file: {paths[0]}{others}; relative paths start at the {kind}'s folder"
 
 

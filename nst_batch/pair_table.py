@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
-from pydantic import TypeAdapter, ValidationError, ValidationInfo
+from pydantic import ConfigDict, TypeAdapter, ValidationError, ValidationInfo
 
 from nst_batch.mistakes import dotted, in_words, show
 from nst_batch.settings import SETTINGS, TYPES, Stop, choices
@@ -212,17 +212,17 @@ class _Cells:
 
     def checked(self, file: Path, lines: Sequence[int], mistakes: Mistakes) -> list[Any]:
         """The value of each code, as the setting has it."""
-        adapter: TypeAdapter[Any] = TypeAdapter(setting_type(self._name))
+        adapter: TypeAdapter[Any] = TypeAdapter(setting_type(self._name), config=ConfigDict(extra="forbid"))
         context, by_yaml = {"base": file.parent}, _is_yaml(self._name)
         values: list[Any] = [None]
         wrong = dict[int, str]()
+        self._known.clear()  # whose memory is needed for values
         for cell in self._known.cells:
             try:
                 values.append(adapter.validate_python(_meant(cell, by_yaml), context=context))
             except ValidationError as error:
                 wrong[len(values)] = "; ".join(_in_words(self._name, item) for item in error.errors(include_url=False))
                 values.append(None)
-        self._known.clear()
         if wrong:
             self._refuse(wrong, lines, mistakes)
         return values

@@ -154,13 +154,14 @@ class PipelineSpec(Section):
     content: Pictures = Field(
         default=(),
         description="pictures to render: a folder (without its subfolders), a glob (`photos/**/*.jpg` with them), a "
-        "file, or a list of these; default: required, unless `pairs` names them",
+        "file, `'@LIST'` (the paths in a text file or a table), or a list of these; "
+        "default: required, unless `pairs` names them",
     )
     style: Pictures = Field(
         default=(),
         description="pictures whose style is used, likewise; default: required, unless `pairs` names them",
     )
-    pairs: Pairs = Field(default="product", description="which content meets which style")
+    pairs: Pairs = Field(default="product", description="which content meets which style; `'@TABLE'`: a row for each")
     transfer: Transfer = Field(  # type: ignore[valid-type]
         default_factory=Transfer,
         description="a preset, and any setting that differs from it; default: `{preset: default}`",

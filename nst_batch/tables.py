@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ MOST_TOLD = 40
 """Mistakes of one table that are told; the rest are counted."""
 
 _MOST_KEPT = 10_000
-_BATCH = 20_000  # rows
+_BATCH = 500  # rows; with more, Python's collector of garbage looks at them again and again
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -123,22 +125,32 @@ def _delimited(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterat
             columns = next(rows, [])
             _refuse_twice(columns, 1, mistakes)
             yield Batch((), {name: () for name in columns})
-            whole = _whole(rows, len(columns), mistakes)
-            while some := list(itertools.islice(whole, _BATCH)):
-                lines, cells = zip(*some, strict=True)
-                turned = zip(columns, zip(*cells, strict=True), strict=True)
-                yield Batch(lines, {name: column for name, column in turned if name in names})
+            while some := _some(rows, len(columns), mistakes):
+                lines, cells = some
+                if lines:
+                    turned = zip(columns, zip(*cells, strict=True), strict=True)
+                    yield Batch(lines, {name: column for name, column in turned if name in names})
         except csv.Error as error:
             mistakes.add(rows.line_num, f"not {file.suffix[1:].lower()}: {error}; look for a quote that is not closed")
 
 
-def _whole(rows: Any, width: int, mistakes: Mistakes) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a reader of csv that have all their cells, each with the line where it ends."""
-    for row in rows:
+def _some(rows: Any, width: int, mistakes: Mistakes) -> tuple[Sequence[int], list[list[str]]] | None:
+    """The next rows of a reader of csv, as far as they have all their cells, and the lines in which they end."""
+    line = rows.line_num
+    some = list(itertools.islice(rows, _BATCH))
+    if not some:
+        return None
+    if rows.line_num - line == len(some) and set(map(len, some)) == {width}:
+        return range(line + 1, rows.line_num + 1), some
+    lines, whole = [], []
+    for row in some:
+        line += 1 + sum(len(_LINE_END.findall(cell)) for cell in row)
         if len(row) == width:
-            yield rows.line_num, row
+            lines.append(line)
+            whole.append(row)
         elif row:  # an empty line is none
-            mistakes.add(rows.line_num, f"{len(row)} cells, where the first line names {width}; give one for each")
+            mistakes.add(line, f"{len(row)} cells, where the first line names {width}; give one for each")
+    return lines, whole
 
 
 # --- jsonl ------------------------------------------------------------------------------------------------------------
@@ -181,12 +193,12 @@ def _parquet(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator
         mistakes.add(0, "parquet needs pyarrow: pip install 'nst_batch[parquet]'; or write the table as .csv")
         return
     try:
-        with parquet.ParquetFile(file) as table:
+        with parquet.ParquetFile(file, pre_buffer=False) as table:
             columns = list(table.schema_arrow.names)
             _refuse_twice(columns, 0, mistakes)
             yield Batch((), {name: () for name in columns})
             wanted, row = [name for name in columns if name in names], 1
-            for batch in table.iter_batches(_BATCH, columns=wanted):
+            for batch in table.iter_batches(_BATCH, columns=wanted, use_threads=False):
                 yield Batch(range(row, row + len(batch)), {name: batch[name].to_pylist() for name in wanted})
                 row += len(batch)
     except (pa.ArrowException, OSError) as error:
@@ -217,6 +229,7 @@ class Paths:
         self._prefix = prefix_of(file)
         self._mistakes = mistakes
         self._shared: dict[str, str] = {}
+        self._all_named = True
 
     def extend(self, cells: Sequence[Any], lines: Sequence[int]) -> None:
         """Further cells, and where they stand."""
@@ -229,6 +242,8 @@ class Paths:
                     shared.clear()
                 if path:
                     shared[cell] = path
+                else:
+                    self._all_named = False
             self.paths.append(path)
 
     def _path(self, cell: Any, line: int) -> str:
@@ -242,11 +257,13 @@ class Paths:
 
     def seek(self, line: int) -> None:
         """A mistake, if there is nothing where any of them leads; ``line`` is that of the first."""
-        if self.paths and not any_is_there(self.paths):
+        if self.paths and self._all_named and not any_is_there(self.paths):
             self._mistakes.add(line, f"{self._name}: {none_is_there(self.paths, 'table')}")
 
 
 def _is_a_name(text: str) -> bool:
+    if text.isascii():
+        return "\0" not in text
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -286,7 +303,7 @@ def _refuse_others(
     for other in columns:
         if other in others:
             mistakes.add(
-                header(file), f"{other}: has no effect here, where {name} is read alone; use the table as `pairs`"
+                header(file), f"{other}: has no effect here, where {name} is read alone; name the table as pairs"
             )
     if name not in columns:
         mistakes.add(header(file), f"no column {name}; name the one with the paths so")
