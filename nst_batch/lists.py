@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from nst_batch.inputs import located
 
-_ARCHIVE = re.compile(r"(.*?\.tar)/", re.IGNORECASE | re.DOTALL)
+_ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)(?=/)", re.IGNORECASE)
 _LOOKS = 100  # of paths that are looked for before all of them are
 
 
@@ -76,8 +76,10 @@ def any_is_there(paths: Sequence[str]) -> bool:
 
 def is_there(path: str) -> bool:
     """Whether there is such a file, or the archive whose member it is: ``shards/000.tar/a.jpg``."""
-    archive = _ARCHIVE.match(path)
-    return os.path.lexists(path) or (archive is not None and os.path.lexists(archive[1]))
+    return os.path.lexists(path) or any(
+        os.path.isfile(path[: found.end()])  # noqa: PTH113 - names that are none are no error
+        for found in _ARCHIVE.finditer(path)
+    )
 
 
 def none_is_there(paths: Sequence[str], kind: str) -> str:

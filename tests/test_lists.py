@@ -76,8 +76,11 @@ def test_missing_files_are_no_mistake_while_one_is_there(folder: Path) -> None:
 
 
 def test_a_member_of_an_archive_is_there_when_the_archive_is(folder: Path) -> None:
-    (folder / "0.tar").touch()
-    assert is_there(f"{folder}/0.tar/a.jpg") and not is_there(f"{folder}/1.tar/a.jpg")
+    (folder / "old.tar").mkdir()
+    for name in ("0.tar", "2.tar.gz", "old.tar/3.tar"):
+        (folder / name).touch()
+        assert is_there(f"{folder}/{name}/a.jpg")
+    assert not is_there(f"{folder}/1.tar/a.jpg") and not is_there(f"{folder}/old.tar/a.jpg")
     assert not is_there(f"{folder}/a.jpg/b") and not is_there("x" * 5000) and not is_there("a\0")
     assert not any_is_there([])
 
