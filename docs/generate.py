@@ -71,6 +71,8 @@ def _of_type(schema: Schema, kinds: Schema) -> str:
     if kind == "object":
         names = list(schema["properties"])
         return f"`{{{', '.join(names)}}}`" if len(names) <= 3 else "keys and values"
+    if schema.get("pattern") == "^@":
+        return "`'@TABLE'`"
     return {"boolean": "`true`, `false`", "string": "a path" if schema.get("format") == "path" else "text"}[str(kind)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,16 @@ class Report:
         """One mistake; ``place`` may have parts that pydantic put in."""
         known, known_line = self._document.locate(place)
         real = tuple(part for part in place if not (isinstance(part, str) and part.startswith("<")))
-        key = _dotted(real if len(real) > len(known) else known)
+        key = dotted(real if len(real) > len(known) else known)
         line = known_line if line is None else line
         given = any(known[: len(o)] == o for o in self._overridden)
         origin = "--set" if given or not line else f"{self._path}:{line}"  # line 0: only --set made this place
         self._found.append((line, f"{origin}: {key}: {message}" if key else f"{origin}: {message}"))
+
+    def add_from(self, place: Place, lines: Iterable[str]) -> None:
+        """Mistakes in a file that is named at ``place``; each line says itself where it is."""
+        line = self._document.locate(place)[1]
+        self._found += [(line, text) for text in lines]
 
     def override(self, key: str, text: str) -> None:
         """Put a ``--set`` value into the document's data."""
@@ -58,7 +63,7 @@ def _has(at: Any, part: str | int) -> bool:
     return isinstance(at, list) and isinstance(part, int) and part < len(at)
 
 
-def _dotted(place: Place) -> str:
+def dotted(place: Place) -> str:
     """``pairs[2].content``, as people write it."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return text.removeprefix(".")

@@ -15,9 +15,10 @@ import numpy as np
 
 from nst_batch.columns import Bytes, Index, Ints, hashes
 from nst_batch.errors import PlanError
+from nst_batch.fanout import bucket
 from nst_batch.pairs import Pairs, StyleFile
 from nst_batch.records import Task
-from nst_batch.settings import INIT_WORDS, TransferSettings
+from nst_batch.settings import INIT_WORDS, SETTINGS, TransferSettings
 from nst_batch.task_table import TaskTable
 
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names need some
@@ -67,6 +68,8 @@ class Names:
         if field.replace("style", "content", 1) in _OF_PATH:
             values = [_of_group(field, group) for group in self._pairs.groups]
             return map(values.__getitem__, self._group_of.tolist())
+        if field == "bucket":
+            return self._buckets()
         if field == "sweep":
             many = len(self._points)
             words = ["".join(f"__{name}={_word(value)}" for name, value in point.items()) for point in self._points]
@@ -74,6 +77,12 @@ class Names:
         else:
             values = [_word(dataclasses.asdict(each)[field]) for each in self._settings]
         return map(values.__getitem__, self.variant_of.tolist())
+
+    def _buckets(self) -> Iterator[str]:
+        contents, groups = self._pairs.contents, self._pairs.groups
+        styles = [[_stem(share.path) for share in group] for group in groups]
+        for content, group in zip(self._content_of.tolist(), self._group_of.tolist(), strict=True):
+            yield bucket(_stem(contents[content]), styles[group])
 
     def _of_contents(self, called: Callable[[str], str]) -> Iterable[str]:
         contents, rows = self._pairs.contents, self._content_of
@@ -211,4 +220,13 @@ def _tell_apart(one: Task, other: Task, template: str) -> str:
         for field, (x, y) in parts.items():
             if f"{{{field}}}" not in template and _folded(x) != _folded(y):
                 return f"add {{{field}}}{'/' if field.endswith('folder') else ''} to output.name"
-    return "add {task} to output.name" if "{sweep}" in template else "add {sweep} or {task} to output.name"
+    if differing := _differing(one.settings, other.settings, template):
+        named = " and ".join(f"{{{name}}}" for name in differing[:3])
+        return f"add {named} to output.name, or {{task}}, which always differs"
+    return "add {task} to output.name"
+
+
+def _differing(one: TransferSettings, other: TransferSettings, template: str) -> list[str]:
+    """Settings that differ where a name can show it, and that ``template`` has not."""
+    names = (name for name in SETTINGS if f"{{{name}}}" not in template)
+    return [name for name in names if _word(getattr(one, name)) != _word(getattr(other, name))]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nst_batch.columns import Ints
+from nst_batch.pair_table import PairTable
 from nst_batch.spec import PipelineSpec, Sample
 
 
@@ -33,7 +34,9 @@ class Pairs(NamedTuple):
 
 
 def pairs_of(spec: PipelineSpec) -> Pairs:
-    """In the file's order."""
+    """In the file's order, or in the table's."""
+    if isinstance(spec.pairs, PairTable):
+        return _of_table(spec.pairs)
     if isinstance(spec.pairs, tuple):
         return _one_by_one(spec)
     groups = [(StyleFile(style),) for style in spec.style]
@@ -46,6 +49,14 @@ def pairs_of(spec: PipelineSpec) -> Pairs:
     else:
         content_of, group_of = contents.repeat(len(groups)), np.tile(styles, len(contents))
     return Pairs(spec.content, groups, content_of, group_of, np.zeros(len(content_of), np.int64))
+
+
+def _of_table(table: PairTable) -> Pairs:
+    contents, styles = dict[str, int](), dict[str, int]()
+    content_of = np.fromiter((contents.setdefault(path, len(contents)) for path in table.contents), np.int64)
+    group_of = np.fromiter((styles.setdefault(path, len(styles)) for path in table.styles), np.int64)
+    groups = [(StyleFile(path),) for path in styles]
+    return Pairs(list(contents), groups, content_of, group_of, table.variant.astype(np.int64), table.variants)
 
 
 def _one_by_one(spec: PipelineSpec) -> Pairs:

@@ -23,6 +23,7 @@ from nst_batch.columns import NONE
 from nst_batch.decisions import Decision, Decisions
 from nst_batch.disk import Room
 from nst_batch.errors import RunLocked, UsageError, WeightsError
+from nst_batch.fanout import by_folder, crowded
 from nst_batch.forecasts import Forecaster
 from nst_batch.frozen import Frozen
 from nst_batch.history import History, ManifestReader
@@ -213,6 +214,8 @@ def prepare(
         tasks = plan(spec, cache.sources, weights)
     finally:
         cache.save(make_folder=download)  # what was read is known, whatever comes
+    if told := crowded(by_folder(tasks.outputs), spec.output.name):
+        say(told)
     return compare(Frozen(spec.name, spec.run, limits, weights, tasks), paths, choices, spec.cluster)
 
 

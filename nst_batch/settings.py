@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,6 +47,13 @@ class Stop:
             raise SettingsError(f"rel must be between 0 and 1, not {self.rel}")
         if not (isinstance(self.window, int) and self.window >= 1):
             raise SettingsError(f"window must be a whole number of at least 1, not {self.window}")
+
+
+TOGETHER = (
+    "content_layers", "content_layer_weights", "content_weight", "style_layers", "style_layer_weights", "style_weight",
+    "adam_betas", "line_search", "optimizer",
+)  # fmt: skip
+"""Settings that can be fine alone and not together: whoever sets no other need not look whether they agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +237,7 @@ class TransferSettings:
             raise SettingsError("; ".join(found))
 
     def _disagreements(self) -> list[str]:
-        """Fields that are fine alone and not together."""
+        """Fields that are fine alone and not together: of those in ``TOGETHER``."""
         for kind in ("content", "style"):
             weights, layers = len(getattr(self, f"{kind}_layer_weights")), len(getattr(self, f"{kind}_layers"))
             if weights not in (0, layers):
@@ -266,6 +274,7 @@ SETTINGS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fi
 TYPES: dict[str, Any] = get_type_hints(TransferSettings)
 
 
+@functools.cache
 def words_of(name: str) -> tuple[str, ...]:
     """The words that a setting may be, when it is one of some words; ``auto`` for a list that may be auto."""
     kinds = (TYPES[name], *get_args(TYPES[name]))
@@ -304,10 +313,14 @@ def mistakes(name: str, value: Any) -> list[str]:
         if not value and "items" in limits:
             return ["at least one is needed"]
         return [m for item in value for m in _item_mistakes(item, limits)]
-    number = int in get_args(TYPES[name]) and isinstance(value, int) and not isinstance(value, bool)
-    if (words := words_of(name)) and value not in words and not number:
+    if (words := words_of(name)) and value not in words and not _is_number(name, value):
         return [f"should not be {value!r}; {choices(value, words)}{or_else(TYPES[name])}"]
     return _item_mistakes(value, limits)
+
+
+def _is_number(name: str, value: Any) -> bool:
+    """Whether it is one, where a setting may be a number or a word."""
+    return int in get_args(TYPES[name]) and isinstance(value, int) and not isinstance(value, bool)
 
 
 def _item_mistakes(value: Any, limits: Any) -> list[str]:

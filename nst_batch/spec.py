@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Discriminator,
     Field,
     Tag,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     create_model,
     field_validator,
 )
 
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.mistakes import Report, in_words, show
+from nst_batch.pair_table import PairTable, pairs_of
 from nst_batch.presets import PRESETS
-from nst_batch.settings import SETTINGS, Stop, TransferSettings
+from nst_batch.settings import SETTINGS, TOGETHER, Stop, TransferSettings
 from nst_batch.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.spec_values import (
     ExistingFile,
@@ -32,6 +35,7 @@ from nst_batch.spec_values import (
     RegionColor,
     setting_type,
 )
+from nst_batch.tables import Mistakes, TableMistakes
 from nst_batch.yaml_lines import Place, YamlSyntaxError, parse
 
 MOST_BYTES = 16 << 20  # of a pipeline file: a hundred thousand pairs fit
@@ -114,23 +118,26 @@ class Output(Section):
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
 
 
-_OR_PAIRS, _OR_FILE = "<word, or {sample: N}, or a list of pairs>", "<word, or {path: FILE}>"
+_OR_PAIRS, _OR_FILE = "<word, or {sample: N}, or a list of pairs, or '@TABLE'>", "<word, or {path: FILE}>"
 
 
 def _kind_of(value: Any) -> str:
     """Which branch of a union a value means, by its shape alone: so errors speak of that branch only."""
     if isinstance(value, dict | Sample):
         return "<map>"
+    if isinstance(value, PairTable) or (isinstance(value, str) and value.startswith("@")):
+        return "<table>"
     return "<list>" if isinstance(value, list | tuple) else _OR_PAIRS
 
 
 if TYPE_CHECKING:
-    Pairs = Literal["product", "zip"] | Sample | tuple[PairBase, ...]
+    Pairs = Literal["product", "zip"] | Sample | tuple[PairBase, ...] | PairTable
 else:
     Pairs = Annotated[
         Annotated[Literal["product", "zip"], Tag(_OR_PAIRS)]
         | Annotated[Sample, Tag("<map>")]
-        | Annotated[tuple[Pair, ...], Field(min_length=1), Tag("<list>")],
+        | Annotated[tuple[Pair, ...], Field(min_length=1), Tag("<list>")]
+        | Annotated[str, AfterValidator(pairs_of), WithJsonSchema({"type": "string", "pattern": "^@"}), Tag("<table>")],
         Discriminator(_kind_of),
     ]
 WeightsChoice = Annotated[
@@ -147,13 +154,14 @@ class PipelineSpec(Section):
     content: Pictures = Field(
         default=(),
         description="pictures to render: a folder (without its subfolders), a glob (`photos/**/*.jpg` with them), a "
-        "file, or a list of these; default: required, unless `pairs` names them",
+        "file, `'@LIST'` (the paths in a text file or a table), or a list of these; "
+        "default: required, unless `pairs` names them",
     )
     style: Pictures = Field(
         default=(),
         description="pictures whose style is used, likewise; default: required, unless `pairs` names them",
     )
-    pairs: Pairs = Field(default="product", description="which content meets which style")
+    pairs: Pairs = Field(default="product", description="which content meets which style; `'@TABLE'`: a row for each")
     transfer: Transfer = Field(  # type: ignore[valid-type]
         default_factory=Transfer,
         description="a preset, and any setting that differs from it; default: `{preset: default}`",
@@ -261,9 +269,13 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
         for item in error.errors(include_url=False):
             if item["type"] == "too_short" and item["input"]:
                 continue  # pydantic counts items that are right alone; those that are wrong are in the report
-            report.add(item["loc"], in_words(item, _fields_at))
+            if item["type"] == "value_error" and isinstance(item["ctx"]["error"], TableMistakes):
+                report.add_from(item["loc"], item["ctx"]["error"].mistakes)
+            else:
+                report.add(item["loc"], in_words(item, _fields_at))
     for place, message in _across(data, valid):
         report.add(place, message)
+    report.add_from(("pairs",), _rows_disagree(data, valid))
     if spec is None or report.mistakes:
         raise SpecError(report.mistakes)
     if spec.output.dir is None:
@@ -276,7 +288,7 @@ def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple
     """What is wrong between parts; looks only at parts that are right alone."""
     pairs = valid.get("pairs", "product" if "pairs" not in data else None)
     for kind in ("content", "style"):
-        if kind not in data and not isinstance(pairs, tuple) and pairs is not None:
+        if kind not in data and not isinstance(pairs, tuple | PairTable) and pairs is not None:
             yield (kind,), "missing: a folder, glob or file of pictures"
     counts = {kind: len(valid[kind]) for kind in ("content", "style") if valid.get(kind)}
     if pairs == "zip" and len(counts) == 2 and counts["content"] != counts["style"]:
@@ -315,10 +327,32 @@ def _settings_disagree(data: Mapping[str, Any], valid: Mapping[str, Any], pairs:
         yield ("transfer",), str(error)
         return
     for place, values in layers:
-        try:
-            dataclasses.replace(settings, **values)
-        except SettingsError as error:
-            yield place, str(error)
+        if text := _disagreement(settings, values):
+            yield place, text
+
+
+def _rows_disagree(data: Mapping[str, Any], valid: Mapping[str, Any]) -> list[str]:
+    """The same for the rows of a table, each with its place there. Few differ in what could disagree."""
+    table, transfer = valid.get("pairs"), valid.get("transfer", None if "transfer" in data else Transfer())
+    if not isinstance(table, PairTable) or transfer is None:
+        return []
+    try:
+        settings = _base_settings(transfer)
+    except SettingsError:
+        return []  # which is told already
+    mistakes = Mistakes(table.file)
+    for row, values in table.combinations(TOGETHER):
+        if text := _disagreement(settings, values):
+            mistakes.add(table.lines[row], text)
+    return mistakes.told()
+
+
+def _disagreement(settings: TransferSettings, values: Mapping[str, Any]) -> str:
+    try:
+        dataclasses.replace(settings, **values)
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def _fields_at(place: Place) -> list[str]:

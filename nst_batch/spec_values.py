@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 
 from nst_batch.inputs import find_pictures, located
+from nst_batch.lists import read_list
 from nst_batch.mistakes import show
 from nst_batch.settings import INIT_WORDS, SETTINGS, TYPES, choices, is_list, mistakes, or_else, words_of
+from nst_batch.tables import column as table_column
+from nst_batch.tables import is_table
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-NAME_FIELDS = ("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder", "sweep", "task")
+NAME_FIELDS = (
+    *("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder"),
+    *("bucket", "sweep", "task"),
+)
 
 
 def _limits(name: str, value: Any) -> Any:
@@ -77,7 +83,9 @@ def _start(value: str, info: ValidationInfo) -> str:
         if field not in ("content", "style"):
             raise ValueError(f"unknown placeholder {{{field}}}; {choices(field, ('content', 'style'))}")
     path = located(value, _base(info))
-    if not used and not path.is_file():
+    with as_mistake():
+        is_file = bool(used) or path.is_file()
+    if not is_file:
         raise ValueError(f"neither a word ({', '.join(INIT_WORDS)}) nor a file: {path}")
     return str(path)
 
@@ -95,7 +103,7 @@ def _base(info: ValidationInfo) -> Path:
 
 
 @contextmanager
-def _as_mistake() -> Iterator[None]:
+def as_mistake() -> Iterator[None]:
     """What the file system refuses (a name too long, a folder that may not be read) is a mistake like others."""
     try:
         yield
@@ -105,8 +113,29 @@ def _as_mistake() -> Iterator[None]:
 
 def _pictures(pattern: str, info: ValidationInfo) -> tuple[str, ...]:
     """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
-    with _as_mistake():
+    with as_mistake():
+        if pattern.startswith("@"):
+            return tuple(dict.fromkeys(_listed_pictures(pattern, info)))
         return find_pictures(pattern, _base(info))
+
+
+def _listed_pictures(name: str, info: ValidationInfo) -> list[str]:
+    """What a list has, or that column of a table which is called as the key."""
+    file, column = named_file(name, info), str(info.field_name)
+    if is_table(file):
+        return table_column(file, column, {"content", "style", *SETTINGS} - {column})
+    return read_list(file)
+
+
+def named_file(name: str, info: ValidationInfo) -> Path:
+    """The list or table that is written as ``@FILE``."""
+    file = located(name[1:], _base(info))
+    if not file.is_file():
+        raise ValueError(
+            f"no such list or table: {file}; relative paths start at the pipeline file's folder, "
+            f"and a picture or folder that is called so is written ./{name}"
+        )
+    return file
 
 
 def _joined(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
@@ -132,7 +161,7 @@ else:  # patterns in the file, their files after checking
 
 def _file(path: Path, info: ValidationInfo) -> Path:
     path = located(path, _base(info))
-    with _as_mistake():
+    with as_mistake():
         if not path.is_file():
             raise ValueError(f"no such file: {path}; relative paths start at the pipeline file's folder")
     return path
@@ -140,7 +169,7 @@ def _file(path: Path, info: ValidationInfo) -> Path:
 
 def _folder(path: Path, info: ValidationInfo) -> Path:
     folder = located(path, _base(info))
-    with _as_mistake():
+    with as_mistake():
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file, not a folder; name a folder, or one to be made")
     return folder

@@ -135,6 +135,8 @@ def as_written(place: str | Path, file: Path) -> str:
     except (NothingFound, OSError) as error:
         raise UsageError(str(error), hint="name a folder, a glob or a file of pictures, seen from here") from error
     relative = _relative(pattern, os.path.abspath(file.parent))
+    if relative.startswith("@"):  # which would be taken for a list's
+        return f"./{relative}"
     return _not_a_home(relative, Path(pattern)) if relative.startswith("~") else relative
 
 

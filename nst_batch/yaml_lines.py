@@ -5,6 +5,7 @@ PyYAML's safe loader, refusing repeated keys (it would keep the last in silence)
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,7 @@ class YamlSyntaxError(ValueError):
 
 
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_RESERVED = re.compile(r"found character '([@`])' that cannot start any token")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -87,6 +89,9 @@ def parse(text: str) -> Document:
         return document
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if reserved := _RESERVED.match(error.problem or ""):
+            problem = f"a value that begins with {reserved[1]} must be in quotes, as '{reserved[1]}list.txt'"
+            raise YamlSyntaxError(mark.line + 1 if mark else 1, problem) from error
         raise YamlSyntaxError(mark.line + 1 if mark else 1, error.problem or str(error)) from error
     except yaml.YAMLError as error:
         raise YamlSyntaxError(1, str(error)) from error

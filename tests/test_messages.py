@@ -80,7 +80,11 @@ def test_every_mistake_is_made() -> None:
 
 def test_every_mistake_has_its_place_and_says_what_is_valid() -> None:
     for mistake in all_mistakes():
-        assert re.fullmatch(r"p\.yaml:[1-9]\d*|--set", mistake.where), mistake.line
+        in_a_table = re.fullmatch(r"\w+\.(csv|jsonl):[1-9]\d*|\w+\.(csv|jsonl|parquet)", mistake.where)
+        assert in_a_table or re.fullmatch(r"p\.yaml:[1-9]\d*|--set", mistake.where), mistake.line
+        if in_a_table:  # whose mistakes may be about a line as a whole
+            assert ADVICE.search(mistake.rest) or re.fullmatch(r"and \d+ more mistakes", mistake.rest), mistake.line
+            continue
         key, _, rest = mistake.rest.partition(": ")
         assert re.fullmatch(r"not YAML|[\w-]+(\.\w+|\[\d+\])*", key), f"{mistake.line}: which key?"
         assert mistake.hint or ADVICE.search(rest), f"{mistake.line}: what is valid?"

@@ -172,3 +172,23 @@ def test_other_pictures_under_the_same_names_are_not_rendered_at_the_same_time(f
             pass
     with other.entered(print):
         assert planned(other) == {task.output: task.id for task in other.tasks}
+
+
+def test_a_listed_picture_that_is_missing_fails_alone(tmp_path: Path) -> None:
+    """From lists and tables to pictures: rows in, one picture out, and one failure with its reason."""
+    runs.make_pictures(tmp_path, contents=1, styles=1)
+    weights = runs.save_weights(tmp_path / "vgg.pth")
+    (tmp_path / "pairs.csv").write_text(
+        "content,style,steps\ncontent/c0.png,style/s0.png,2\ncontent/gone.png,style/s0.png,\n"
+    )
+    by_table = runs.write_pipeline(tmp_path, weights, pairs="@pairs.csv", output__name="{bucket}/{content}.png")
+    ended = runs.here("run", by_table, "--json")
+    assert (ended.code, ended.json["done"], ended.json["failed"]) == (1, 1, 1)
+    done, failed = sorted(runs.lines(tmp_path / "out"), key=lambda line: str(line["status"]))
+    assert done["settings"]["steps"] == 2 and done["evaluations"] == 2
+    assert "the file is gone" in failed["error"]["message"] and "gone.png" in failed["error"]["message"]
+    (tmp_path / "list.txt").write_text("content/c0.png\ncontent/gone.png\n")
+    by_list = runs.write_pipeline(
+        tmp_path, weights, content="@list.txt", transfer__steps=2, output__name="{bucket}/{content}.png"
+    )
+    assert prepare(by_list, {}, Choices(), print).counts() == {"tasks": 2, "done": 1, "failed": 0, "todo": 1}

@@ -279,6 +279,56 @@ def test_the_hint_is_a_placeholder_that_helps(tmp_path: Path, first: str, second
     assert len(planned(tmp_path, text.format(hint + name))) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("{content}{sweep}.png", "add {init} and {seed} to output.name, or {task}"),
+        ("{content}_{seed}.png", ""),
+        ("{content}_{init}.png", ""),
+        ("{content}_{task}.png", ""),
+    ],
+)
+def test_the_hint_names_settings_of_rows(folder: Path, name: str, hint: str) -> None:
+    """They are no part of ``{sweep}``."""
+    rows = ["content/c0.png,style/s0.png,1,gray", "content/c0.png,style/s0.png,2,noise"]
+    (folder / "t.csv").write_text("\n".join(["content,style,seed,init", *rows]))
+    text = f"pairs: '@t.csv'\noutput: {{name: '{name}'}}\n"
+    if hint:
+        with pytest.raises(PlanError, match="two tasks would write") as caught:
+            planned(folder, text)
+        assert hint in caught.value.hint
+    else:
+        assert len({task.output for task in planned(folder, text)}) == 2
+
+
+def test_the_hint_names_what_is_swept(folder: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        planned(folder, BOTH + "sweep: {steps: [3, 4]}\noutput: {name: '{content}__{style}.png'}\n")
+    assert "add {steps} to output.name" in caught.value.hint
+
+
+def test_rows_of_a_table_are_tasks_in_their_order(folder: Path) -> None:
+    rows = ["content/c2.png,style/s0.png,", "content/c0.png,style/s1.png,7", "content/c2.png,style/s2.png,7"]
+    (folder / "t.csv").write_text("\n".join(["content,style,steps", *rows]))
+    tasks = planned(folder, "pairs: '@t.csv'\nsweep: {seed: [1, 2]}\n")
+    assert outputs(tasks)[::2] == ["c2__s0__seed=1.png", "c0__s1__seed=1.png", "c2__s2__seed=1.png"]
+    assert [(task.settings.steps, task.settings.seed) for task in tasks] == [
+        (150, 1), (150, 2), (7, 1), (7, 2), (7, 1), (7, 2),
+    ]  # fmt: skip
+    listed = "pairs:\n  - {content: content/c2.png, style: style/s0.png}\nsweep: {seed: [1, 2]}\n"
+    assert planned(folder, listed) == tasks[:2]
+
+
+def test_a_bucket_stays_whatever_the_settings_and_the_folder(folder: Path) -> None:
+    name = "output: {name: '{bucket}/{content}__{style}__{steps}.png'}\n"
+    one, other = (planned(folder, f"{BOTH}{name}transfer: {{steps: {steps}}}\n") for steps in (3, 4))
+    buckets = [output.split("/")[0] for output in outputs(one)]
+    assert buckets == [output.split("/")[0] for output in outputs(other)] and len(set(buckets)) > 5
+    (folder / "content").rename(folder / "moved")
+    moved = planned(folder, f"{BOTH.replace('content: content', 'content: moved')}{name}transfer: {{steps: 3}}\n")
+    assert outputs(moved) == outputs(one)
+
+
 def test_the_same_picture_twice_is_called_that(folder: Path) -> None:
     text = "pairs:\n  - &pair {content: content/c0.png, style: style/s0.png}\n  - *pair\n"
     with pytest.raises(PlanError, match="two tasks") as caught:

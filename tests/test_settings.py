@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from nst_batch.errors import SettingsError
-from nst_batch.settings import SETTINGS, VGG19_LAYERS, Stop, TransferSettings, choices, is_list, words_of
+from nst_batch.settings import SETTINGS, TOGETHER, VGG19_LAYERS, Stop, TransferSettings, choices, is_list, words_of
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,19 @@ def test_lists_and_words_are_told_apart() -> None:
         "adam_betas",
     ]  # fmt: skip
     assert TransferSettings(scales=[64, 32]).scales == (64, 32)  # type: ignore[arg-type]
+
+
+def test_settings_that_can_disagree_are_all_that_is_looked_at_together() -> None:
+    class Asked:
+        """Default settings that note which of them are looked at."""
+
+        def __init__(self) -> None:
+            self.names: set[str] = set()
+
+        def __getattr__(self, name: str) -> object:
+            self.names.add(name)
+            return {"content_weight": 0, "line_search": "strong_wolfe"}.get(name, SETTINGS[name].default)
+
+    asked = Asked()
+    assert TransferSettings._disagreements(cast(TransferSettings, asked)) == []
+    assert asked.names == set(TOGETHER)

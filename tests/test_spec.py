@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.errors import SpecError
+from nst_batch.pair_table import PairTable
 from nst_batch.settings import SETTINGS, Stop
 from nst_batch.spec import PipelineSpec, Sample, load_spec, sweep_points
 from nst_batch.spec_run import Cluster
@@ -484,3 +485,79 @@ def test_a_limit_of_memory_is_a_number_with_a_unit(folder: Path, written: object
 def test_what_is_no_limit_of_memory_is_refused(folder: Path, written: object, said: str) -> None:
     with pytest.raises(SpecError, match=said):
         load(folder, BASE + f"run: {{memory_limit: {written}}}\n")
+
+
+# --- lists and tables -------------------------------------------------------------------------------------------------
+
+
+def test_lists_stand_where_folders_do_and_start_at_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "lists").mkdir()
+    (folder / "lists" / "some.txt").write_text("../content/c1.png\n../content/gone.png\n../content/c1.png\n")
+    (folder / "style" / "index.csv").write_text("style,label\ns2.png,0\ns0.png,1\n")
+    monkeypatch.chdir("/")
+    text = "name: n\ncontent: ['@lists/some.txt', content/c0.png]\nstyle: '@style/index.csv'\n"
+    spec = load(folder, text)
+    assert [Path(path).name for path in spec.content] == ["c1.png", "gone.png", "c0.png"]
+    assert [Path(path).name for path in spec.style] == ["s2.png", "s0.png"]
+    pairs = "name: n\npairs: [{content: '@lists/some.txt', style: '@style/index.csv', steps: 3}]\n"
+    found = load(folder, pairs).pairs
+    assert isinstance(found, tuple)
+    pair = found[0]
+    assert (len(pair.content), len(pair.style)) == (2, 2)
+    assert len(load(folder, BASE, content=f"@{folder}/lists/some.txt").content) == 2
+
+
+def test_a_table_of_pairs_needs_no_content_and_no_style(folder: Path) -> None:
+    (folder / "pairs.csv").write_text("content,style,steps\ncontent/c0.png,style/s1.png,7\n")
+    found = load(folder, "name: n\npairs: '@pairs.csv'\n").pairs
+    assert isinstance(found, PairTable)
+    assert list(found.rows()) == [(f"{folder}/content/c0.png", f"{folder}/style/s1.png", {"steps": 7})]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: n\nstyle: style\ncontent: @list.txt\n", "pipeline.yaml:3: not YAML: a value that begins with @"),
+        (
+            "name: n\nstyle: [style, '@list.txt']\ncontent: content\n",
+            "pipeline.yaml:2: style[1]: list.txt:1: no such file: x.png; relative paths start at the list's folder",
+        ),
+        ("name: n\ncontent: '@gone.txt'\nstyle: style\n", "pipeline.yaml:2: content[0]: no such list or table"),
+        (BASE + "pairs: '@content'\n", "pipeline.yaml:4: pairs: no such list or table: content; relative"),
+        (BASE + "pairs: '@list.txt'\n", "pipeline.yaml:4: pairs: pairs are in a table, which must end in one of .csv"),
+        (BASE + "pairs: '@pairs.csv'\n", "pairs.csv:2: steps: must be at least 1, not 0"),
+        (
+            "name: n\ncontent: '@pairs.csv'\nstyle: style\n",
+            "pairs.csv:1: style: has no effect here, where content is read alone",
+        ),
+    ],
+)  # fmt: skip
+def test_mistakes_in_lists_and_tables(folder: Path, text: str, expected: str) -> None:
+    (folder / "list.txt").write_text("x.png\n")
+    (folder / "pairs.csv").write_text("content,style,steps\ncontent/c0.png,style/s0.png,0\n")
+    assert mistakes(folder, text)[0].startswith(expected), mistakes(folder, text)
+
+
+def test_rows_whose_settings_disagree_are_found_where_they_stand(folder: Path) -> None:
+    rows = ["", "[1, 2]", "[1, 2, 3, 4, 5]", "[1, 2]"]
+    lines = [f'content/c0.png,style/s0.png,{seed},"{weights}"' for seed, weights in enumerate(rows)]
+    (folder / "t.csv").write_text("\n".join(["content,style,seed,style_layer_weights", *lines]))
+    said = "t.csv:3: style_layer_weights: 2 weights for 5 style_layers; give one for each, or none"
+    assert mistakes(folder, "name: n\npairs: '@t.csv'\n") == [said]
+    transfer = "transfer: {style_layers: [relu1_1, relu2_1]}\n"
+    assert mistakes(folder, "name: n\npairs: '@t.csv'\n" + transfer) == [said.replace(":3:", ":4:").replace(
+        "2 weights for 5", "5 weights for 2")]  # fmt: skip
+    assert mistakes(folder, "name: n\npairs: '@t.csv'\ntransfer: {steps: 0}\n")[0].startswith("pipeline.yaml:3:")
+    apart = "transfer: {content_weight: 0, style_weight: 0}\n"
+    assert len(mistakes(folder, "name: n\npairs: '@t.csv'\n" + apart)) == 1
+
+
+def test_mistakes_of_tables_stand_among_the_others(folder: Path) -> None:
+    (folder / "t.csv").write_text("content,style,steps\ncontent/c0.png,style/s0.png,0\n")
+    found = mistakes(folder, "name: two words\npairs: '@t.csv'\nweights: none\n")
+    assert [line.split(":")[0] for line in found] == ["pipeline.yaml", "t.csv", "pipeline.yaml"]
+
+
+def test_the_schema_tells_tables_from_words() -> None:
+    branches = PipelineSpec.model_json_schema()["properties"]["pairs"]["oneOf"]
+    assert {"type": "string", "pattern": "^@"} in branches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from nst_batch.errors import SpecError
 from nst_batch.spec import load_spec
 from tests import runs
 
+TOGETHER = "transfer: {style_layers: [relu1_1], style_layer_weights: [1]}\n"
 BASE = "name: n\ncontent: content\nstyle: style\n"
 PAIR = "name: n\npairs:\n  - content: content\n"
 
@@ -33,6 +35,9 @@ FILES = (
     BASE + "pairs: [a]\n",
     PAIR,
     PAIR + "    styles: [{path: none.png}, {path: style/s0.png, region: red}]\n",
+    "name: n\nstyle: style\ncontent: @list.txt\n",
+    BASE.replace("content: content", "content: '@none.txt'"),
+    BASE + "pairs: '@content/c0.png'\n",
     BASE + "transfer: {preset: gaty, style_layer: [relu1_1], steps: many, content_layers: [relu4_9]}\n",
     BASE + "transfer: {style_layers: []}\n",
     BASE + "transfer: {size: 4, style_scale: 0, strength: 2, style_weight: .inf, seed: yes}\n",
@@ -65,6 +70,41 @@ FILES = (
     "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]\n" for n in range(5)),
 )  # fmt: skip
 
+LISTS = {
+    "empty.txt": b"# nothing\n \n",
+    "latin.txt": b"a.png\n\xe9.png\n",
+    "zero.txt": b"a\0b.png\n",
+    "gone.txt": b"\nx.png\ny.png\n",
+}
+"""By name, each with something wrong."""
+
+PAIRED = b"content,style\ncontent/c0.png,style/s0.png\n"
+TABLES = {
+    "gone.csv": b"content,style\nx.png,y.png\n",
+    "none.csv": b"",
+    "bare.csv": b"content,style\n",
+    "latin.csv": PAIRED + b"\xe9,b\n",
+    "twice.csv": b"content,style,style\na,b,c\n",
+    "open.csv": PAIRED + b'"a,b\n',
+    "ragged.csv": PAIRED + b"\na\na,b,c\n",
+    "stile.csv": b"content,stile\na,b\n",
+    "stepps.csv": b"content,style,stepps\ncontent/c0.png,style/s0.png,3\n",
+    "values.csv": b"content,style,steps,style_layers,stop,init\ncontent/c0.png,,many,[relu9_9],{rel: 2},x.png\n",
+    "apart.csv": b'content,style,style_layers\ncontent/c0.png,style/s0.png,"[relu1_1, relu2_1]"\n',
+    "many.csv": b"content,style,steps\n" + b"".join(b"content/c0.png,style/s0.png,-%d\n" % n for n in range(99)),
+    "odd.jsonl": b'{"content": 3, "style": "\\ud800"}\n[1]\n{"content": "content/c0.png", "style": "a", "stile": 1}\n',
+    "cut.parquet": b"PAR1",
+}
+"""The same, for ``pairs``."""
+
+INDEXES = {
+    "bare.csv": b"content\n",
+    "paths.csv": b"path\na.png\n",
+    "pairs.csv": PAIRED,
+    "gone.jsonl": b'{"content": "x.png"}\n',
+}
+"""The same, for ``content``."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -88,6 +128,13 @@ def all_mistakes() -> list[Mistake]:
         os.mkfifo(folder / "pipe")
         for text in FILES:
             found += _mistakes_of(folder, text, {})
+        for key, files in {"content": LISTS | INDEXES, "pairs": TABLES}.items():
+            for each, data in files.items():
+                (folder / each).write_bytes(data)
+                found += _mistakes_of(folder, BASE + TOGETHER, {key: f"@{each}"})
+        with pytest.MonkeyPatch.context() as without:
+            without.setitem(sys.modules, "pyarrow", None)
+            found += _mistakes_of(folder, BASE, {"pairs": "@cut.parquet"})
         for key, value in {"transfer.sizes": "64", "name.first": "x"}.items():
             found += _mistakes_of(folder, BASE, {key: value})
     return found

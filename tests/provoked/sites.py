@@ -20,14 +20,20 @@ HOLE = "…"
 
 ERRORS = {name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.NstError)}
 BROKEN = "Broken"  # what a worker says that cannot begin; the scheduler makes an error of it
-MISTAKES = {"ValueError", "NothingFound", "YamlSyntaxError", "ConstructorError"}
-CHECKERS = ("spec_values.py", "inputs.py", "yaml_lines.py")
+MISTAKES = {"ValueError", "ListMistake", "NothingFound", "YamlSyntaxError", "ConstructorError"}
+CHECKERS = ("spec_values.py", "inputs.py", "lists.py", "pair_table.py", "yaml_lines.py")
 """Modules whose ``MISTAKES`` pydantic and ``load_spec`` turn into mistakes of a pipeline file."""
 
 WRITERS = {
+    "lists.py": ("none_is_there",),
     "mistakes.py": ("in_words", "override"),
+    "pair_table.py": ("read_pairs", "_refuse_columns"),
     "settings.py": ("_disagreements", "mistakes", "_item_mistakes"),
     "spec.py": ("_across", "load_spec"),
+    "tables.py": (
+        *("batches", "_refuse_twice", "_delimited", "_some", "_json_lines", "_parquet"),
+        *("_path", "seek", "column", "_refuse_others", "told"),
+    ),
 }
 """Functions that return, yield or add the text of a mistake of a pipeline file."""
 
