@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nst_batch.manifest import SCHEMA_VERSION
-from nst_batch.paths import PART_SUFFIX, RunPaths
+from nst_batch.parts import Parts, Repeats, is_head, writer_of
+from nst_batch.paths import RunPaths
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Attempts:
     error: Mapping[str, Any] = field(default_factory=dict)
 
 
+_NONE = Attempts()
+
+
 @dataclass
 class History:
     """All parts of a manifest, merged."""
@@ -53,31 +57,29 @@ class ManifestReader:
     """
 
     def __init__(self, paths: RunPaths, heed: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
-        self._paths = paths
+        self._parts = Parts(paths.manifest)
         self._heed = heed
-        self._read: dict[str, int] = {}  # bytes that are read, by part
+        self._repeats = Repeats()
         self._ended: set[str] = set()
         self._own = ""
         self.history = History()
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every line, and nothing else."""
-        for part in self._parts():
-            yield from self._records(part)
+        return self._records()
 
     def read(self) -> History:
         """Merge every part, in whatever order; none at all gives an empty history. To be called once, first."""
         history = self.history
         done: dict[str, str] = {}  # when each task was last done, by id
         failed = []
-        for part in self._parts():
-            history.parts += 1
-            for record in self._records(part):
-                if record["status"] == "done":
-                    _merge_done(history, record)
-                    done[record["task"]] = max(record["finished"], done.get(record["task"], ""))
-                else:
-                    failed.append((record["finished"], record["task"], record.get("error") or {}))
+        for record in self._records():
+            if record["status"] == "done":
+                _merge_done(history, record)
+                done[record["task"]] = max(record["finished"], done.get(record["task"], ""))
+            else:
+                failed.append((record["finished"], record["task"], record.get("error") or {}))
+        history.parts = self._parts.count
         for finished, task, error in sorted(failed, key=lambda each: each[0]):
             if finished > done.get(task, ""):  # failures before a success are forgotten
                 _merge_failed(history, task, finished, error)
@@ -86,48 +88,37 @@ class ManifestReader:
     def follow(self, own: str, is_alive: Callable[[str], bool]) -> None:
         """From now on care for parts of others that may grow: not for ``own``, nor for those of writers that ended."""
         self._own = own
-        self._ended = {part for part in self._read if not is_alive(_writer(part))}
+        self._ended = {part for part in self._parts.read if not is_alive(writer_of(part))}
 
     def more(self) -> set[str]:
         """Merge what was added since; the output names that it is about."""
         told = set()
-        for part in self._parts():
-            for record in self._records(part):
-                told.add(record["output"])
-                if record["status"] == "done":
-                    _merge_done(self.history, record)
+        for record in self._records():
+            told.add(record["output"])
+            if record["status"] == "done":
+                _merge_done(self.history, record)
+                if self.history.attempts.get(record["task"], _NONE).finished <= record["finished"]:
                     self.history.attempts.pop(record["task"], None)
-                else:
-                    _merge_failed(self.history, record["task"], record["finished"], record.get("error") or {})
+            else:
+                _merge_failed(self.history, record["task"], record["finished"], record.get("error") or {})
         return told
 
-    def _parts(self) -> list[str]:
-        try:
-            names = [path.name for path in self._paths.manifest.iterdir()]
-        except OSError:
-            return []
-        parts = sorted(name for name in names if name.endswith(PART_SUFFIX) and name not in self._ended)
-        return [name for name in parts if _writer(name) != self._own]
+    def _wants(self, part: str) -> bool:
+        return part not in self._ended and writer_of(part) != self._own
 
-    def _records(self, part: str) -> Iterator[dict[str, Any]]:
+    def _records(self) -> Iterator[dict[str, Any]]:
         """Lines that are new; those that are broken are counted. The last may be torn, or not yet written whole."""
-        try:
-            with (self._paths.manifest / part).open("rb") as file:
-                first = part not in self._read
-                file.seek(self._read.setdefault(part, 0))
-                for raw in file:
-                    ends = raw.endswith(b"\n")
-                    if not (ends or first):
-                        return  # until there is more of it
-                    record = _parse(raw)
-                    self._read[part] += len(raw) if ends else 0
-                    self.history.lines += record is not None
-                    self.history.skipped += record is None
-                    if record is not None:
-                        self._heed(record)
-                        yield record
-        except FileNotFoundError:
-            return
+        for part, _, raw in self._parts.lines(self._wants):
+            if is_head(raw):
+                continue
+            record = parse(raw)
+            if record is not None and record["status"] == "failed" and self._repeats.are(part, raw):
+                continue
+            self.history.lines += record is not None
+            self.history.skipped += record is None
+            if record is not None:
+                self._heed(record)
+                yield record
 
 
 def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
@@ -153,11 +144,6 @@ def last_words(attempts: Attempts) -> tuple[str, str]:
     return str(attempts.error.get("message") or ""), str(attempts.error.get("hint") or "")
 
 
-def _writer(part: str) -> str:
-    """Whose part it is: a writer's further ones have a number behind its name."""
-    return part.partition(".")[0]
-
-
 def read(paths: RunPaths) -> History:
     """All parts of a manifest, merged."""
     return ManifestReader(paths).read()
@@ -169,7 +155,7 @@ _NEEDED: dict[str, type] = {
 }  # fmt: skip
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
+def parse(raw: bytes) -> dict[str, Any] | None:
     """The record of a line, or None when it is torn or not ours."""
     try:
         record = json.loads(raw)
