@@ -120,12 +120,11 @@ class _Compaction:
         self._rows = Rows()
         self._parts = self._looked_through()
         together = groups([part for part in self._parts if part.name not in alive | self._leftovers])
-        homes = np.full(len(self._rows), -1, np.int64)
-        for place, group in enumerate(together):
-            for part in group:
-                homes[part.first : part.last] = place
-        self._gone = self._rows.superseded(homes)
-        self._groups = [Group(paths.manifest, group, self._rows, self._gone) for group in together]
+        stays = np.ones(len(self._rows), np.bool_)
+        for part in (part for group in together for part in group):
+            stays[part.first : part.last] = False
+        gone = self._rows.superseded(stays)
+        self._groups = [Group(paths.manifest, group, self._rows, gone) for group in together]
         self._groups = [group for group in self._groups if group.changes]
         self.found = self._compacted(len(alive))
 
@@ -188,7 +187,7 @@ class _Compaction:
         merged = {part.name: part for group in self._groups for part in group.parts}
         kept = self._sizes.keys() - merged.keys() - self._leftovers
         broken = sum(part.broken for part in merged.values())
-        superseded = int(np.count_nonzero(self._gone)) + sum(part.repeated for part in merged.values())
+        superseded = sum(group.gone for group in self._groups) + sum(part.repeated for part in merged.values())
         lines = len(self._rows) + sum(part.repeated for part in self._parts)
         before = Sizes(len(self._sizes), lines, sum(self._sizes.values()))
         after = Sizes(

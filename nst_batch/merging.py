@@ -18,6 +18,7 @@ LARGEST = 2 << 30
 """Bytes of parts that are merged into one: so much room is needed at a time, and so much is copied again at most."""
 
 _CHUNK = 1 << 20
+_FEW = 0.01  # of a part's bytes
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Group:
     Attributes:
         parts: those.
         size: bytes of what they are merged into.
+        gone: lines that are left out.
         changes: whether that is another than the only part that there is.
     """
 
@@ -59,7 +61,8 @@ class Group:
         self._folder, self._rows, self._gone = folder, rows, gone
         kept = {part.name: self._kept(part) for part in parts}
         follows = sum(kept.values())
-        self.changes = len(parts) > 1 or any(kept[part.name] != part.length for part in parts)
+        self.gone = sum(int(np.count_nonzero(gone[part.first : part.last])) for part in parts)
+        self.changes = len(parts) > 1 or _is_worth_it(parts[0], kept[parts[0].name])
         self._head = head_line(_replaced(folder, parts, kept), follows) if self.changes else b""
         self.size = len(self._head) + follows
 
@@ -100,6 +103,11 @@ class Group:
         gaps = begins[1:] != ends[:-1]
         some = np.ones(min(1, len(begins)), np.bool_)
         return np.stack((begins[np.append(some, gaps)], ends[np.append(gaps, some)]), axis=1)
+
+
+def _is_worth_it(part: Part, kept: int) -> bool:
+    """Whether a part is copied for what goes from it: one that was merged before not for a few lines."""
+    return abs(part.length - kept) > (part.length * _FEW if part.head else 0)
 
 
 def _lacks_newline(part: Part, ranges: NDArray[np.int64]) -> bool:

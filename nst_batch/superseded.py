@@ -92,21 +92,23 @@ class Rows:
         """Of each row."""
         return np.frombuffer(self._kinds, np.uint8)
 
-    def superseded(self, homes: NDArray[np.int64]) -> Mask:
+    def superseded(self, stays: Mask) -> Mask:
         """Which rows need not be kept.
 
         Args:
-            homes: where each row's line lies; what lies in one place is taken away at once. Below 0: it has to stay.
+            stays: rows of lines that have to stay where they are.
         """
         kinds = self.kinds
         outputs, tasks = (np.frombuffer(each, np.uint64).reshape(-1, 2) for each in (self._outputs, self._tasks))
         moments = np.frombuffer(self._moments, ">u8").reshape(-1, _MOMENT_BYTES // 8)  # in order as texts are
         gone: Mask = np.zeros(len(self), np.bool_)
-        _rendered_again(gone, np.flatnonzero(kinds == DONE), outputs, moments)
+        done = np.flatnonzero(kinds == DONE)
+        _rendered_again(gone, done, outputs, moments)
+        _told_of_others(gone, done, tasks, moments)
         failed = tasks[kinds == FAILED, 0]
         told = np.flatnonzero((kinds != OTHER) & np.isin(tasks[:, 0], failed))
-        _failed_before(gone, told, kinds == DONE, tasks, moments, homes)
-        gone[homes < 0] = False
+        _failed_before(gone, told, kinds == DONE, tasks, moments)
+        gone[stays] = False
         return gone
 
 
@@ -152,16 +154,28 @@ def _rendered_again(
     gone[order[:-1][~_changes(outputs[order])]] = True
 
 
-def _failed_before(
-    gone: Mask,
-    told: NDArray[np.int64],
-    is_done: Mask,
-    tasks: NDArray[np.uint64],
-    moments: NDArray[np.uint64],
-    homes: NDArray[np.int64],
+def _told_of_others(
+    gone: Mask, done: NDArray[np.int64], tasks: NDArray[np.uint64], moments: NDArray[np.uint64]
 ) -> None:
-    """Mark failed lines of tasks that were done later, or at the same time. The line that says so stays while any of
-    them lies elsewhere, though its picture was rendered again: what is elsewhere goes before it or after it."""
+    """Keep the last done line of a task whose picture counts under another name: its losses are told of that, too."""
+    again = done[gone[done]]
+    rows = done[np.isin(tasks[done, 0], tasks[again, 0])]
+    if not len(rows):
+        return
+    order = rows[np.lexsort((*moments[rows].T[::-1], *tasks[rows].T))]
+    starts = np.flatnonzero(np.concatenate(([True], _changes(tasks[order]))))
+    counts = np.logical_or.reduceat(~gone[order], starts)
+    gone[order[np.append(starts[1:], len(order)) - 1][counts]] = False
+
+
+def _failed_before(
+    gone: Mask, told: NDArray[np.int64], is_done: Mask, tasks: NDArray[np.uint64], moments: NDArray[np.uint64]
+) -> None:
+    """Mark failed lines of tasks that were done later, or at the same time.
+
+    The line that says so stays this time, though its picture may have been rendered again: some of the failures may lie
+    elsewhere, or be in the memory of who is reading them now.
+    """
     if not len(told):
         return
     order = told[np.lexsort((is_done[told], *moments[told].T[::-1], *tasks[told].T))]
@@ -170,9 +184,8 @@ def _failed_before(
     last = np.maximum.reduceat(np.where(is_done[order], places, -1), starts)
     last = np.repeat(last, np.diff(np.append(starts, len(order))))
     forgotten = ~is_done[order] & (places < last)
-    failures, successes = order[forgotten], order[last[forgotten]]
-    gone[failures] = True
-    gone[successes[homes[failures] != homes[successes]]] = False
+    gone[order[forgotten]] = True
+    gone[order[last[forgotten]]] = False
 
 
 def _changes(keys: NDArray[np.uint64]) -> Mask:
