@@ -7,10 +7,12 @@ in ``TEMPORARY_SUFFIX``; the next run removes those.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,28 +29,53 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     Raises:
         OSError: the folder cannot be made or written; nothing is left behind, and an old file stays as it was.
     """
-    with writing(path, durable=durable) as file:
-        file.write(data)
-
-
-@contextlib.contextmanager
-def writing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """The same for what is written piece by piece: it is at ``path`` once the block has ended without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with written(path, durable=durable) as descriptor:
+        write_all(descriptor, data)
+
+
+@contextmanager
+def written(path: Path, *, durable: bool = True) -> Iterator[int]:
+    """A descriptor to write into; what was written is put at ``path`` when this ends without an error.
+
+    Raises:
+        OSError: the folder is not there or cannot be written; nothing is left behind, and an old file stays as it was.
+    """
     temporary = path.with_name(_temporary_name(path.name))
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
+        try:
+            yield descriptor
             if durable:
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write ``data``, in as many goes as the system takes.
+
+    Raises:
+        OSError: not all of it could be written.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+@contextmanager
+def writing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """As ``write_atomic``, of what is written piece by piece: it is at ``path`` when this ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written(path, durable=durable) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
+        yield file
+        file.flush()
 
 
 def takes(folder: Path, size: int) -> bool:
@@ -76,13 +103,39 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def keep(descriptor: int) -> None:
+    """Let nobody take a file for a leftover that is being written for long, where the file system has locks."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 def remove_temporaries(root: Path) -> int:
-    """Delete what killed processes left below ``root``; returns how many. Call it only when no writer is alive."""
+    """Delete what killed processes left below ``root``; returns how many. Call it only when no writer is alive.
+
+    What somebody ``keep``s stays.
+    """
     found = root.rglob(f".*{TEMPORARY_SUFFIX}")
     leftovers = [path for path in found if _OURS.fullmatch(path.name) and path.is_file() and not path.is_symlink()]
+    leftovers = [path for path in leftovers if not _is_kept(path)]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
+
+
+def _is_kept(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _temporary_name(name: str) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 from nst_batch import recall
 from nst_batch.columns import Index, halves, key_of
 from nst_batch.highlights import Highlights
 from nst_batch.lines import Line, Place, WholeLines, parse, whole
-from nst_batch.paths import PART_SUFFIX, RunPaths
+from nst_batch.parts import Parts, Repeats, is_head, writer_of
+from nst_batch.paths import RunPaths
 from nst_batch.records import Task
 from nst_batch.rendered import RenderedTable
 
@@ -25,7 +25,10 @@ class Attempts:
     transient: bool = True
     finished: str = ""
     error: Mapping[str, Any] = field(default_factory=dict)
-    place: Place | None = None
+    place: Place | None = field(default=None, compare=False)
+
+
+_NONE = Attempts()
 
 
 @dataclass
@@ -59,16 +62,15 @@ class ManifestReader:
 
     def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
-        self._read: dict[str, int] = {}  # bytes that are read, by part
+        self._parts = Parts(paths.manifest)
+        self._repeats = Repeats()
         self._ended: set[str] = set()
         self._own = ""
         self.history = History()
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every line, whole, and nothing else."""
-        for part in self._parts():
-            for raw, _, _ in self._lines(part):
-                yield whole(raw)
+        return (whole(raw) for raw, _, _ in self._lines())
 
     def read(self) -> History:
         """Merge every part, in whatever order; none at all gives an empty history. To be called once, first.
@@ -78,24 +80,23 @@ class ManifestReader:
         known = recall.load(self._paths)
         history, failed = self.history, list[_Failed]()
         if known is not None:
-            self._read = dict(known.read)
+            self._parts.read = dict(known.read)
             history.rendered, history.lines, history.skipped = known.rendered, known.lines, known.skipped
             history.highlights = known.highlights
             failed = [_Failed(*each[:3], Place(*each[3])) for each in known.failed]
-        before = sum(self._read.values())
+        before = sum(self._parts.read.values())
         rows = history.rendered.gather()
-        for part in self._parts():
-            history.parts += 1
-            for _, line, place in self._lines(part):
-                if line.status == "done":
-                    rows.add(line, *place)
-                else:
-                    failed.append(_Failed(line.finished, line.task, line.failure, place))
+        for _, line, place in self._lines():
+            if line.status == "done":
+                rows.add(line, *place)
+            else:
+                failed.append(_Failed(line.finished, line.task, line.failure, place))
+        history.parts = self._parts.count
         failed = _not_done_since(failed, history.rendered.columns(), rows.columns())
         history.rendered.merge(rows)
         for each in failed:
             _merge_failed(history, each)
-        if sum(self._read.values()) - before >= recall.WORTH_BYTES:
+        if sum(self._parts.read.values()) - before >= recall.WORTH_BYTES:
             self._remember(failed)
         return history
 
@@ -103,59 +104,45 @@ class ManifestReader:
         history = self.history
         kept = [(each.finished, each.task, dict(each.error), (each.place.part, each.place.offset)) for each in failed]
         known = recall.Recall(
-            self._read, history.rendered, kept, history.lines, history.skipped, history.highlights
+            self._parts.read, history.rendered, kept, history.lines, history.skipped, history.highlights
         )  # fmt: skip
         recall.save(self._paths, known)
 
     def follow(self, own: str, is_alive: Callable[[str], bool]) -> None:
         """From now on care for parts of others that may grow: not for ``own``, nor for those of writers that ended."""
         self._own = own
-        self._ended = {part for part in self._read if not is_alive(_writer(part))}
+        self._ended = {part for part in self._parts.read if not is_alive(writer_of(part))}
 
     def more(self) -> set[str]:
         """Merge what was added since; the output names that it is about."""
         told = set()
-        for part in self._parts():
-            for _, line, place in self._lines(part):
-                told.add(line.output)
-                if line.status == "done":
-                    self.history.rendered.add(line, place)
+        for _, line, place in self._lines():
+            told.add(line.output)
+            if line.status == "done":
+                self.history.rendered.add(line, place)
+                if self.history.attempts.get(line.task, _NONE).finished <= line.finished:
                     self.history.attempts.pop(line.task, None)
-                else:
-                    _merge_failed(self.history, _Failed(line.finished, line.task, line.failure, place))
+            else:
+                _merge_failed(self.history, _Failed(line.finished, line.task, line.failure, place))
         return told
 
-    def _parts(self) -> list[str]:
-        try:
-            names = [path.name for path in self._paths.manifest.iterdir()]
-        except OSError:
-            return []
-        parts = sorted(name for name in names if name.endswith(PART_SUFFIX) and name not in self._ended)
-        return [name for name in parts if _writer(name) != self._own]
+    def _wants(self, part: str) -> bool:
+        return part not in self._ended and writer_of(part) != self._own
 
-    def _lines(self, part: str) -> Iterator[tuple[bytes, Line, Place]]:
+    def _lines(self) -> Iterator[tuple[bytes, Line, Place]]:
         """Lines that are new; those that are broken are counted. The last may be torn, or not yet written whole."""
-        with contextlib.suppress(FileNotFoundError), (self._paths.manifest / part).open("rb") as file:
-            for raw, offset in self._raw(part, file):
-                line = parse(raw)
-                self.history.lines += line is not None
-                self.history.skipped += line is None
-                if line is not None:
-                    if line.status == "done":
-                        self.history.highlights.heed(line)
-                    yield raw, line, Place(part, offset)
-
-    def _raw(self, part: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-        first = part not in self._read
-        offset = self._read.setdefault(part, 0)
-        file.seek(offset)
-        for raw in file:
-            ends = raw.endswith(b"\n")
-            if not (ends or first):
-                return  # until there is more of it
-            self._read[part] += len(raw) if ends else 0
-            yield raw, offset
-            offset += len(raw)
+        for part, offset, raw in self._parts.lines(self._wants):
+            if is_head(raw):
+                continue
+            line = parse(raw)
+            if line is not None and line.status == "failed" and self._repeats.are(part, raw):
+                continue
+            self.history.lines += line is not None
+            self.history.skipped += line is None
+            if line is not None:
+                if line.status == "done":
+                    self.history.highlights.heed(line)
+                yield raw, line, Place(part, offset)
 
 
 def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
@@ -204,11 +191,6 @@ class Records:
 def last_words(attempts: Attempts) -> tuple[str, str]:
     """What was said of the last failure, and what may be done about it."""
     return str(attempts.error.get("message") or ""), str(attempts.error.get("hint") or "")
-
-
-def _writer(part: str) -> str:
-    """Whose part it is: a writer's further ones have a number behind its name."""
-    return part.partition(".")[0]
 
 
 def _not_done_since(failed: list[_Failed], *tables: Mapping[str, Any]) -> list[_Failed]:

@@ -7,6 +7,7 @@ by msgspec, which skips the rest; 124 us for all of it by the standard library.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -84,14 +85,13 @@ _LINE = msgspec.json.Decoder(Line)
 
 def parse(raw: bytes) -> Line | None:
     """What is needed of a line, or None when it is torn or not ours."""
-    try:
-        line = _LINE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = _odd(raw)
-        if found is None:
-            return None
-        line = found
-    return line if _is_whole(line) else None
+    line = None
+    if raw.isascii():  # in what it passes over, the decoder does not look whether text is UTF-8
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+            line = _LINE.decode(raw)
+    if line is None:
+        line = _odd(raw)
+    return line if line is not None and _is_whole(line) else None
 
 
 def _is_whole(line: Line) -> bool:
@@ -99,7 +99,7 @@ def _is_whole(line: Line) -> bool:
         return False
     if bytes(line.error)[:1] not in (b"", b"{", b"n"):
         return False
-    return len(line.task) == 32 and line.task.isascii() and _is_hexadecimal(line.task)
+    return 0 <= line.bytes < 1 << 62 and len(line.task) == 32 and line.task.isascii() and _is_hexadecimal(line.task)
 
 
 def _is_hexadecimal(text: str) -> bool:
@@ -111,8 +111,6 @@ def _is_hexadecimal(text: str) -> bool:
 
 def _odd(raw: bytes) -> Line | None:
     """Of names that are no text, which Python writes as escapes that no other program reads."""
-    if b"\\u" not in raw:
-        return None
     try:
         record = json.loads(raw)
         plain = {key: record[key] for key in ("settings", "error", "styles", "start") if key in record}
@@ -122,7 +120,7 @@ def _odd(raw: bytes) -> Line | None:
             mask = rest[key].get("mask")
             rest[key] = {**rest[key], "mask": msgspec.Raw(json.dumps(mask).encode()) if mask else _NOTHING}
         return msgspec.convert({**rest, **made}, Line)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.MsgspecError):
         return None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PART_SUFFIX = ".jsonl"
+MERGED_SUFFIX = ".merged.jsonl"
 LIVE_SUFFIX = ".json"
 CHECKPOINT_SUFFIX = ".safetensors"
 
@@ -24,6 +25,7 @@ class RunPaths:
           *.png                 the pictures, under the names that output.name gives
           plan.npz              what the last run set out to do, as columns
           manifest/WRITER.jsonl what was done, one file per writing process
+          manifest/NAME.merged.jsonl   the same, of many that it replaces
           state/checkpoints/    pictures in the middle, by task
           state/digests.npz     digests of input files, by path, size and time
           state/recall.npz      what was read of a large manifest
@@ -31,6 +33,7 @@ class RunPaths:
           state/live/           what each of them is doing
           state/claims/         which pictures they have in hand
           state/entrance.lock   held while a run begins here
+          state/compaction.lock held while parts of the manifest are merged
           state/download.json   when the ImageNet weights were last sought in vain
           submissions/          what was given to a cluster: see SubmissionPaths
           report.html           the pictures in a grid, to look at
@@ -68,6 +71,11 @@ class RunPaths:
     def entrance(self) -> Path:
         """Held while a run begins here: one after another."""
         return self.state / "entrance.lock"
+
+    @property
+    def compaction(self) -> Path:
+        """Held while parts of the manifest are merged: by one process at a time."""
+        return self.state / "compaction.lock"
 
     @property
     def writers(self) -> Path:
@@ -136,6 +144,10 @@ class RunPaths:
     def part(self, writer: str) -> Path:
         """Where a writer records what was done."""
         return self.manifest / f"{writer}{PART_SUFFIX}"
+
+    def merged_part(self, name: str) -> Path:
+        """Where the lines of parts go that one replaces; a name that no process has or will have."""
+        return self.manifest / f"{name}{MERGED_SUFFIX}"
 
     def writer(self, name: str) -> Path:
         """Where a process that writes here shows that it is alive."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.atomic import TEMPORARY_SUFFIX, remove_temporaries, takes, write_atomic
+from nst_batch.atomic import TEMPORARY_SUFFIX, keep, remove_temporaries, takes, write_all, write_atomic, written
 from tests.runs import REPOSITORY, files_end_at
 
 
@@ -75,6 +75,18 @@ def test_only_our_temporaries_are_removed(tmp_path: Path) -> None:
         path.write_bytes(b"x")
     assert remove_temporaries(tmp_path) == 2
     assert all(path.exists() for path in theirs) and not any(path.exists() for path in ours)
+
+
+def test_what_is_kept_is_no_leftover(tmp_path: Path) -> None:
+    with written(tmp_path / "a") as descriptor:
+        keep(descriptor)
+        write_all(descriptor, b"some")
+        assert remove_temporaries(tmp_path) == 0
+        write_all(descriptor, b"thing")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"something"}
+    with pytest.raises(FileNotFoundError), written(tmp_path / "b"):
+        assert remove_temporaries(tmp_path) == 1, "of somebody who was thought dead"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_the_disk_cannot_hold_leaves_the_old_file(tmp_path: Path) -> None:

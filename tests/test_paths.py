@@ -12,7 +12,7 @@ from nst_batch.paths import PART_SUFFIX, RunPaths, new_name
 PATHS = RunPaths(Path("/runs/night"))
 
 
-@pytest.mark.parametrize("name", ["plan", "entrance", "claims", "digests", "download"])
+@pytest.mark.parametrize("name", ["plan", "entrance", "claims", "digests", "download", "compaction"])
 def test_every_file_is_below_the_root_and_explained(name: str) -> None:
     inside = getattr(PATHS, name).relative_to(PATHS.root)
     assert str(inside) in (RunPaths.__doc__ or "")
@@ -21,7 +21,8 @@ def test_every_file_is_below_the_root_and_explained(name: str) -> None:
 def test_files_are_all_different() -> None:
     files = {PATHS.plan, PATHS.entrance, PATHS.digests, PATHS.download, PATHS.manifest, PATHS.state}
     files |= {PATHS.part("w"), PATHS.writers, PATHS.writer("w"), PATHS.claims, PATHS.claim("a"), PATHS.claim("b")}
-    assert len(files) == 12
+    files |= {PATHS.compaction, PATHS.merged_part("w")}
+    assert len(files) == 14
 
 
 def test_pictures_lie_below_the_root() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from nst_batch import __version__
 from nst_batch.cli.cluster import cancel, logs, submit, work
+from nst_batch.cli.compact import compact
 from nst_batch.cli.completion import completion, prepare_answer
 from nst_batch.cli.doctor import doctor
 from nst_batch.cli.explain import inspect, presets, schema
@@ -34,6 +35,7 @@ for command in (
     status,
     report,
     export,
+    compact,
     submit,
     cancel,
     logs,

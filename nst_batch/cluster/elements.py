@@ -7,10 +7,11 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from nst_batch import parts
 from nst_batch.atomic import write_atomic
 from nst_batch.cluster import slurm
 from nst_batch.cluster.slurm import Position, Seen
@@ -103,11 +104,16 @@ def elements(paths: RunPaths) -> list[tuple[Submitted, list[Element]]]:
     names = [each.job for _, each in jobs]
     waiting = slurm.queued(names) if names else None
     past = slurm.ended(names)
-    return [(each, _of_job(place, each, waiting, past)) for place, each in jobs]
+    merged = parts.done_before(paths.manifest)
+    return [(each, _of_job(place, each, waiting, past, merged)) for place, each in jobs]
 
 
 def _of_job(
-    paths: SubmissionPaths, job: Submitted, waiting: Sequence[Seen] | None, past: Sequence[Seen]
+    paths: SubmissionPaths,
+    job: Submitted,
+    waiting: Sequence[Seen] | None,
+    past: Sequence[Seen],
+    merged: Mapping[str, int],
 ) -> list[Element]:
     now = {each.index: each for each in waiting or () if each.job == job.job}
     before = {each.index: each for each in past if each.job == job.job}
@@ -117,7 +123,7 @@ def _of_job(
         seen = now.get(index)
         state, detail = _state(paths.run, word, seen, before.get(index), known=waiting is not None)
         node = (seen.node if seen else "") or word.node or word.host
-        found.append(Element(index, state, node, word.restarts, _pictures(paths.run, word.writers), detail))
+        found.append(Element(index, state, node, word.restarts, _pictures(paths.run, word.writers, merged), detail))
     return found
 
 
@@ -146,9 +152,9 @@ def _is_alive(run: RunPaths, writer: str) -> bool:
         return False
 
 
-def _pictures(run: RunPaths, writers: Iterable[str]) -> int:
-    """How many pictures these have recorded."""
-    count = 0
+def _pictures(run: RunPaths, writers: Collection[str], merged: Mapping[str, int]) -> int:
+    """How many pictures these have recorded; also in parts that were merged, of which only the count is known."""
+    count = sum(done for part, done in merged.items() if parts.writer_of(part) in writers)
     for writer in writers:
         for part in run.manifest.glob(f"{writer}*{PART_SUFFIX}"):
             with contextlib.suppress(OSError):

@@ -13,9 +13,12 @@ from nst_batch.cluster import elements as module
 from nst_batch.cluster.elements import FRUITLESS, Diary, Element, elements
 from nst_batch.cluster.slurm import Position
 from nst_batch.cluster.submission import Submitted
+from nst_batch.compaction import compact
+from nst_batch.manifest import line
 from nst_batch.paths import RunPaths, SubmissionPaths
 from nst_batch.shares import Part
 from nst_batch.writers import STALE_SECONDS
+from tests import lines
 from tests.cluster.programs import Programs
 
 
@@ -56,6 +59,17 @@ def test_an_element_remembers_all_its_starts(paths: SubmissionPaths) -> None:
     paths.run.part("w2").write_text('{"status":"done"}\n{"torn')
     again.end("done", "", moved=True)
     assert shown(paths)[0] == Element(0, "done", "node1", 1, 3, "")
+
+
+def test_pictures_count_though_their_parts_were_merged(paths: SubmissionPaths) -> None:
+    Diary(paths, place()).begin("w1")
+    each = [lines.task(f"{n}.png", steps=n + 1) for n in range(3)]
+    paths.run.manifest.mkdir()
+    paths.run.part("w1").write_bytes(line(each[0], lines.done(each[0])) + line(each[1], lines.failed(each[1])))
+    paths.run.part("w10").write_bytes(line(each[2], lines.done(each[2])))
+    compact(paths.run)
+    paths.run.part("w1.2").write_bytes(line(each[2], lines.done(each[2])))
+    assert shown(paths)[0].pictures == 2 and not paths.run.part("w1").exists()
 
 
 def test_another_job_over_the_same_folder_begins_anew(paths: SubmissionPaths) -> None:

@@ -10,8 +10,10 @@ import torch
 
 from nst_batch import writers
 from nst_batch.cli import explain
+from nst_batch.cli.compact import Ticks
 from nst_batch.cli.console import reports_errors
 from nst_batch.cli.status import export as export_command
+from nst_batch.compaction import compact
 from nst_batch.finishing import Finisher, _put
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Job
@@ -21,6 +23,7 @@ from nst_batch.records import Failure, OutputFormat, TaskResult
 from nst_batch.report.events import export_events
 from nst_batch.report.page import write_report
 from nst_batch.rows import export
+from nst_batch.signals import StopSignals
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer.encode import encode
 from tests import lines
@@ -86,6 +89,48 @@ def a_result_that_cannot_be_recorded(world: World) -> None:
     world.file("manifest")
     task = lines.task()
     ManifestWriter(RunPaths(world.folder)).append(task, lines.done(task))
+
+
+@provokes("out")
+def compacting_where_nothing_was_recorded(world: World) -> None:
+    compact(RunPaths(world.folder / "out"))
+
+
+def _two_parts(world: World) -> RunPaths:
+    paths, task = RunPaths(world.folder / "out"), lines.task()
+    for _ in range(2):
+        lines.write(paths, (task, lines.done(task)))
+    return paths
+
+
+@provokes("out")
+def two_compactions_at_once(world: World) -> None:
+    paths = _two_parts(world)
+
+    def meanwhile(*_: int) -> None:
+        compact(paths)
+
+    compact(paths, tick=meanwhile)
+
+
+@provokes("manifest")
+def compacting_without_room(world: World) -> None:
+    world.patch.setattr("nst_batch.disk.free", lambda _: 10)
+    compact(_two_parts(world))
+
+
+@provokes("manifest")
+def compacting_on_a_disk_that_refuses(world: World) -> None:
+    paths = _two_parts(world)
+    world.patch.setattr(os, "fsync", _no_room)
+    compact(paths)
+
+
+@provokes("compacting")
+def compacting_until_a_signal_comes(world: World) -> None:
+    stop = StopSignals()
+    stop.stop("SIGINT")
+    compact(_two_parts(world), tick=Ticks(stop))
 
 
 @provokes("imagecodecs")
