@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".nst-tmp"
@@ -25,21 +26,45 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     Raises:
         OSError: the folder cannot be made or written; nothing is left behind, and an old file stays as it was.
     """
+    write_in_parts(path, [data], durable=durable)
+
+
+def write_in_parts(
+    path: Path, parts: Iterable[bytes], *, durable: bool = True, before_replacing: Callable[[], None] = lambda: None
+) -> None:
+    """As ``write_atomic``, of parts that are made one after another.
+
+    Args:
+        path: of the file.
+        parts: of its bytes.
+        durable: a power cut may not undo it.
+        before_replacing: called when all is on the disk; what it raises leaves the old file.
+
+    Raises:
+        OSError: see ``write_atomic``. What ``parts`` and ``before_replacing`` raise is passed on likewise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(_temporary_name(path.name))
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        before_replacing()
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one that a killed process may have left."""
+    return _OURS.fullmatch(name) is not None
 
 
 def takes(folder: Path, size: int) -> bool:

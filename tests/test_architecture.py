@@ -24,6 +24,10 @@ LAYERS = (
         "messages",
         "paths",
         "atomic",
+        "tar_headers",
+        "tars",
+        "tar_finding",
+        "tar_outputs",
         "sizes",
         "demands",
         "memory",
@@ -77,6 +81,8 @@ LAYERS = (
         "devices",
         "links",
         "checkpoints",
+        "packing",
+        "packer",
         "finishing",
         "renderer",
         "worker",
@@ -130,7 +136,7 @@ LAYERS = (
         "cli.app",
     ),
 )
-ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
+ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory", "tars", "tar_headers"}
 
 
 def modules() -> dict[str, Path]:

@@ -19,6 +19,7 @@ from nst_batch.pipeline import Pipeline
 from nst_batch.shares import ALONE, Part
 from nst_batch.signals import StopSignals
 from nst_batch.tally import Tally
+from nst_batch.tar_outputs import archives
 from nst_batch.writers import Writer
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def render(
         engine: a cluster whose actors render; None: processes of this machine do.
         events: whether programs read what happens, or people.
     """
+    from nst_batch.packer import Packer
     from nst_batch.report.keeper import PageKeeper, wanted, write_last
 
     paged = wanted(ready.run.report, len(ready.tasks))
@@ -73,6 +75,9 @@ def render(
         devices, options, begin = _workers(ready, engine)
         run = ready.run
         heard: list[Observer] = [tally, live, shown]
+        if found := archives(task.output for task in ready.tasks):
+            left = [each.task.output for each in ready.todo()]  # of them, this may be a part only
+            heard.append(watching.enter_context(Packer(ready.paths, found, left, shown.note, lambda: stop.seen)))
         if paged:
             heard.append(watching.enter_context(PageKeeper(ready.paths, len(ready.tasks), writer.is_first)))
         scheduler = Scheduler(
