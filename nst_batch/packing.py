@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,10 +26,10 @@ from nst_batch.atomic import is_temporary, write_in_parts
 from nst_batch.errors import OutputError
 from nst_batch.inputs import IMAGE_SUFFIXES
 from nst_batch.paths import RunPaths
-from nst_batch.tar_headers import end, key_of, member_header, order, padding
+from nst_batch.tar_headers import OWNER, key_of
+from nst_batch.tar_outputs import ASIDE
 from nst_batch.transfer.metadata import made_by_us
 
-_ASIDE = ".nst-packed-"  # begins the name of a folder of loose files that are about to be removed
 _TRIES = 3
 _WAIT_SECONDS = 0.05  # between looks at a lock
 _CHUNK = 1 << 20
@@ -109,11 +110,11 @@ def _archive(
     new = {each.name: each for each in loose}
     written = 0
     with target.open("rb") if old else contextlib.nullcontext() as kept:
-        for name in sorted(old.keys() | new.keys(), key=order):
+        for name in sorted(old.keys() | new.keys(), key=_order):
             if stopped():
                 raise Stopped
             size = new[name].state[1] if name in new else old[name][1]
-            head, tail = member_header(name, size), padding(size)
+            head, tail = _header(name, size), _padding(size)
             yield head
             if name in new:
                 yield from _bytes_of(new[name])
@@ -121,7 +122,7 @@ def _archive(
                 yield from _copied(kept.fileno(), *old[name])
             yield tail
             written += len(head) + size + len(tail)
-    yield end(written)
+    yield _end(written)
 
 
 def _bytes_of(loose: _Loose) -> Iterator[bytes]:
@@ -138,6 +139,28 @@ def _copied(descriptor: int, offset: int, size: int) -> Iterator[bytes]:
             raise _Moved
         yield data
         offset, size = offset + len(data), size - len(data)
+
+
+def _header(name: str, size: int) -> bytes:
+    """What stands before a member's bytes: the same for the same name and size, and with our mark."""
+    about = tarfile.TarInfo(name)
+    about.size, about.mode, about.uname = size, 0o644, OWNER
+    return about.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+def _padding(size: int) -> bytes:
+    """What stands behind a member's bytes."""
+    return bytes(-(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE - size)
+
+
+def _end(size: int) -> bytes:
+    """What stands at the end of an archive that has so many bytes before it."""
+    return bytes(-(-(size + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - size)
+
+
+def _order(name: str) -> tuple[bytes, bytes]:
+    """By which members are sorted: files of one sample stand together."""
+    return key_of(name).encode(errors="surrogateescape"), name.encode(errors="surrogateescape")
 
 
 # --- loose files ------------------------------------------------------------------------------------------------------
@@ -157,7 +180,7 @@ def _is_picture(name: str) -> bool:
 
 def _files(folder: Path) -> Iterator[_Loose]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(_ASIDE)]
+        folders[:] = [each for each in folders if not each.startswith(ASIDE)]
         for name in names:
             path = Path(parent, name)
             if (state := _state(path)) and not path.is_symlink() and path.is_file():
@@ -167,7 +190,7 @@ def _files(folder: Path) -> Iterator[_Loose]:
 def _remove(folder: Path, loose: list[_Loose], target: Path) -> None:
     """Remove files that have been packed, as the archive itself says."""
     state, there = _state(target), tars.index(str(target)).members
-    aside = folder / f"{_ASIDE}{secrets.token_hex(6)}"
+    aside = folder / f"{ASIDE}{secrets.token_hex(6)}"
     for each in loose:
         if _state(target) != state or there.get(each.name, (0, -1))[1] != each.state[1]:
             raise _Moved
@@ -179,19 +202,31 @@ def _remove_one(loose: _Loose, aside: Path) -> None:
     aside.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         loose.path.rename(aside)
-        if _state(aside) != loose.state:
-            with contextlib.suppress(FileExistsError):  # there is a newer one yet
-                os.link(aside, loose.path)
-        aside.unlink()
+        if _state(aside) == loose.state:
+            aside.unlink()
+        else:
+            _restore(aside, loose.path)
 
 
 def _put_back(folder: Path) -> None:
     """Files that somebody was removing when he was killed: they are packed once more, which changes nothing."""
-    for aside in folder.glob(f"{_ASIDE}*"):
+    for aside in folder.glob(f"{ASIDE}*"):
         for each in _files(aside):
-            with contextlib.suppress(FileExistsError, FileNotFoundError):
-                os.link(each.path, folder / each.name)
-            each.path.unlink(missing_ok=True)
+            _restore(each.path, folder / each.name)
+
+
+def _restore(aside: Path, path: Path) -> None:
+    """Put a file back, but for where there is a newer one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system that has no links
+        if not path.exists():
+            aside.rename(path)
+            return
+    aside.unlink()
 
 
 def _remove_empty(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The headers of a tar file: what is in it, and how it is written.
+"""The headers of a tar file: what is in it.
 
 A member is bytes with a name, and no more: links, devices and folders are passed over, and so is whatever goes up with
 ``..``. Of what is wrong with an archive, all before it is read.
@@ -85,9 +85,6 @@ class Index:
         return found
 
 
-# --- names ---
-
-
 def normal(name: str) -> str:
     """A member's name as a path has it: no ``./`` and no ``/`` at its head. Empty for what cannot be named: ``..``."""
     if not name.startswith(("/", ".")) and "/." not in name and "//" not in name and not name.endswith("/"):
@@ -106,19 +103,17 @@ def key_of(name: str) -> str:
     return f"{folder}{slash}{key}" if key else name
 
 
-def order(name: str) -> tuple[bytes, bytes]:
-    """By which members are sorted: files of one sample stand together."""
-    return key_of(name).encode(errors="surrogateescape"), name.encode(errors="surrogateescape")
-
-
-# --- reading ---
-
-
 class _Odd(ValueError):
     """A header that is left to tarfile."""
 
 
 def read_headers(descriptor: int, archive: str, status: os.stat_result) -> Index:
+    """What is in an archive.
+
+    Raises:
+        ArchiveError: it is not a tar file, or a compressed one.
+        OSError: it cannot be read.
+    """
     head = os.pread(descriptor, _BLOCK, 0)
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
@@ -299,27 +294,8 @@ def _extended(kind: int, data: bytes) -> tuple[str, int]:
     return name, size
 
 
-# --- writing ---
-
-
-def member_header(name: str, size: int) -> bytes:
-    """What stands before a member's bytes: the same for the same name and size, and with our mark."""
-    about = tarfile.TarInfo(name)
-    about.size, about.mode, about.uname = size, 0o644, OWNER
-    return about.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-
-
-def padding(size: int) -> bytes:
-    """What stands behind a member's bytes."""
-    return bytes(_blocks(size) - size)
-
-
-def end(size: int) -> bytes:
-    """What stands at the end of an archive that has so many bytes before it."""
-    return bytes(-(-(size + 2 * _BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - size)
-
-
-def compressed(archive: str, how: str) -> ArchiveError:
+def compressed(archive: str, how: str = "") -> ArchiveError:
+    """What is wrong with an archive that is compressed."""
     return ArchiveError(
         f"{archive}: compressed{f' with {how}' if how else ''}: members of compressed archives cannot be read alone",
         "decompress it (gunzip, zstd -d): pictures are compressed already, and a plain .tar is hardly larger",

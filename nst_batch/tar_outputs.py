@@ -14,6 +14,9 @@ from pathlib import Path
 from nst_batch import tars
 from nst_batch.paths import RunPaths, archive_of
 
+ASIDE = ".nst-packed-"
+"""Begins the name of a folder of loose files that are being removed, since they have been packed."""
+
 
 def archives(outputs: Iterable[str]) -> Counter[str]:
     """How many of these outputs go into each archive; those that go into none are not counted."""
@@ -79,6 +82,8 @@ def _files(folder: str) -> Iterable[tuple[str, int]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
+                if entry.name.startswith(ASIDE):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from _files(entry.path)
                 elif entry.is_file():

@@ -37,7 +37,7 @@ def split(path: str) -> tuple[str, str] | None:
         archive = path[: found.end()]
         if _is_file(archive):
             if found["packed"] or found["short"]:
-                raise compressed(archive, "")
+                raise compressed(archive)
             return archive, path[found.end() + 1 :]
     return None
 
@@ -52,7 +52,7 @@ def is_archive(path: str) -> bool:
     if found is None or not _is_file(path):
         return False
     if found["packed"] or found["short"]:
-        raise compressed(path, "")
+        raise compressed(path)
     return True
 
 
