@@ -43,9 +43,8 @@ def write_in_parts(
     Raises:
         OSError: see ``write_atomic``. What ``parts`` and ``before_replacing`` raise is passed on likewise.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(_temporary_name(path.name))
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = _create(temporary)
     try:
         with os.fdopen(descriptor, "wb") as file:
             for part in parts:
@@ -60,6 +59,18 @@ def write_in_parts(
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def _create(temporary: Path) -> int:
+    """Its descriptor; its folder is made too, and again where somebody removes it meanwhile, since it is empty."""
+    for tries_left in (2, 1, 0):
+        try:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def is_temporary(name: str) -> bool:

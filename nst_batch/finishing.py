@@ -129,10 +129,7 @@ class Finisher:
 
 def _put(target: Path, data: bytes) -> None:
     try:
-        try:
-            write_atomic(target, data)
-        except FileNotFoundError:  # an empty folder was removed just now, by who packs
-            write_atomic(target, data)
+        write_atomic(target, data)
     except OSError as error:
         if error.errno in OUT_OF_ROOM:
             raise StorageError(f"{target}: {error.strerror}", len(data)) from error

@@ -30,7 +30,7 @@ def save(path: Path, members: Mapping[str, bytes], format: int = tarfile.PAX_FOR
     with tarfile.open(path, "w", format=format, errors="surrogateescape") as tar:
         for name, data in members.items():
             about = tarfile.TarInfo(name)
-            about.size, about.mtime = len(data), mtime  # type: ignore[assignment]
+            about.size, about.mtime = len(data), mtime
             tar.addfile(about, io.BytesIO(data))
     return path
 

@@ -68,7 +68,7 @@ def test_sparse_files_and_large_sizes_are_left_to_the_library(tmp_path: Path) ->
         file.truncate(9 << 30)
     (tmp_path / "b.jpg").write_bytes(b"b")
     for number, more in enumerate((["--sparse"], ["--sparse", "--format=posix"])):
-        command = ["tar", "-C", tmp_path, *more, "-cf", tmp_path / f"{number}.tar", "holes.bin", "b.jpg"]
+        command = ["tar", "-C", str(tmp_path), *more, "-cf", str(tmp_path / f"{number}.tar"), "holes.bin", "b.jpg"]
         subprocess.run(command, check=True)
         assert whole(tmp_path / f"{number}.tar") == {"b.jpg": b"b"} and index(tmp_path / f"{number}.tar").others == 1
 
