@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -29,20 +29,59 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     Raises:
         OSError: the folder cannot be made or written; nothing is left behind, and an old file stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path, durable=durable) as descriptor:
-        write_all(descriptor, data)
+    write_in_parts(path, [data], durable=durable)
+
+
+def write_in_parts(
+    path: Path, parts: Iterable[bytes], *, durable: bool = True, before_replacing: Callable[[], None] = lambda: None
+) -> None:
+    """As ``write_atomic``, of parts that are made one after another.
+
+    Args:
+        path: of the file.
+        parts: of its bytes.
+        durable: a power cut may not undo it.
+        before_replacing: called when all is on the disk; what it raises leaves the old file.
+
+    Raises:
+        OSError: see ``write_atomic``. What ``parts`` and ``before_replacing`` raise is passed on likewise.
+    """
+    with writing(path, durable=durable, before_replacing=before_replacing) as file:
+        for part in parts:
+            file.write(part)
 
 
 @contextmanager
-def written(path: Path, *, durable: bool = True) -> Iterator[int]:
+def writing(
+    path: Path, *, durable: bool = True, before_replacing: Callable[[], None] = lambda: None
+) -> Iterator[BinaryIO]:
+    """A file to write into, which is put at ``path`` when this ends without an error; its folder is made when missing.
+
+    Raises:
+        OSError: see ``write_atomic``.
+    """
+    with (
+        written(path, durable=durable, make_folder=True, before_replacing=before_replacing) as descriptor,
+        os.fdopen(descriptor, "wb", closefd=False) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def written(
+    path: Path,
+    *,
+    durable: bool = True,
+    make_folder: bool = False,
+    before_replacing: Callable[[], None] = lambda: None,
+) -> Iterator[int]:
     """A descriptor to write into; what was written is put at ``path`` when this ends without an error.
 
     Raises:
         OSError: the folder is not there or cannot be written; nothing is left behind, and an old file stays as it was.
     """
     temporary = path.with_name(_temporary_name(path.name))
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = _create(temporary) if make_folder else _open_new(temporary)
     try:
         try:
             yield descriptor
@@ -50,12 +89,34 @@ def written(path: Path, *, durable: bool = True) -> Iterator[int]:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        before_replacing()
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def _open_new(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+
+
+def _create(temporary: Path) -> int:
+    """Its descriptor; its folder is made too, and again where somebody removes it meanwhile, since it is empty."""
+    for tries_left in (2, 1, 0):
+        try:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            return _open_new(temporary)
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one that a killed process may have left."""
+    return _OURS.fullmatch(name) is not None
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -67,15 +128,6 @@ def write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-@contextmanager
-def writing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """As ``write_atomic``, of what is written piece by piece: it is at ``path`` when this ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path, durable=durable) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
-        yield file
-        file.flush()
 
 
 def takes(folder: Path, size: int) -> bool:

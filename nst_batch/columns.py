@@ -87,6 +87,10 @@ class Strings(Sequence[str]):
             np.concatenate([self.data, others.data]), np.concatenate([self.ends, len(self.data) + others.ends])
         )
 
+    def mention(self, text: str) -> bool:
+        """Whether any of them has it in it, or any two next to each other."""
+        return text.encode() in self.data.tobytes()
+
     def hashes(self) -> Ints:
         """Python's hash of each: 64 bits, other ones in each process."""
         return hashes(self, len(self))

@@ -9,11 +9,10 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch import changes, status
+from nst_batch import changes, status, tar_outputs
 from nst_batch.changes import Changes, what_changed
 from nst_batch.columns import NONE, Ints
 from nst_batch.history import Attempts, History, Records, last_words
-from nst_batch.inputs import sha256_of
 from nst_batch.lines import WholeLines
 from nst_batch.paths import RunPaths
 from nst_batch.records import Task
@@ -160,7 +159,7 @@ def decide(
         records = Records(paths, history)
         for row in np.flatnonzero(states == DONE).tolist():
             output = table.outputs[row]
-            if sha256_of(paths.output(output)) != records.done(output).get("sha256"):
+            if tar_outputs.sha256(paths, output) != records.done(output).get("sha256"):
                 states[row], reasons[row], told[row] = TODO, _NUMBER[ALTERED], _Told(_OTHER_BYTES)
     if force:
         states[:], reasons[:] = TODO, _NUMBER[FORCED]

@@ -10,13 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from nst_batch import __version__
+from nst_batch import __version__, tar_outputs, tars
 from nst_batch.atomic import write_atomic
 from nst_batch.checkpoints import Checkpoints
 from nst_batch.errors import OUT_OF_ROOM, OutputError, StorageError
+from nst_batch.inputs import IMAGE_SUFFIXES
 from nst_batch.messages import Job
-from nst_batch.paths import RunPaths
+from nst_batch.paths import RunPaths, archive_of
 from nst_batch.records import Failure, Task, TaskResult, utc_now
+from nst_batch.tar_headers import key_of
 from nst_batch.transfer.encode import encode
 from nst_batch.transfer.member import Stylized
 from nst_batch.transfer.metadata import made_by_us
@@ -30,10 +32,13 @@ class Finisher:
 
     Args:
         paths: of the run; pictures are written below its root.
+        sidecars: whether labels that stand beside a content in its tar file go with the picture, where that goes into
+            a tar file too.
     """
 
-    def __init__(self, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, *, sidecars: bool = True) -> None:
         self._paths = paths
+        self._sidecars = sidecars
         self._checkpoints = Checkpoints(paths)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="finisher")
         self._pending: list[Future[None]] = []
@@ -46,7 +51,13 @@ class Finisher:
         Raises:
             OutputError: a file is there that is not ours.
         """
-        target = self._paths.output(job.task.output)
+        archive = archive_of(job.task.output)
+        if archive and (objection := tar_outputs.objection(self._paths, archive[0])):
+            raise OutputError(
+                f"{self._paths.root / archive[0]} is there, and cannot be added to: {objection}",
+                hint="move it away, or change output.dir or output.name; then run --retry-failed",
+            )
+        target = self._paths.written(job.task.output)
         if target.exists() and not job.owned and not made_by_us(target):
             raise OutputError(
                 f"{target} is there, and nst_batch did not make it",
@@ -84,7 +95,9 @@ class Finisher:
     def _write(self, task: Task, stylized: Stylized) -> dict[str, Any]:
         """The fields of a done result that are about its picture."""
         data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha)
-        _put(self._paths.output(task.output), data)
+        if self._sidecars and archive_of(task.output):
+            self._put_sidecars(task)
+        _put(self._paths.written(task.output), data)
         self._checkpoints.drop(task)
         return {
             "losses": stylized.losses,
@@ -106,6 +119,12 @@ class Finisher:
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
+
+    def _put_sidecars(self, task: Task) -> None:
+        """Before the picture: where it is, they are."""
+        target = self._paths.written(key_of(task.output))
+        for ending, data in tars.sidecars(task.content.path, IMAGE_SUFFIXES).items():
+            _put(target.with_name(f"{target.name}.{ending}"), data)
 
 
 def _put(target: Path, data: bytes) -> None:

@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nst_batch import tars
 from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, halves, load, save
 from nst_batch.inputs import masks_beside, sha256_of
+from nst_batch.paths import ARCHIVE_SUFFIX
 from nst_batch.records import Limits, Source
 from nst_batch.source_table import SourceTable
 
@@ -101,8 +103,8 @@ class InputCache:
         masks = np.full(len(paths) + len(beside), NONE, np.int64)
         masks[list(beside)] = np.arange(len(paths), len(masks))
         every = [*paths, *beside.values()]
-        sizes, times = _stats(every)
-        found = self._look_up(every, sizes, times)
+        sizes, times, changed = _stats(every)
+        found = self._look_up(every, sizes, times, changed)
         return SourceTable(Strings.of(every), found.digests, np.maximum(sizes, 0), found.widths, found.heights, masks)
 
     def source(self, path: Path) -> Source:
@@ -116,7 +118,8 @@ class InputCache:
             OSError: it cannot be read.
         """
         status = path.stat()
-        found = self._look_up([str(path)], np.array([status.st_size]), np.array([status.st_mtime_ns]), picture=False)
+        size, time_ns = np.array([status.st_size]), np.array([status.st_mtime_ns])
+        found = self._look_up([str(path)], size, time_ns, time_ns, picture=False)
         return str(found.digests[0].tobytes().hex())
 
     def save(self, *, make_folder: bool = False) -> None:
@@ -126,7 +129,9 @@ class InputCache:
                 save(self._file, _FORMAT, self._known.arrays())
                 self._changed = False
 
-    def _look_up(self, paths: Sequence[str], sizes: Ints, times: Ints, *, picture: bool = True) -> _Known:
+    def _look_up(
+        self, paths: Sequence[str], sizes: Ints, times: Ints, changed: Ints, *, picture: bool = True
+    ) -> _Known:
         """A row for each file, from what is known or from its bytes."""
         keys, known, count = _keys(paths), self._known, len(paths)
         nothing = np.zeros(count, np.int64)
@@ -143,10 +148,10 @@ class InputCache:
         unknown = np.ones(count, np.bool_)
         unknown[there] = False
         most = self._limits.bytes if picture else math.inf
-        self._read_all(np.flatnonzero(unknown).tolist(), paths, found, most)
+        self._read_all(np.flatnonzero(unknown).tolist(), paths, found, changed, most)
         return found
 
-    def _read_all(self, rows: Sequence[int], paths: Sequence[str], found: _Known, most: float) -> None:
+    def _read_all(self, rows: Sequence[int], paths: Sequence[str], found: _Known, changed: Ints, most: float) -> None:
         """Fill rows in from the files' bytes, by several threads: disks far away are waited for at once."""
         if not rows:
             return
@@ -161,7 +166,7 @@ class InputCache:
                 for done, (row, seen) in enumerate(zip(rows, _in_threads(look, rows), strict=True), 1):
                     found.digests[row] = np.frombuffer(seen.digest, np.uint8)
                     found.widths[row], found.heights[row] = seen.width, seen.height
-                    if seen.lasting and now - int(found.times[row]) > _FRESH_NS:
+                    if seen.lasting and now - int(changed[row]) > _FRESH_NS:
                         remembered.append(row)
                     self._progress(done, len(rows))
         finally:
@@ -183,6 +188,9 @@ def _seen(path: str, size: int, most: float) -> _Seen:
     if size > most:
         return _Seen(_digest_of(f"too large {path} {size}"), 0, 0, False)
     try:
+        if tars.split(path):
+            data = tars.read(path)
+            return _Seen(hashlib.sha256(data).digest(), *_header_size(io.BytesIO(data)), True)
         with open(path, "rb") as file:
             data = file.read(_AT_ONCE) if size < _AT_ONCE else b""
         if 0 < len(data) < _AT_ONCE:
@@ -216,16 +224,21 @@ def _all_of(look: Callable[[int], _Seen], rows: Sequence[int]) -> list[_Seen]:
     return list(map(look, rows))
 
 
-def _stats(paths: Sequence[str]) -> tuple[Ints, Ints]:
-    """Bytes and mtime_ns of each file; -1 where it cannot be looked at."""
-    found = np.full((2, len(paths)), -1, np.int64)
+def _stats(paths: Sequence[str]) -> tuple[Ints, Ints, Ints]:
+    """Bytes of each file, what is another when it is changed (of most, mtime_ns), and when that was, in ns; -1 where it
+    cannot be looked at."""
+    found = np.full((3, len(paths)), -1, np.int64)
     for place, path in enumerate(paths):
         try:
+            if ARCHIVE_SUFFIX + "/" in path and tars.split(path):
+                member = tars.stat(path)
+                found[:, place] = member.size, member.stamp, member.mtime_ns
+                continue
             status = os.stat(path)
         except (OSError, ValueError):
             continue
-        found[0, place], found[1, place] = status.st_size, status.st_mtime_ns
-    return found[0], found[1]
+        found[0, place], found[1:, place] = status.st_size, status.st_mtime_ns
+    return found[0], found[1], found[2]
 
 
 def _keys(paths: Sequence[str]) -> Bytes:

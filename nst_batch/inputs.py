@@ -9,6 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from nst_batch import tar_finding, tars
+from nst_batch.errors import in_words
+from nst_batch.tar_headers import ArchiveError
+
 MASK_ENDING = ".mask.png"
 """``photo.mask.png`` beside ``photo.jpg`` says which regions of it are which, by colour. It is no picture to render."""
 
@@ -52,6 +56,10 @@ def find_pictures(pattern: str, base: Path) -> tuple[str, ...]:
         NothingFound: saying what was looked for, and where.
     """
     path = located(pattern, base)
+    if (members := _members(absolute(path))) is not None:
+        if not members:
+            raise NothingFound(f"no pictures in {path}; they should end in {_endings()}")
+        return tuple(members)
     if path.is_file():
         return (absolute(path),)
     if path.is_dir():
@@ -78,6 +86,14 @@ def absolute(path: str | Path) -> str:
         return os.path.abspath(text)
     folder, name = os.path.split(text)
     return os.path.abspath(os.path.join(os.path.realpath(folder), name)) if name != ".." else os.path.realpath(text)
+
+
+def _members(pattern: str) -> list[str] | None:
+    """Pictures in the tar files that a pattern names; None when it names none."""
+    try:
+        return tar_finding.find(pattern, lambda name: _is_named_so(name.rpartition("/")[2]))
+    except ArchiveError as error:
+        raise NothingFound(f"{in_words(error)}{f'; {error.hint}' if error.hint else ''}") from error
 
 
 def _pictures_in(folder: str) -> list[str]:
@@ -116,13 +132,16 @@ def masks_beside(paths: Sequence[str]) -> dict[int, str]:
     for place, (path, folder) in enumerate(zip(paths, folders, strict=True)):
         if folder not in bare:
             mask = os.path.splitext(path)[0] + MASK_ENDING
-            if os.path.basename(mask) in listed[folder] if folder in listed else os.path.isfile(mask):
+            if os.path.basename(mask) in listed[folder] if folder in listed else tar_finding.is_at(mask):
                 found[place] = mask
     return found
 
 
 def _masks_in(folder: str) -> frozenset[str]:
     try:
+        if parts := tars.split(f"{folder}/"):
+            inner = [name.rpartition("/") for name in tars.members(*parts) if name.endswith(MASK_ENDING)]
+            return frozenset(name for above, _, name in inner if above == parts[1].rstrip("/"))
         with os.scandir(folder) as entries:
             return frozenset(each.name for each in entries if each.name.endswith(MASK_ENDING) and _is_file(each))
     except OSError:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from nst_batch import tars
 from nst_batch.columns import Bytes, Index, Ints, hashes
 from nst_batch.errors import PlanError
 from nst_batch.fanout import bucket
 from nst_batch.pairs import Pairs, StyleFile
+from nst_batch.paths import ARCHIVE_SUFFIX, LOOSE_SUFFIX
 from nst_batch.records import Task
 from nst_batch.settings import INIT_WORDS, SETTINGS, TransferSettings
 from nst_batch.task_table import TaskTable
@@ -28,6 +30,7 @@ _MISLEADING = "/\\" + "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 _LONGEST_PART = 90  # bytes of a picture's own name in an output's name, so that two of them fit
 _PLAIN_PART = re.compile(rf"[ !-\-0-\[\]-~][ -.0-\[\]-~]{{0,{_LONGEST_PART - 1}}}")
 _OURS = ("manifest", "state")  # folders
+_LOOSE = f"{ARCHIVE_SUFFIX}{LOOSE_SUFFIX}/"  # ends the name of another one of ours
 
 
 def starts_from_file(settings: TransferSettings) -> bool:
@@ -125,7 +128,14 @@ _OF_PATH: dict[str, Callable[[str], str]] = {
     "content": lambda path: _part(_stem(path)),
     "content_suffix": lambda path: _split(path)[1][1:],
     "content_folder": lambda path: _part(path.rpartition("/")[0].rpartition("/")[2]),
+    "shard": lambda path: _part(_shard(path)),
 }
+
+
+def _shard(path: str) -> str:
+    """The name of a content's tar file; of its folder, where it is in none."""
+    parts = tars.split(path)
+    return _stem(parts[0]) if parts else path.rpartition("/")[0].rpartition("/")[2]
 
 
 def _of_group(field: str, group: tuple[StyleFile, ...]) -> str:
@@ -163,7 +173,7 @@ def checked(output: str) -> str:
     Raises:
         PlanError: it leaves the run folder, is too long, or in a folder of ours.
     """
-    plain = output.isascii() and len(output) <= _LONGEST_NAME and ".." not in output
+    plain = output.isascii() and len(output) <= _LONGEST_NAME and ".." not in output and _LOOSE not in output
     if not plain or output.partition("/")[0].lower() in ("", ".", *_OURS) or output[-1] == "/":
         _check(output)
     return output
@@ -175,7 +185,7 @@ def _check(output: str) -> None:
         raise PlanError(
             f"output.name: {output!r} leaves the output folder", hint="it may not begin with '/' nor go up with '..'"
         )
-    if _folded(path.parts[0]) in _OURS and len(path.parts) > 1:
+    if (_folded(path.parts[0]) in _OURS and len(path.parts) > 1) or _LOOSE in output:
         raise PlanError(
             f"output.name: {output!r} is in a folder that nst_batch keeps for itself", hint="name the folder otherwise"
         )

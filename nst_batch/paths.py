@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ PART_SUFFIX = ".jsonl"
 MERGED_SUFFIX = ".merged.jsonl"
 LIVE_SUFFIX = ".json"
 CHECKPOINT_SUFFIX = ".safetensors"
+ARCHIVE_SUFFIX = ".tar"
+LOOSE_SUFFIX = ".loose"
+_IN_ARCHIVE = re.compile(rf"(?<=[^/]){re.escape(ARCHIVE_SUFFIX)}(?=/)")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class RunPaths:
 
         root/
           *.png                 the pictures, under the names that output.name gives
+          *.tar                 or archives of them, where a folder in that name ends so
+          *.tar.loose/          what is to be packed into an archive, and is there as files until then
           plan.npz              what the last run set out to do, as columns
           manifest/WRITER.jsonl what was done, one file per writing process
           manifest/NAME.merged.jsonl   the same, of many that it replaces
@@ -32,6 +38,7 @@ class RunPaths:
           state/writers/WRITER  who writes here now, and is alive
           state/live/           what each of them is doing
           state/claims/         which pictures they have in hand
+          state/packing/        held while an archive is made anew
           state/entrance.lock   held while a run begins here
           state/compaction.lock held while parts of the manifest are merged
           state/download.json   when the ImageNet weights were last sought in vain
@@ -141,6 +148,20 @@ class RunPaths:
         """Where the picture called ``name`` (relative, as in a task or a manifest line) lies."""
         return self.root / name
 
+    def loose(self, archive: str) -> Path:
+        """The folder of files that are to be packed into the archive of that name."""
+        return self.root / f"{archive}{LOOSE_SUFFIX}"
+
+    def written(self, name: str) -> Path:
+        """Where the picture called ``name`` is put when it is finished: in its place, or beside its archive, loose."""
+        parts = archive_of(name)
+        return self.output(name) if parts is None else self.loose(parts[0]) / parts[1]
+
+    def packing(self, archive: str) -> Path:
+        """What is held while an archive is made anew."""
+        digest = hashlib.blake2b(archive.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        return self.state / "packing" / digest
+
     def part(self, writer: str) -> Path:
         """Where a writer records what was done."""
         return self.manifest / f"{writer}{PART_SUFFIX}"
@@ -207,6 +228,12 @@ class SubmissionPaths:
     def logs(self) -> Path:
         """The folder of what elements print."""
         return self.root / "logs"
+
+
+def archive_of(output: str) -> tuple[str, str] | None:
+    """(archive, member) of an output's name of which a folder ends in ``.tar``; None for those that are plain files."""
+    found = _IN_ARCHIVE.search(output)
+    return (output[: found.end()], output[found.end() + 1 :]) if found else None
 
 
 def new_name() -> str:

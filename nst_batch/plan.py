@@ -16,10 +16,12 @@ from nst_batch.columns import NONE, Strings
 from nst_batch.ids import ids_of
 from nst_batch.names import Names, checked, refuse_collisions, starts, starts_from_file
 from nst_batch.pairs import StyleFile, pairs_of
+from nst_batch.paths import archive_of
 from nst_batch.records import OutputFormat, Weights
 from nst_batch.settings import FROM_FILE, TransferSettings
 from nst_batch.source_table import SourceTable
 from nst_batch.spec import PipelineSpec, sweep_points
+from nst_batch.tars import keyed
 from nst_batch.task_table import Share, TaskTable, Variant
 
 ReadSources = Callable[[Sequence[str]], SourceTable]
@@ -62,7 +64,8 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
         for each in settings
     ]
     ids = ids_of(sources, groups, variants, (content_of, group_of, variant_of, start_of))
-    outputs = Strings.of(map(checked, names.of(spec.output.name, ids)))
+    named = names.of(spec.output.name, ids)
+    outputs = Strings.of(map(checked, map(keyed, named) if archive_of(spec.output.name) else named))
     tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs)
     refuse_collisions(tasks, spec.output.name)
     return tasks

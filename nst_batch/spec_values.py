@@ -24,7 +24,7 @@ from nst_batch.tables import is_table
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 NAME_FIELDS = (
     *("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder"),
-    *("bucket", "sweep", "task"),
+    *("shard", "bucket", "sweep", "task"),
 )
 
 

@@ -11,9 +11,10 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
+from nst_batch import tar_outputs, tars
 from nst_batch.columns import NONE, Ints, hashes
 from nst_batch.history import History
-from nst_batch.paths import RunPaths
+from nst_batch.paths import ARCHIVE_SUFFIX, RunPaths, archive_of
 from nst_batch.records import Task
 from nst_batch.task_table import TaskTable
 
@@ -70,7 +71,14 @@ def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
     found = np.full(len(tasks), NONE, np.int64)
     if not wanted.any():
         return found
-    for folder in folders_of(tasks.outputs.only(np.flatnonzero(wanted)) if not wanted.all() else tasks.outputs):
+    outputs = tasks.outputs if wanted.all() else tasks.outputs.only(np.flatnonzero(wanted))
+    folders, archives = folders_of(outputs)
+    for archive in archives:
+        members = tar_outputs.sizes(paths, archive)
+        rows = tasks.by_output.rows(hashes(f"{archive}/{name}" for name in members))
+        there = (rows != NONE) & wanted[rows]
+        found[rows[there]] = np.fromiter(members.values(), np.int64)[there]
+    for folder in folders:
         for entries in _listed(os.fspath(paths.output(folder))):
             before = f"{folder}/" if folder else ""
             rows = tasks.by_output.rows(hashes(before + each.name for each in entries))
@@ -79,15 +87,21 @@ def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
     return found
 
 
-def folders_of(outputs: Iterable[str]) -> list[str]:
-    """The folders in which they are, each once."""
-    return list(dict.fromkeys(output.rpartition("/")[0] for output in outputs))
+def folders_of(outputs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The folders and the archives in which they are, each once."""
+    folders = dict.fromkeys(output.rpartition("/")[0] for output in outputs)
+    archives = {folder: archive_of(f"{folder}/") for folder in folders if ARCHIVE_SUFFIX in folder}
+    inside = dict.fromkeys(parts[0] for parts in archives.values() if parts)
+    return [folder for folder in folders if not archives.get(folder)], list(inside)
 
 
 def size_of(paths: RunPaths, output: str) -> int | None:
     """Bytes of the file under one name; None: there is none."""
     try:
-        found = paths.output(output).stat()
+        place = tar_outputs.place(paths, output)
+        if tars.split(os.fspath(place)):
+            return tars.stat(os.fspath(place)).size
+        found = place.stat()
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None

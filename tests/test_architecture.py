@@ -25,6 +25,10 @@ LAYERS = (
         "paths",
         "atomic",
         "columns",
+        "tar_headers",
+        "tars",
+        "tar_finding",
+        "tar_outputs",
         "sizes",
         "demands",
         "source_table",
@@ -87,6 +91,8 @@ LAYERS = (
         "devices",
         "links",
         "checkpoints",
+        "packing",
+        "packer",
         "finishing",
         "renderer",
         "worker",
@@ -141,7 +147,7 @@ LAYERS = (
         "cli.app",
     ),
 )
-ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory"}
+ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory", "tars", "tar_headers"}
 
 
 def modules() -> dict[str, Path]:

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.atomic import TEMPORARY_SUFFIX, keep, remove_temporaries, takes, write_all, write_atomic, written
+from nst_batch.atomic import (
+    TEMPORARY_SUFFIX,
+    is_temporary,
+    keep,
+    remove_temporaries,
+    takes,
+    write_all,
+    write_atomic,
+    write_in_parts,
+    written,
+)
 from tests.runs import REPOSITORY, files_end_at
 
 
@@ -166,3 +176,37 @@ def test_what_need_not_last_is_not_waited_for(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "a" / "b").read_bytes() == b"data" and len(list((tmp_path / "a").iterdir())) == 1
     with pytest.raises(AssertionError):
         write_atomic(tmp_path / "a" / "c", b"data")
+
+
+def test_parts_make_one_file_and_what_objects_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    write_in_parts(path, (bytes([n]) for n in range(3)))
+    assert path.read_bytes() == b"\0\1\2"
+
+    def object_to_it() -> None:
+        assert path.read_bytes() == b"\0\1\2" and len(list(tmp_path.iterdir())) == 2
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_in_parts(path, [b"new"], before_replacing=object_to_it)
+    with pytest.raises(ZeroDivisionError):
+        write_in_parts(path, (bytes([1 // n]) for n in (1, 0)))
+    assert path.read_bytes() == b"\0\1\2" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_temporaries_are_known_by_their_names() -> None:
+    assert is_temporary(f".a.png.0123456789ab{TEMPORARY_SUFFIX}") and not is_temporary(".a.png")
+
+
+def test_a_folder_that_is_removed_just_then_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir, removed = os.mkdir, list[str]()
+
+    def remove_twice(path: str, mode: int = 0o777) -> None:
+        mkdir(path, mode)
+        if len(removed) < 2:
+            removed.append(path)
+            Path(path).rmdir()
+
+    monkeypatch.setattr(os, "mkdir", remove_twice)
+    write_atomic(tmp_path / "new" / "a.png", b"x")
+    assert len(removed) == 2 and (tmp_path / "new" / "a.png").read_bytes() == b"x"

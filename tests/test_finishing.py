@@ -11,15 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
+from nst_batch import tar_outputs
 from nst_batch.errors import OutputError
 from nst_batch.finishing import Finisher
 from nst_batch.messages import Job
+from nst_batch.packing import pack
 from nst_batch.paths import RunPaths
 from nst_batch.records import Losses, Source, Style, Task, TaskResult
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.member import Stylized
 from nst_batch.transfer.weights import EMBEDDED
-from tests import runs
+from tests import runs, tar_files
 
 SOURCE = Source("a.png", "0" * 64, 1, 20, 10)
 
@@ -114,3 +116,49 @@ def test_what_cannot_be_told_is_no_secret(tmp_path: Path) -> None:
     finisher.finish(job("a.png"), stylized(0.5), common("a.png"), broken)
     with pytest.raises(BrokenPipeError):
         finisher.wait()
+
+
+def in_archive(tmp_path: Path, **changes: bool) -> tuple[Job, Finisher]:
+    """A picture from one tar file, with labels there, that is to go into another."""
+    members = {"n/a.png": tar_files.png(1), "n/a.cls": b"7", "n/a.mask.png": tar_files.png(2)}
+    source = Source(f"{tar_files.save(tmp_path / 'in.tar', members)}/n/a.png", "0" * 64, 1, 20, 10)
+    task = Task("0" * 32, source, (Style(SOURCE),), TransferSettings(), EMBEDDED, "out.tar/n/a__s.png")
+    return Job(task), Finisher(RunPaths(tmp_path / "run"), **changes)
+
+
+@pytest.mark.parametrize("sidecars", [True, False])
+def test_a_picture_for_an_archive_is_loose_and_has_its_labels(tmp_path: Path, sidecars: bool) -> None:
+    (job, finisher), found = in_archive(tmp_path, sidecars=sidecars), list[TaskResult]()
+    finisher.check(job)
+    finisher.finish(job, stylized(0.5), common(job.task.output), found.append)
+    finisher.wait()
+    assert [(result.status, result.output) for result in found] == [("done", "out.tar/n/a__s.png")]
+    loose = tmp_path / "run" / "out.tar.loose" / "n"
+    assert {path.name for path in loose.iterdir()} == {"a__s.png"} | ({"a__s.cls"} if sidecars else set())
+    paths = RunPaths(tmp_path / "run")
+    assert pack(paths, "out.tar") == 1 + sidecars
+    assert tar_outputs.sha256(paths, job.task.output) == found[0].sha256
+    assert not sidecars or tar_outputs.read(paths, "out.tar/n/a__s.cls") == b"7"
+    finisher.check(job)  # what is in it is ours
+
+
+def test_labels_that_cannot_be_read_are_a_failed_result(tmp_path: Path) -> None:
+    (job, finisher), found = in_archive(tmp_path), list[TaskResult]()
+    (tmp_path / "in.tar").write_bytes(b"text")
+    finisher.finish(job, stylized(0.5), common(job.task.output), found.append)
+    finisher.wait()
+    assert found[0].error is not None and "in.tar: not a tar file" in found[0].error.message
+    assert not (tmp_path / "run").exists()
+
+
+def test_somebody_elses_archive_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    job, finisher = in_archive(tmp_path)
+    (tmp_path / "run").mkdir()
+    tar_files.save(tmp_path / "run" / "out.tar", {"theirs.png": b""})
+    for each in (job, Job(job.task, owned=True)):  # our line is of an archive that was there before
+        with pytest.raises(OutputError, match=r"out\.tar is there, and cannot be added to: nst_batch did not make all"):
+            finisher.check(each)
+    (tmp_path / "run" / "out.tar").unlink()
+    tar_files.put_loose(RunPaths(tmp_path / "run"), "out.tar", {"n/a__s.png": tar_files.png(1, ours=False)})
+    with pytest.raises(OutputError, match=r"out\.tar\.loose/n/a__s\.png is there, and nst_batch did not make it"):
+        finisher.check(job)

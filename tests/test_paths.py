@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.paths import PART_SUFFIX, RunPaths, new_name
+from nst_batch.paths import PART_SUFFIX, RunPaths, archive_of, new_name
 
 PATHS = RunPaths(Path("/runs/night"))
 
@@ -42,3 +42,22 @@ def test_parts_have_names_of_their_own_on_any_host(host: str, monkeypatch: pytes
 def test_any_output_name_can_be_claimed() -> None:
     claim = PATHS.claim("x" * 5000 + "/\udcff")
     assert claim.parent == PATHS.claims and len(claim.name) < 100 and claim.name.isalnum()
+
+
+@pytest.mark.parametrize(
+    ("output", "written"),
+    [
+        ("a.png", "a.png"),
+        ("sub/a.tar.png", "sub/a.tar.png"),
+        ("s.tar/a.png", "s.tar.loose/a.png"),
+        ("sub/s.tar/n/t.tar/a.png", "sub/s.tar.loose/n/t.tar/a.png"),
+        (".tar/a.png", ".tar/a.png"),
+    ],
+)
+def test_what_goes_into_an_archive_is_loose_first(output: str, written: str) -> None:
+    assert PATHS.written(output) == PATHS.root / written
+    assert (archive_of(output) is None) == (output == written)
+
+
+def test_every_archive_has_a_lock_of_its_own() -> None:
+    assert PATHS.packing("a.tar") != PATHS.packing("b.tar") and PATHS.packing("a.tar").parent.parent == PATHS.state

@@ -41,15 +41,16 @@ def presets(
 
 @reports_errors
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A picture that nst_batch made.", metavar="PICTURE")],
+    file: Annotated[Path, typer.Argument(help="A picture that nst_batch made; in a tar file, too.", metavar="PICTURE")],
     as_json: Json = False,
 ) -> int:
     """Show what made a picture: its task, inputs, settings and loss, from the file itself."""
     import yaml
 
+    from nst_batch import tars
     from nst_batch.transfer.metadata import read_metadata
 
-    if not file.is_file():
+    if not file.is_file() and not tars.exists(str(file)):
         raise UsageError(f"no such file: {file}", hint="name a picture that a run has made")
     found = read_metadata(file)
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ from nst_batch.deadline import NEVER, Deadline
 from nst_batch.decisions import Decision
 from nst_batch.live import LiveFile
 from nst_batch.observers import Observer, Observers
+from nst_batch.paths import ARCHIVE_SUFFIX
 from nst_batch.pipeline import Pipeline
 from nst_batch.shares import ALONE, Part
 from nst_batch.signals import StopSignals
 from nst_batch.tally import Tally
+from nst_batch.tar_outputs import archives
 from nst_batch.writers import Writer
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def render(
         engine: a cluster whose actors render; None: processes of this machine do.
         events: whether programs read what happens, or people.
     """
+    from nst_batch.packer import Packer
     from nst_batch.report.keeper import PageKeeper, wanted, write_last
 
     paged = wanted(ready.run.report, len(ready.tasks))
@@ -73,6 +77,10 @@ def render(
         devices, options, begin = _workers(ready, engine)
         run = ready.run
         heard: list[Observer] = [tally, live, shown]
+        if found := _archives(ready):
+            left = ready.todo()  # of them, this may be a part only
+            outputs = (left.tasks.outputs[row] for row in left.rows.tolist())
+            heard.append(watching.enter_context(Packer(ready.paths, found, outputs, shown.note, lambda: stop.seen)))
         if paged:
             heard.append(watching.enter_context(PageKeeper(ready.paths, len(ready.tasks), writer.is_first)))
         scheduler = Scheduler(
@@ -83,6 +91,21 @@ def render(
     if paged and not stop.seen and (problem := write_last(ready.paths, len(ready.tasks))):
         say(f"no report: {problem}; `nst-batch report` tries again")
     return outcome
+
+
+def pack_rest(ready: Pipeline, stop: StopSignals) -> None:
+    """Pack what a run has left loose that was ended when all was rendered."""
+    from nst_batch.packer import Packer
+
+    if found := _archives(ready):
+        with Packer(ready.paths, found, (), say, lambda: stop.seen):
+            pass
+
+
+def _archives(ready: Pipeline) -> Counter[str]:
+    """The tar files into which pictures go."""
+    outputs = ready.tasks.outputs
+    return archives(outputs) if outputs.mention(f"{ARCHIVE_SUFFIX}/") else Counter()
 
 
 def _how_many(ready: Pipeline, engine: RayEngine | None) -> int:

@@ -46,7 +46,7 @@ def run(
     begun = time.monotonic()
     if log_json:
         speak_in_events()
-    from nst_batch.cli.rendering import render, sum_up, summary_of, warn_of_broken_lines
+    from nst_batch.cli.rendering import pack_rest, render, sum_up, summary_of, warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
     from nst_batch.shares import parse
     from nst_batch.signals import StopSignals
@@ -67,6 +67,8 @@ def run(
                 outcome = render(ready, todo, stop, engine=cluster, events=log_json)
         elif todo:
             outcome = render(ready, todo, stop, inline=inline, events=log_json)
+        else:
+            pack_rest(ready, stop)
     summary = summary_of(ready, outcome, time.monotonic() - begun)
     if log_json:
         tell("run_finished", **summary, interrupted=bool(stop.seen and summary["todo"]))

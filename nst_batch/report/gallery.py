@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from nst_batch import __version__
+from nst_batch import __version__, tar_outputs, tars
 from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
 from nst_batch.planned import read_plan
@@ -127,12 +127,14 @@ class _Files:
 
     def output(self, name: str) -> dict[str, Any]:
         """As ``of``, of a picture by its name in the run's folder."""
-        return self.of(self._root / name)
+        return self.of(tar_outputs.place(RunPaths(self._root), name))
 
     def of(self, path: Path) -> dict[str, Any]:
         """The link to a file, seen from the page, and the place of its thumbnail."""
-        link = os.path.relpath(os.path.abspath(path), self._root)
         there = self._places.setdefault(path, len(self._places))
+        if tars.split(str(path)) is not None:  # browsers cannot open a member
+            return {"thumbnail": there}
+        link = os.path.relpath(os.path.abspath(path), self._root)
         return {"href": quote(link.encode(errors="surrogateescape")), "thumbnail": there}
 
 

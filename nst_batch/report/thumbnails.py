@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from nst_batch import tars
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import ImageError
 from nst_batch.measured import cores
@@ -35,7 +36,7 @@ class Thumbnail:
 
 
 def thumbnails(paths: RunPaths, pictures: Iterable[Path]) -> dict[Path, Thumbnail | None]:
-    """A small picture of each file; None for what is gone, broken, or no picture.
+    """A small picture of each file, or member of a tar file; None for what is gone, broken, or no picture.
 
     Those that were made before are read; a file that has changed since (by size and time) has a new one.
     """
@@ -56,10 +57,10 @@ def forget_others(paths: RunPaths, used: Iterable[Thumbnail | None]) -> None:
 
 def _thumbnail(paths: RunPaths, picture: Path) -> Thumbnail | None:
     try:
-        status = picture.stat()
+        state = _state(picture)
     except (OSError, ValueError):
         return None
-    name = f"{os.path.abspath(picture)}\0{status.st_size}\0{status.st_mtime_ns}\0{SIDE}"
+    name = f"{os.path.abspath(picture)}\0{state}\0{SIDE}"
     kept = paths.thumbnail(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=12).hexdigest())
     try:
         return Thumbnail(kept, kept.read_bytes())
@@ -72,6 +73,15 @@ def _thumbnail(paths: RunPaths, picture: Path) -> Thumbnail | None:
     with contextlib.suppress(OSError):  # a full disk, or a folder that may only be read: it is made again next time
         write_atomic(kept, data, durable=False)
     return Thumbnail(kept, data)
+
+
+def _state(picture: Path) -> str:
+    """What is another when the file, or the member of a tar file, is."""
+    if tars.split(str(picture)) is not None:
+        member = tars.stat(str(picture))
+        return f"{member.size}\0{member.archive_size}\0{member.mtime_ns}"
+    status = picture.stat()
+    return f"{status.st_size}\0{status.st_mtime_ns}"
 
 
 def _webp(picture: Decoded) -> bytes:

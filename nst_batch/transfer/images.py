@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from nst_batch import tars
 from nst_batch.errors import ImageError, in_words
 from nst_batch.records import Limits
+from nst_batch.tar_headers import ArchiveError
 
 Pixels = npt.NDArray[Any]  # uint8 or uint16
 
@@ -55,7 +57,7 @@ def load_picture(path: Path, digest: str | None = None, limits: Limits = Limits(
     engine does it). Colours under full transparency mean nothing; the mean of the visible ones is put there.
 
     Args:
-        path: any file.
+        path: any file, or a member of a tar file, as ``shard-000.tar/img.jpg``.
         digest: SHA-256 that the bytes must have, when they were looked at before.
         limits: what it may be.
 
@@ -85,6 +87,8 @@ def load_picture(path: Path, digest: str | None = None, limits: Limits = Limits(
         ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: more pixels than limits.pixels, {limits.pixels:,}, allows", hint=SMALLER) from error
+    except ArchiveError as error:
+        raise ImageError(str(error), hint=error.hint) from error
     except ImageError:
         raise
     except MemoryError as error:
@@ -95,23 +99,30 @@ def load_picture(path: Path, digest: str | None = None, limits: Limits = Limits(
 
 
 def _bytes_of(path: Path, limits: Limits) -> bytes:
-    """The whole file. What is no file is not waited for: a FIFO would never end."""
+    """The whole file, or member of a tar file. What is no file is not waited for: a FIFO would never end."""
+    if tars.split(str(path)) is not None:
+        _refuse_sizes(path, tars.stat(str(path)).size, limits)
+        return tars.read(str(path))
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path}: not a picture but a pipe, a device or a folder", hint="remove it")
-        if status.st_size > limits.bytes:
-            raise ImageError(
-                f"{path}: {status.st_size:,} bytes, and limits.bytes is {limits.bytes:,}",
-                hint="scale it down, or raise limits.bytes",
-            )
-        if status.st_size == 0:
-            raise ImageError(f"{path}: an empty file, not a picture", hint="remove it, or put the picture there")
+        _refuse_sizes(path, status.st_size, limits)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
     finally:
         os.close(descriptor)
+
+
+def _refuse_sizes(path: Path, size: int, limits: Limits) -> None:
+    if size > limits.bytes:
+        raise ImageError(
+            f"{path}: {size:,} bytes, and limits.bytes is {limits.bytes:,}",
+            hint="scale it down, or raise limits.bytes",
+        )
+    if size == 0:
+        raise ImageError(f"{path}: an empty file, not a picture", hint="remove it, or put the picture there")
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:

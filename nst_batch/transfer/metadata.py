@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from nst_batch import tars
 
 METADATA_KEY = "nst_batch"
 IMAGE_DESCRIPTION = 0x010E  # EXIF and TIFF tag, for formats that have no text chunks
@@ -18,9 +21,10 @@ def described(note: str) -> str:
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:
-    """What ``encode`` stored in the file; None when there is nothing of ours in it."""
+    """What ``encode`` stored in the file, or the member of a tar file; None when there is nothing of ours in it."""
     try:
-        with Image.open(path) as image:
+        file = path if tars.split(str(path)) is None else io.BytesIO(tars.read(str(path)))
+        with Image.open(file) as image:
             note = image.info.get(METADATA_KEY)
             if note is None:
                 text = str(image.getexif().get(IMAGE_DESCRIPTION, ""))

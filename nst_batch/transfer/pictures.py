@@ -12,9 +12,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from nst_batch import tars
 from nst_batch.errors import ImageError
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import SMALLEST_SIDE, Stage, style_size
+from nst_batch.tar_headers import Status
 from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.images import Decoded, from_image, load_picture
@@ -52,9 +54,16 @@ def picture_of(source: str | Path | Image.Image, mask: str | Path | Image.Image 
         digest = hashlib.blake2b(source.tobytes(), digest_size=16).hexdigest()
         return Picture(f"{source.mode} {source.size} {digest}", lambda: from_image(source), mask=beside)
     path = Path(source)
-    status = path.stat() if path.exists() else None  # a missing file is load_picture's to report
-    key = f"{path} {status and (status.st_mtime_ns, status.st_size)}"
+    key = f"{path} {_state(path)}"
     return Picture(key, lambda: load_picture(path), str(path), beside)
+
+
+def _state(path: Path) -> tuple[int, int] | Status | None:
+    """What is another when the file is; None for a missing one, which is ``load_picture``'s to report."""
+    if path.exists():
+        status = path.stat()
+        return status.st_mtime_ns, status.st_size
+    return tars.stat(str(path)) if tars.exists(str(path)) else None
 
 
 def decode(picture: Picture, cache: TensorCache) -> Decoded:

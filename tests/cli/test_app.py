@@ -16,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests import runs
+from tests import runs, tar_files
 from tests.runs import alive, end_of, here, lines, nst_batch, pictures, start, temporaries, wait_for, workers_of
 
 SLOW_STEPS = 120  # seconds for a picture: enough to be killed in the middle of
@@ -450,6 +450,9 @@ def test_what_made_a_picture_is_in_the_picture(pipeline: Path) -> None:
     other = here("inspect", pipeline.parent / "content" / "c0.png")
     assert other.code == 2 and "nothing of nst_batch's is stored in it" in other.err
     assert here("inspect", "nowhere.png").code == 2
+    shard = tar_files.save(pipeline.parent / "s.tar", {"n/a.png": picture.read_bytes()})
+    assert here("inspect", shard / "n" / "a.png", "--json").json == found
+    assert here("inspect", shard / "n" / "b.png").code == 2
 
 
 def test_styles_masks_starts_and_16_bits_go_all_the_way(tmp_path: Path, weights: Path) -> None:

@@ -23,7 +23,7 @@ from nst_batch.transfer import images, weights
 from nst_batch.transfer.masks import Wanted, lay_out, read_mask
 from nst_batch.transfer.pictures import picture_of
 from nst_batch.transfer.stylize import Stylizer
-from tests import runs
+from tests import runs, tar_files
 from tests.provoked.world import SMALL, World, called, provokes
 
 # --- the pipeline file; its mistakes are in ``MISTAKES``, below ---
@@ -276,6 +276,31 @@ def a_picture_of_too_many_bytes(world: World) -> None:
 @provokes("a.png")
 def an_empty_picture(world: World) -> None:
     images.load_picture(world.file("a.png"))
+
+
+@provokes("s.tar")
+def a_picture_in_what_is_no_archive(world: World) -> None:
+    world.file("s.tar", b"text")
+    images.load_picture(world.folder / "s.tar" / "a.png")
+
+
+@provokes("s.tar")
+def a_picture_in_an_empty_archive(world: World) -> None:
+    world.file("s.tar")
+    images.load_picture(world.folder / "s.tar" / "a.png")
+
+
+@provokes("s.tar.gz")
+def a_picture_in_a_compressed_archive(world: World) -> None:
+    world.file("s.tar.gz")
+    images.load_picture(world.folder / "s.tar.gz" / "a.png")
+
+
+@provokes("s.tar/a.png")
+def a_picture_at_which_its_archive_is_cut_off(world: World) -> None:
+    path = tar_files.save(world.folder / "s.tar", {"a.png": tar_files.png(1)})
+    path.write_bytes(path.read_bytes()[:600])
+    images.load_picture(path / "a.png")
 
 
 @provokes("a.png")

@@ -17,6 +17,7 @@ from nst_batch.compaction import compact
 from nst_batch.finishing import Finisher, _put
 from nst_batch.manifest import ManifestWriter
 from nst_batch.messages import Job
+from nst_batch.packing import pack
 from nst_batch.paths import RunPaths
 from nst_batch.planned import read_plan, write_plan
 from nst_batch.records import Failure, OutputFormat, TaskResult
@@ -26,7 +27,7 @@ from nst_batch.rows import export
 from nst_batch.signals import StopSignals
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer.encode import encode
-from tests import lines
+from tests import lines, tar_files
 from tests.provoked.world import World, called, provokes
 
 # --- the output folder, and the disk ---
@@ -63,6 +64,31 @@ def a_run_of_other_pictures_under_the_same_names(world: World) -> None:
 def a_picture_that_is_not_ours(world: World) -> None:
     world.picture("theirs.png")
     Finisher(RunPaths(world.folder)).check(Job(lines.task("theirs.png")))
+
+
+@provokes("s.tar")
+def an_archive_that_is_not_ours(world: World) -> None:
+    tar_files.save(world.folder / "s.tar", {"a.png": b""})
+    Finisher(RunPaths(world.folder)).check(Job(lines.task("s.tar/b.png")))
+
+
+@provokes("s.tar")
+def an_archive_that_is_not_ours_to_pack(world: World) -> None:
+    tar_files.save(world.folder / "s.tar", {"a.png": b""})
+    tar_files.put_loose(RunPaths(world.folder), "s.tar", {"b.png": tar_files.png(1)})
+    pack(RunPaths(world.folder), "s.tar")
+
+
+@provokes("s.tar")
+def an_archive_that_goes_on_changing(world: World) -> None:
+    path = tar_files.save(world.folder / "s.tar", {})
+    tar_files.put_loose(RunPaths(world.folder), "s.tar", {"b.png": tar_files.png(1)})
+
+    def changing() -> bool:
+        os.utime(path)
+        return False
+
+    pack(RunPaths(world.folder), "s.tar", changing)
 
 
 def _no_room(*_: object) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from nst_batch.paths import RunPaths
 from nst_batch.report.thumbnails import SIDE, forget_others, thumbnails
+from tests import tar_files
 from tests.runs import files_end_at, save_picture
 
 
@@ -101,3 +102,15 @@ def test_those_of_pictures_that_are_no_more_are_removed_but_young_ones(paths: Ru
     forget_others(paths, [used, None])
     assert (used.path.exists(), old.path.exists(), young.path.exists()) == (True, False, True)
     forget_others(RunPaths(tmp_path / "elsewhere"), [])
+
+
+def test_members_of_tar_files_are_shown_and_again_when_the_archive_has_changed(paths: RunPaths, tmp_path: Path) -> None:
+    picture = tar_files.save(tmp_path / "s.tar", {"a.png": tar_files.png(1)}) / "a.png"
+    first = thumbnails(paths, [picture])[picture]
+    assert first is not None and thumbnails(paths, [picture])[picture] == first
+    tar_files.save(tmp_path / "s.tar", {"a.png": tar_files.png(2)})
+    again = thumbnails(paths, [picture])[picture]
+    assert again is not None and again.path != first.path and again.data != first.data
+    none = [tmp_path / "s.tar" / "b.png", tmp_path / "s.tar.gz" / "a.png"]
+    (tmp_path / "s.tar.gz").write_bytes(b"x")
+    assert set(thumbnails(paths, none).values()) == {None}

@@ -23,6 +23,7 @@ from PIL import Image, ImageCms
 from nst_batch.errors import ImageError
 from nst_batch.records import Limits
 from nst_batch.transfer.images import from_image, load_picture
+from tests import runs, tar_files
 from tests.transfer.colors import TURNS, Values, apart, halves, quadrants
 
 LOSSLESS, LOSSY = 1.0, 4.0  # largest CIE76 differences
@@ -395,6 +396,34 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> 
 def test_a_missing_file_is_an_image_error(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="gone"):
         load_picture(tmp_path / "a.png")
+
+
+def test_a_member_of_a_tar_file_is_a_file(tmp_path: Path) -> None:
+    runs.save_picture(tmp_path / "a.png", seed=1)
+    data = (tmp_path / "a.png").read_bytes()
+    members = {"n/a.png": data, "empty.png": b"", "text.png": b"no picture", "torn.png": data[:-40]}
+    path = tar_files.save(tmp_path / "s.tar", members)
+    assert np.array_equal(load_picture(path / "n" / "a.png").pixels, load_picture(tmp_path / "a.png").pixels)
+    load_picture(path / "n" / "a.png", hashlib.sha256(data).hexdigest())
+    said = {"empty.png": "an empty file", "text.png": "not a picture", "torn.png": "broken picture", "no.png": "gone"}
+    for name, message in said.items():
+        with pytest.raises(ImageError, match=rf"s\.tar/{name}: .*{message}"):
+            load_picture(path / name)
+    with pytest.raises(ImageError, match=r"s\.tar/n/a\.png: changed"):
+        load_picture(path / "n" / "a.png", "0" * 64)
+    with pytest.raises(ImageError, match=rf"s\.tar/n/a\.png: {len(data):,} bytes, and limits\.bytes is"):
+        load_picture(path / "n" / "a.png", limits=Limits(bytes=len(data) - 1))
+    with pytest.raises(ImageError, match=r"s\.tar/n/a\.png: 32 x 32 pixels"):
+        load_picture(path / "n" / "a.png", limits=Limits(pixels=1000))
+
+
+def test_a_broken_archive_fails_its_pictures_in_words(tmp_path: Path) -> None:
+    (tmp_path / "s.tar").write_bytes(b"text")
+    (tmp_path / "s.tar.gz").write_bytes(b"text")
+    for name, message in (("s.tar", "not a tar file"), ("s.tar.gz", "compressed")):
+        with pytest.raises(ImageError, match=f"{name}: {message}") as caught:
+            load_picture(tmp_path / name / "a.png")
+        assert caught.value.hint
 
 
 @pytest.mark.parametrize("side", [3500, 5000])  # once, and more than twice as large as it may be

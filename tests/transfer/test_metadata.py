@@ -11,6 +11,7 @@ from PIL import Image
 from nst_batch.records import OutputFormat
 from nst_batch.transfer.encode import encode
 from nst_batch.transfer.metadata import made_by_us, read_metadata
+from tests import tar_files
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,10 @@ def test_other_pictures_are_not_ours(tmp_path: Path) -> None:
     for name in ("theirs.png", "talk.jpg", "text.png", "missing.png"):
         assert read_metadata(tmp_path / name) is None
         assert not made_by_us(tmp_path / name)
+
+
+def test_a_member_of_a_tar_file_says_what_made_it(tmp_path: Path) -> None:
+    members = {"ours.png": tar_files.png(1), "theirs.png": tar_files.png(1, ours=False), "text.png": b"text"}
+    path = tar_files.save(tmp_path / "s.tar", members)
+    assert read_metadata(path / "ours.png") == {"task": f"{1:032x}"}
+    assert [made_by_us(path / name) for name in (*members, "none.png")] == [True, False, False, False]

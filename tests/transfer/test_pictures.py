@@ -15,6 +15,7 @@ from nst_batch.sizes import Stage
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.images import Decoded, from_image
 from nst_batch.transfer.pictures import Picture, Pictures, StylePart, picture_of
+from tests import tar_files
 from tests.transfer.conftest import pattern
 
 SETTINGS = TransferSettings(size=32)
@@ -96,3 +97,11 @@ def test_a_notebooks_inputs_are_known_again_by_what_they_hold(tmp_path: Path) ->
     assert before.mask is not None and before.key == picture_of(str(path)).key
     pattern(24, 20, 1).save(path)
     assert picture_of(path).key != before.key
+
+
+def test_a_notebook_may_name_a_member_of_a_tar_file(tmp_path: Path) -> None:
+    member = tar_files.save(tmp_path / "s.tar", {"a.png": tar_files.png(1, 24)}) / "a.png"
+    before = picture_of(member)
+    assert before.load().size == (24, 24) and before.key == picture_of(str(member)).key
+    tar_files.save(tmp_path / "s.tar", {"a.png": tar_files.png(2, 24)})
+    assert picture_of(member).key != before.key

@@ -1,0 +1,91 @@
+"""Pictures in tar files, from the pipeline file to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nst_batch.paths import RunPaths
+from tests import runs, tar_files
+from tests.runs import here, lines
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.save_weights(tmp_path_factory.mktemp("weights") / "vgg.pth")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, weights: Path) -> Path:
+    """Two shards of two pictures with labels, two styles."""
+    runs.make_pictures(tmp_path, contents=4, styles=2)
+    (tmp_path / "in").mkdir()
+    data = [(tmp_path / "content" / f"c{n}.png").read_bytes() for n in range(4)]
+    for number in range(2):
+        pair = {f"n/{n}.v1.png": data[n] for n in (2 * number, 2 * number + 1)}
+        labels = {f"n/{n}.cls": b"%d" % n for n in (2 * number, 2 * number + 1)}
+        tar_files.save(tmp_path / "in" / f"shard-{number}.tar", pair | labels)
+    settings = {"output__name": "{shard}.tar/{content}__{style}{sweep}.png", "sweep": {"style_weight": [0.5, 2]}}
+    return runs.write_pipeline(tmp_path, weights, content="in/shard-*.tar", pairs={"sample": 1}, **settings)
+
+
+def members(root: Path) -> dict[str, bytes]:
+    return {
+        f"{p.name}/{name}": data for p in sorted(root.glob("*.tar")) for name, data in tar_files.contents(p).items()
+    }
+
+
+def test_from_shards_to_shards_and_nothing_twice(pipeline: Path) -> None:
+    run = pipeline.parent / "out"
+    first = here("run", pipeline, "--json", "--limit", "3")
+    assert first.json["rendered"] == 3 and (run / "shard-0.tar.loose").is_dir() and not members(run)
+    second = here("run", pipeline, "--json")
+    assert (second.json["skipped"], second.json["rendered"]) == (3, 5)
+    found = members(run)
+    outputs = {line["output"]: line for line in lines(run)}
+    assert {name for name in found if name.endswith(".png")} == outputs.keys() and len(outputs) == 8
+    assert all("." not in Path(name).stem for name in outputs)
+    assert all(found[f"{name[:-4]}.cls"] == Path(name).name[:1].encode() for name in outputs) and len(found) == 16
+    assert not list(run.glob("*.loose"))
+    assert here("run", pipeline, "--json", "--verify").json["rendered"] == 0
+    assert here("status", pipeline, "--json").json["done"] == 8
+    assert here("report", pipeline).code == 0
+
+
+def test_what_was_left_loose_is_packed_though_all_is_done(pipeline: Path) -> None:
+    run = pipeline.parent / "out"
+    here("run", pipeline)
+    before = members(run)
+    for name, data in before.items():
+        tar_files.put_loose(RunPaths(run), name.partition("/")[0], {name.partition("/")[2]: data})
+        (run / name.partition("/")[0]).unlink(missing_ok=True)
+    assert here("run", pipeline, "--json").json["rendered"] == 0
+    assert members(run) == before and not list(run.glob("*.loose"))
+
+
+def test_a_member_that_is_gone_is_rendered_again(pipeline: Path) -> None:
+    run = pipeline.parent / "out"
+    here("run", pipeline)
+    before = members(run)
+    (run / "shard-1.tar").unlink()
+    plan = here("plan", pipeline, "--json").json
+    assert plan["reasons"] == {"output missing": 4}
+    assert here("run", pipeline, "--json").json["rendered"] == 4
+    assert members(run) == before
+
+
+def test_somebody_elses_archive_fails_its_own_tasks(pipeline: Path) -> None:
+    run = pipeline.parent / "out"
+    run.mkdir()
+    theirs = tar_files.save(run / "shard-1.tar", {"a.png": b""}).read_bytes()
+    ended = here("run", pipeline, "--json")
+    assert (ended.json["rendered"], ended.json["failed"]) == (4, 4) and ended.code == 1
+    assert "shard-1.tar is there, and cannot be added to" in ended.err
+    assert (run / "shard-1.tar").read_bytes() == theirs
+
+
+def test_a_compressed_shard_is_a_mistake_in_the_file(pipeline: Path) -> None:
+    (pipeline.parent / "in" / "shard-9.tar.gz").write_bytes(b"")
+    ended = here("plan", pipeline, "--set", "content=in/shard-9.tar.gz")
+    assert ended.code == 2 and "shard-9.tar.gz: compressed" in ended.err and "decompress" in ended.err
