@@ -8,7 +8,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -94,6 +94,11 @@ class Strings(Sequence[str]):
     def hashes(self) -> Ints:
         """Python's hash of each: 64 bits, other ones in each process."""
         return hashes(self, len(self))
+
+
+def numbers(column: Ints) -> Iterator[int]:
+    """A column's values as Python's own, without a list of all of them."""
+    return chain.from_iterable(column[first : first + _CHUNK].tolist() for first in range(0, len(column), _CHUNK))
 
 
 def hashes(values: Iterable[str], count: int = -1) -> Ints:

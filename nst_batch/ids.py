@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from nst_batch.columns import NONE, Bytes, Ints
+from nst_batch.columns import NONE, Bytes, Ints, numbers
 from nst_batch.records import ALGORITHM_VERSION, OutputFormat, Source, Style, Weights
 from nst_batch.settings import TransferSettings
-from nst_batch.source_table import SourceTable
+from nst_batch.source_table import DIGEST_BYTES, SourceTable
 from nst_batch.task_table import ID_BYTES, Share, Variant
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
@@ -46,7 +46,7 @@ def ids_of(
     texts: dict[tuple[int, int], bytes] = {}
     begun: dict[tuple[int, int], Any] = {}
     found, last = bytearray(), NONE
-    for content, group, variant, start in zip(*(column.tolist() for column in columns), strict=True):
+    for content, group, variant, start in zip(*map(numbers, columns), strict=True):
         if content != last:
             begun.clear()
             last = content
@@ -72,15 +72,15 @@ class _Contents:
     """As ``_content_text``, without making a Source of each."""
 
     def __init__(self, sources: SourceTable) -> None:
-        self._digests, self._masks = sources.digests.tobytes().hex(), sources.masks.tolist()
+        self._digests, self._masks = sources.digests.tobytes(), sources.masks
 
     def text(self, row: int, *, masked: bool) -> str:
         """Of one row."""
-        mask = self._masks[row] if masked else NONE
+        mask = int(self._masks[row]) if masked else NONE
         return f'["{self._digest(row)}",null]' if mask == NONE else f'["{self._digest(row)}","{self._digest(mask)}"]'
 
     def _digest(self, row: int) -> str:
-        return self._digests[row * 64 : row * 64 + 64]
+        return self._digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES].hex()
 
 
 _STYLE = ',"style":'

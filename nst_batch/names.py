@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nst_batch import tars
-from nst_batch.columns import Bytes, Index, Ints, hashes
+from nst_batch.columns import Bytes, Index, Ints, hashes, numbers
 from nst_batch.errors import PlanError
 from nst_batch.fanout import bucket
 from nst_batch.pairs import Pairs, StyleFile
@@ -70,7 +70,7 @@ class Names:
             return self._of_contents(_OF_PATH[field])
         if field.replace("style", "content", 1) in _OF_PATH:
             values = [_of_group(field, group) for group in self._pairs.groups]
-            return map(values.__getitem__, self._group_of.tolist())
+            return map(values.__getitem__, numbers(self._group_of))
         if field == "bucket":
             return self._buckets()
         if field == "sweep":
@@ -79,19 +79,19 @@ class Names:
             values = [words[place % many] for place in range(len(self._settings))]
         else:
             values = [_word(dataclasses.asdict(each)[field]) for each in self._settings]
-        return map(values.__getitem__, self.variant_of.tolist())
+        return map(values.__getitem__, numbers(self.variant_of))
 
     def _buckets(self) -> Iterator[str]:
         contents, groups = self._pairs.contents, self._pairs.groups
         styles = [[_stem(share.path) for share in group] for group in groups]
-        for content, group in zip(self._content_of.tolist(), self._group_of.tolist(), strict=True):
+        for content, group in zip(numbers(self._content_of), numbers(self._group_of), strict=True):
             yield bucket(_stem(contents[content]), styles[group])
 
     def _of_contents(self, called: Callable[[str], str]) -> Iterable[str]:
         contents, rows = self._pairs.contents, self._content_of
         if len(rows) == len(contents) and (rows == np.arange(len(rows))).all():
             return map(called, contents)  # each once: a million names need not be there at a time
-        return map([called(path) for path in contents].__getitem__, rows.tolist())
+        return map([called(path) for path in contents].__getitem__, numbers(rows))
 
 
 def _always(value: str) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _zipped(pieces: Sequence[Iterable[str]], count: int) -> Iterator[tuple[str, 
 def starts(settings: Sequence[TransferSettings], names: Names) -> Iterator[str]:
     """The file that each picture starts from; none where it starts from no file."""
     filled = [names.of(each.init) if starts_from_file(each) else _always("") for each in settings]
-    for row in zip(names.variant_of.tolist(), zip(*filled, strict=False), strict=False):
+    for row in zip(numbers(names.variant_of), zip(*filled, strict=False), strict=False):
         yield row[1][row[0]]
 
 

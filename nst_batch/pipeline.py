@@ -205,6 +205,14 @@ def prepare(
     Raises:
         UsageError: something in the file, or the weights.
     """
+    frozen, paths, cluster = _planned(file, overrides, say, download, progress)
+    return compare(frozen, paths, choices, cluster)
+
+
+def _planned(
+    file: Path, overrides: Mapping[str, str], say: Say, download: bool, progress: Progress
+) -> tuple[Frozen, RunPaths, Cluster]:
+    """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
     limits = spec.limits.records()
@@ -218,7 +226,7 @@ def prepare(
         say(f"{archive} {what}; the pictures that can be read are rendered")
     if told := crowded(by_folder(tasks.outputs), spec.output.name):
         say(told)
-    return compare(Frozen(spec.name, spec.run, limits, weights, tasks), paths, choices, spec.cluster)
+    return Frozen(spec.name, spec.run, limits, weights, tasks), paths, spec.cluster
 
 
 def _damaged(tasks: TaskTable) -> dict[str, str]:

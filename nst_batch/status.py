@@ -82,8 +82,8 @@ def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
         for entries in _listed(os.fspath(paths.output(folder))):
             before = f"{folder}/" if folder else ""
             rows = tasks.by_output.rows(hashes(before + each.name for each in entries))
-            for place in np.flatnonzero((rows != NONE) & wanted[rows]).tolist():
-                found[rows[place]] = _size(entries[place])
+            asked = np.flatnonzero((rows != NONE) & wanted[rows])
+            found[rows[asked]] = [_size(entries[place]) for place in asked.tolist()]
     return found
 
 
