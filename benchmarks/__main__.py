@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, eta, overhead, precision, report, sizes
+from benchmarks import batch, closure, eta, handout, overhead, precision, report, sizes
 from benchmarks.pictures import DATA
 from nst_batch.devices import choose_threads
 
@@ -29,6 +29,7 @@ STAGES = (
     "picture",
     "batch",
     "overhead",
+    "handout",
     "report",
     "eta",
 )  # sizes, which takes long, when asked for
@@ -140,6 +141,24 @@ def _overhead(given: argparse.Namespace, console: Console, folder: Path) -> dict
     return found
 
 
+def _handout(given: argparse.Namespace, console: Console, folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for tasks, until in ((20_000, 20_000), (1_000_000, 20_000)):
+        row = handout.measure(folder / str(tasks), tasks=tasks, until=until, workers=given.workers or 2)
+        found.append(row)
+        memory = ", ".join(f"{(each - row['memory_before']) / 1e6:.0f}" for each in row["memory"])
+        console.print(
+            f"{row['done']} of {tasks} tasks whose transfers take no time: {row['per_second']:.0f} a second, "
+            f"{row['processor_ms']:.3f} ms of the scheduler's processor each, {row['syncs']} flushes, the first handed "
+            f"out after {row['first_after']:.1f} s; MB of memory beside what torch takes: {memory}"
+        )
+        table = _table("Parts", "", "ms a task")
+        for name, each in row["parts_ms"].items():
+            table.add_row(name, f"{each:.4f}")
+        console.print(table)
+    return found
+
+
 def _sizes(given: argparse.Namespace, console: Console, _: Path) -> list[dict[str, Any]]:
     rows = []
     for size in given.sizes:
@@ -206,6 +225,7 @@ _STAGES = {
     "picture": _picture,
     "batch": _batch,
     "overhead": _overhead,
+    "handout": _handout,
     "report": _report,
     "eta": _eta,
     "sizes": _sizes,

@@ -20,14 +20,15 @@ from typing_extensions import override
 
 from benchmarks.closure import REPOSITORY
 from benchmarks.pictures import DATA, squares
-from nst_batch.backlog import hand_out_order
 from nst_batch.decisions import Decision
+from nst_batch.expectations import Expectations
 from nst_batch.live import read
 from nst_batch.messages import Progress
 from nst_batch.paths import RunPaths
 from nst_batch.records import Source, Style, Task, TaskResult, Weights
 from nst_batch.settings import TransferSettings
-from nst_batch.tally import Expectations, Tally
+from nst_batch.tally import Tally
+from nst_batch.todo import hand_out_order
 
 SHARES = (0.1, 0.25, 0.5)
 """Of a run's time, at which what it foretells is noted."""
@@ -74,7 +75,11 @@ def _replay(workers: int, chance: random.Random) -> dict[str, Any]:
     begins = [chance.uniform(2, 4) for _ in range(workers)]
     looks: list[tuple[float, float]] = []
     events = [(when, place, "free", slot, "") for place, (slot, when) in enumerate(enumerate(begins))]
-    order, waiting, since = itertools.count(workers), iter(hand_out_order(todo)), dict[int, float]()
+    order, waiting, since = (
+        itertools.count(workers),
+        iter([todo[place] for place in hand_out_order(todo)]),
+        dict[int, float](),
+    )
     heapq.heapify(events)
     while events:
         now[0], _, what, slot, name = heapq.heappop(events)

@@ -31,7 +31,7 @@ class Claims:
     def __init__(self, paths: RunPaths, writer: Writer) -> None:
         self._paths = paths
         self._writer = writer
-        self._held: set[str] = set()
+        self._held: dict[str, Path] = {}  # by output name
 
     def take(self, task: Task) -> bool:
         """Claim a task; False: another writer has it in hand.
@@ -42,12 +42,11 @@ class Claims:
             return True
         path = self._paths.claim(task.output)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             taken = self._make(path, task) or (self._is_stale(path) and self._take_over(path, task))
         except OSError:
             return True
         if taken:
-            self._held.add(task.output)
+            self._held[task.output] = path
         return taken
 
     def is_free(self, task: Task) -> bool:
@@ -57,21 +56,21 @@ class Claims:
 
     def release(self, task: Task) -> None:
         """Let go of a task: what there is to say of it is recorded."""
-        if task.output in self._held:
-            self._held.discard(task.output)
+        path = self._held.pop(task.output, None)
+        if path is not None:
             with contextlib.suppress(OSError):  # a folder that has gone: then the claim has, too
-                self._paths.claim(task.output).unlink()
+                path.unlink()
 
     def release_all(self) -> None:
         """Let go of all; no process of this run may be at work any more."""
-        for output in self._held:
+        for path in self._held.values():
             with contextlib.suppress(OSError):
-                self._paths.claim(output).unlink()
+                path.unlink()
         self._held.clear()
 
     def _make(self, path: Path, task: Task) -> bool:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            descriptor = _create(path)
         except FileExistsError:
             return False
         try:
@@ -129,6 +128,16 @@ def remove_all(paths: RunPaths) -> None:
     with contextlib.suppress(OSError):
         for path in paths.claims.iterdir():
             path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> int:
+    """Raises OSError; FileExistsError: another was there first."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:  # the first claim of all
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
 
 
 def _holder(path: Path) -> str:

@@ -35,17 +35,17 @@ class Deadline:
         return self._end - time.monotonic()
 
     def batch(self, backlog: Backlog, most: Callable[[Task], int], workers: int) -> list[Job]:
-        """Tasks for one worker, as ``Backlog.batch``: what can be done in time, as long as there is any such task.
+        """Tasks for one worker, as ``Backlog.pick``: what can be done in time, as long as there is any such task.
 
         Where there is none, one is begun that cannot: it is kept when time is up, and the next job has the less to do.
         Not in the last minute, which starting up again would cost; but in any case if it is the first, or tasks that
         take longer than any job would never be begun.
         """
         if self._end == math.inf:
-            return backlog.batch(most, workers)
-        found = backlog.batch(lambda task: min(most(task), self._fitting(task)), workers)
+            return backlog.pick(most, workers)
+        found = backlog.pick(lambda task: min(most(task), self._fitting(task)), workers)
         if not found and (self.left() > WORTH_SECONDS or not self._begun):
-            found = backlog.batch(most, workers)
+            found = backlog.pick(most, workers)
         self._begun = self._begun or bool(found)
         self._declined = not found and backlog.waiting > 0
         return found

@@ -1,8 +1,8 @@
 """The manifest as it is written: one JSON line a task, one append-only file for each writing process.
 
-A line goes out in one ``os.write``, then ``fdatasync``, and only after its picture is in place. Nobody ever reopens
-another's part, so a line torn by a crash stays the last of its file, is skipped and counted. docs/manifest.md has the
-fields.
+A line goes out in one ``os.write``, then ``fdatasync`` (one for all that came in together), and only after its picture
+is in place. Nobody ever reopens another's part, so a line torn by a crash stays the last of its file, is skipped and
+counted. docs/manifest.md has the fields.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import dataclasses
 import errno
 import json
 import os
+from collections import deque
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +20,39 @@ from nst_batch.atomic import sync_folder
 from nst_batch.errors import OUT_OF_ROOM, ManifestError
 from nst_batch.paths import RunPaths, new_name
 from nst_batch.records import Source, Task, TaskResult, Weights
+from nst_batch.settings import TransferSettings
 
 SCHEMA_VERSION = 1
 
 
 def line(task: Task, result: TaskResult) -> bytes:
-    """The manifest's line for ``result``, newline included."""
-    record: dict[str, Any] = {
-        "v": SCHEMA_VERSION,
-        "task": task.id,
-        "status": result.status,
-        **inputs_of(task),
-        "settings": dataclasses.asdict(task.settings),
-        "weights": _weights(task.weights),
-    }
-    rest = dataclasses.asdict(result)
+    """The manifest's line for ``result``, newline included.
+
+    Raises:
+        ValueError: a number of it is not finite.
+    """
+    head = {"v": SCHEMA_VERSION, "task": task.id, "status": result.status, **inputs_of(task)}
+    rest = {name: getattr(result, name) for name in _REST}
+    for name in ("losses", "balance", "error"):
+        if rest[name] is not None:
+            rest[name] = dataclasses.asdict(rest[name])
     if result.status == "done":
         del rest["error"]
-    record.update((key, value) for key, value in rest.items() if key not in record)
-    return json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    parts = (_json(head)[1:-1], _common(task.settings, task.weights), _json(rest)[1:-1])
+    return f"{{{','.join(parts)}}}\n".encode()
+
+
+_REST = tuple(field.name for field in dataclasses.fields(TaskResult) if field.name not in ("task", "status"))
+
+
+@lru_cache(maxsize=64)
+def _common(settings: TransferSettings, weights: Weights) -> str:
+    """What most lines of a run have in common."""
+    return _json({"settings": dataclasses.asdict(settings), "weights": _weights(weights)})[1:-1]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def inputs_of(task: Task) -> dict[str, Any]:
@@ -79,22 +95,21 @@ class ManifestWriter:
         self._descriptor: int | None = None
 
     def append(self, task: Task, result: TaskResult) -> None:
-        """Record ``result`` durably: when this returns, the line outlives a power cut.
+        """Record ``result`` durably. Raises as ``extend``."""
+        self.extend(deque([line(task, result)]))
+
+    def extend(self, lines: deque[bytes]) -> None:
+        """Record lines durably: when this returns, they outlive a power cut.
+
+        Each goes out in a write of its own, and one flush is for all of them. Those that are recorded are taken from
+        ``lines``, after errors too.
 
         Raises:
-            ManifestError: the line could not be written whole (a full disk, a folder that has gone); the part is
-                closed, and the next line would go to a new one, so that it is never glued to a torn one.
+            ManifestError: a line could not be written whole (a full disk, a folder that has gone); the part is closed,
+                and the next line would go to a new one, so that it is never glued to a torn one.
         """
-        data = line(task, result)
         try:
-            if self._descriptor is None:
-                self._descriptor = self._create()
-            written = os.write(self._descriptor, data)
-            if written < len(data):
-                raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes of a manifest line could be written")
-            getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
-            if not self._is_in_place():
-                raise OSError("its folder was moved or removed while the run was going on")
+            self._extend(lines)
         except OSError as error:
             self.close()
             raise ManifestError(
@@ -102,6 +117,29 @@ class ManifestWriter:
                 hint="what was recorded stands; see that the folder is there and has room, and run again to go on",
                 out_of_room=error.errno in OUT_OF_ROOM,
             ) from error
+
+    def _extend(self, lines: deque[bytes]) -> None:
+        descriptor, written = self._descriptor, 0
+        if descriptor is None:
+            descriptor = self._create()
+        try:
+            for each in lines:
+                length = os.write(descriptor, each)
+                if length < len(each):
+                    raise OSError(
+                        errno.ENOSPC, f"only {length} of {len(each)} bytes of a manifest line could be written"
+                    )
+                written += 1
+        finally:
+            if written:
+                self._make_durable(descriptor)
+                for _ in range(written):
+                    lines.popleft()
+
+    def _make_durable(self, descriptor: int) -> None:
+        getattr(os, "fdatasync", os.fsync)(descriptor)  # macOS has no fdatasync
+        if not self._is_in_place():
+            raise OSError("its folder was moved or removed while the run was going on")
 
     def _is_in_place(self) -> bool:
         """Whether the part is still the file under its name: to one that was removed, everything can be written."""

@@ -1,8 +1,9 @@
 """What the scheduler and its workers say to each other, over one private pipe for each worker.
 
-Scheduler to worker: ``Jobs``, ``Soon``, ``Stop``, or the end of the pipe. Worker to scheduler: ``Ready`` or ``Broken``
-once; then, for each ``Jobs``, ``Progress``, ``Ready`` when the device is free again, and one ``TaskResult`` for each
-job, which may come later, when its file is in place.
+Scheduler to worker: ``Jobs``, ``Soon``, ``Recall``, ``Stop``, or the end of the pipe. Worker to scheduler: ``Ready`` or
+``Broken`` once; then, for each batch of ``Jobs`` in their order, ``Progress``, ``Ready`` when the device is free again,
+and one ``Finished`` for each job, which may come later, when its file is in place. A batch is begun when the one before
+it was told to be ready: so it is known what a worker had begun that has died.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nst_batch.records import Limits, Task, Weights
+from nst_batch.records import Limits, Task, TaskResult, Weights
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Tasks to render: together, where that can be done."""
+    """Batches to render, one after another; the tasks of each together, where that can be done."""
 
-    jobs: tuple[Job, ...]
+    batches: tuple[tuple[Job, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,37 @@ class Soon:
 
 
 @dataclass(frozen=True)
+class Recall:
+    """Give back what was not begun."""
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The answer to ``Recall``: outputs of tasks that the worker will not render."""
+
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Stop:
     """Leave, and drop the tasks in hand."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has its network and waits for jobs. ``memory``: free bytes of its GPU; 0: it has none."""
+    """The worker has its network, and is done with what it rendered. ``memory``: free bytes of its GPU; 0: it has
+    none."""
 
     memory: int = 0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task has come to its end. ``line`` is the manifest's about it; ``result`` lacks what only that has to have:
+    ``curve`` and ``terms``."""
+
+    result: TaskResult
+    line: bytes
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch.multiprocessing
 from typing_extensions import override
 
-from nst_batch.links import LEAVE_SECONDS, Worker
+from nst_batch.links import LEAVE_SECONDS, Pipe, Worker
 from nst_batch.memory import kills
 from nst_batch.messages import Broken, WorkerOptions
 
@@ -23,17 +23,26 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
 
+Work: TypeAlias = Callable[[Pipe, WorkerOptions, str], None]
+
 
 class WorkerProcess(Worker):
-    """One spawned worker and the pipe to it."""
+    """One spawned worker and the pipe to it.
 
-    def __init__(self, slot: int, device: str, options: WorkerOptions) -> None:
+    Args:
+        slot: its number.
+        device: that it renders on.
+        options: of the run.
+        work: what the process does with its pipe, the options and the device.
+    """
+
+    def __init__(self, slot: int, device: str, options: WorkerOptions, work: Work | None = None) -> None:
         context = torch.multiprocessing.get_context("spawn")  # CUDA cannot be used in forked processes
         here, there = context.Pipe()
         super().__init__(slot, device, here)
         self._kills = kills()
         self._process = context.Process(
-            target=_work,
+            target=work or _work,
             args=(there, options, device),
             name=f"nst-batch worker {slot} on {device}",
             daemon=True,

@@ -7,37 +7,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from typing_extensions import override
 
 from nst_batch.decisions import Decision
 from nst_batch.eta import Ahead, Factors, Pace, Seen, kind, kinds, seconds_left
+from nst_batch.expectations import Expectations, Scale
 from nst_batch.messages import Progress
 from nst_batch.observers import Observer
 from nst_batch.records import Task, TaskResult
 from nst_batch.run_state import RunState, WorkerState
+from nst_batch.todo import as_todo
 
 LATELY_SECONDS = 600.0  # what rates are of
 LATE_SECONDS = 60.0  # a worker without a task for longer will not come back
 _TRUSTED = 0.005  # of a run's work: what forecasts count for, against what is seen
 _ENOUGH = 0.005  # of it has to be done before anything is foretold from nothing else
-_UNREADABLE = 0.01  # of a usual task: one whose picture's size is not known mostly fails at once
 _AGAIN_SECONDS = 0.5  # between two reckonings of what is left
-
-
-class Expectations(Protocol):
-    """What is known of tasks before they begin: see ``forecasts.Forecaster``."""
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether seconds are seconds of devices like these."""
-
-    def seconds(self, task: Task) -> float | None:
-        """What a task will take; None: nobody knows."""
-
-    def share(self, task: Task, step: int) -> float:
-        """How much of a task is done after so many evaluations."""
 
 
 @dataclass
@@ -45,8 +31,8 @@ class _Hand:
     """Tasks that a worker was given together. ``shares`` are done of each, by id, since ``first``."""
 
     tasks: dict[str, Task]  # by output name, those that are not over
-    weight: float
-    each: float  # of one of them
+    weights: dict[str, float]  # of all of them
+    each: float  # of the largest
     begun: float
     first: float | None = None  # when the first evaluation was reported
     heard: float = 0.0  # when the last one was
@@ -92,16 +78,18 @@ class Tally(Observer):
         self._expected, self._now = expected, now
         self._begun = now()
         self._working_since: float | None = None  # the first hand-out: loading torch and weights is no measure
-        self._weights, trusted = _weights(todo, expected)
-        each = [self._weights[decision.task.id] for decision in todo]  # ids of equal pictures are equal
-        self._work = sum(each)
-        self._cost = sum(each.task.cost for each in todo)
-        self._waiting = Counter(map(kind, each))
+        groups = list(as_todo(todo).kinds())
+        self._scale = Scale(groups, expected)
+        self._work = sum(self._weight(task) * count for task, count in groups)
+        self._cost = sum(task.cost * count for task, count in groups)
+        self._waiting = Counter[int]()
+        for task, count in groups:
+            self._waiting[kind(self._weight(task))] += count
         self._done = self._done_here = self._done_elsewhere = 0.0
-        self._pace = Pace(_TRUSTED * self._work if trusted else 0.0)
+        self._pace = Pace(_TRUSTED * self._work if self._scale.trusted else 0.0)
         self._slots: dict[int, _Slot] = {}
         self._together = 1
-        self._ends = deque[float]()
+        self._ends = deque[list[float]]()  # [second, tasks that were done in it]
         self._reckoned: tuple[float, float | None] | None = None
 
     @override
@@ -114,10 +102,11 @@ class Tally(Observer):
         if here.hands:
             here.hands[-1].ended = now
         tasks = {each.task.output: each.task for each in decisions}
-        weights = [self._weights[task.id] for task in tasks.values()]
-        self._waiting.subtract(map(kind, weights))
+        weights = {output: self._weight(task) for output, task in tasks.items()}
+        for weight in weights.values():
+            self._waiting[kind(weight)] -= 1
         self._together = max(self._together, len(tasks))
-        here.hands.append(_Hand(tasks, sum(weights), max(weights), now, heard=now))
+        here.hands.append(_Hand(tasks, weights, max(weights.values()), now, heard=now))
         self._reckoned = None
 
     @override
@@ -136,39 +125,50 @@ class Tally(Observer):
     @override
     def finished(self, slot: int, result: TaskResult, final: bool) -> None:
         """A task ended, or will be tried again."""
+        self._reckoned = None
+        here = self._slots.get(slot)
+        hand = next((each for each in here.hands if result.output in each.tasks), None) if here else None
+        weight = hand.weights[result.output] if hand else 0.0
         if final:
             self.rendered += result.status == "done"
             self.failed += result.status == "failed"
             self.over += 1
-            self._done += self._weights[result.task]
-        self._reckoned = None
+            self._done += weight
         if result.status == "done":
             self.last = result
-            self._done_here += self._weights[result.task]
-            self._ends.append(self._now())
-        here = self._slots.get(slot)
-        hand = next((each for each in here.hands if result.output in each.tasks), None) if here else None
+            self._done_here += weight
+            self._count_end()
         if hand is None or here is None:
             return
         task = hand.tasks.pop(result.output)
         if not final:
-            self._waiting[kind(self._weights[task.id])] += 1
+            self._waiting[kind(weight)] += 1
         if result.status == "done":
-            hand.proved += self._weights[task.id] * (1 - self._expected.share(task, result.resumed))
+            hand.proved += weight * (1 - self._expected.share(task, result.resumed))
         hand.failed |= result.status != "done"
         if not hand.tasks:
             self._end(here, hand)
 
+    def _count_end(self) -> None:
+        second = math.floor(self._now())
+        if self._ends and self._ends[-1][0] == second:
+            self._ends[-1][1] += 1
+        else:
+            self._ends.append([second, 1])
+
     @override
     def elsewhere(self, decision: Decision) -> None:
         """Another run has brought a task to its end."""
-        weight = self._weights[decision.task.id]
+        weight = self._weight(decision.task)
         self._elsewhere += 1
         self.over += 1
         self.failed += decision.state == "failed"
         self._waiting[kind(weight)] -= 1
         self._done += weight
         self._done_elsewhere += weight * (decision.state == "done")
+
+    def _weight(self, task: Task) -> float:
+        return self._scale.of(task)
 
     def _end(self, here: _Slot, hand: _Hand) -> None:
         """Nothing of a hand is left: what it took is known."""
@@ -182,7 +182,7 @@ class Tally(Observer):
 
     def _made(self, hand: _Hand) -> float:
         """Work that is done of those that are not over."""
-        return sum(self._weights[task.id] * hand.shares.get(task.id, 0.0) for task in hand.tasks.values())
+        return sum(hand.weights[output] * hand.shares.get(task.id, 0.0) for output, task in hand.tasks.items())
 
     @property
     def elapsed(self) -> float:
@@ -207,7 +207,7 @@ class Tally(Observer):
         hand = slot.hands[-1] if slot.hands and slot.hands[-1].ended is None else None
         if hand is None:
             return WorkerState(number, slot.device, busy=busy)
-        p, left = hand.progress, sum(self._weights[task.id] for task in hand.tasks.values())
+        p, left = hand.progress, sum(hand.weights[output] for output in hand.tasks)
         loss = p.loss if p and math.isfinite(p.loss) else None
         return WorkerState(
             number, slot.device, tuple(hand.tasks), p.step if p else 0, p.steps if p else 0, loss, p.rate if p else 0.0,
@@ -218,16 +218,16 @@ class Tally(Observer):
         """Seconds until a hand is done."""
         if factors is None:
             return None
-        left = sum(self._weights[task.id] * (1 - hand.shares.get(task.id, 0.0)) for task in hand.tasks.values())
+        left = sum(hand.weights[output] for output in hand.tasks) - self._made(hand)
         return max(0.0, left * factors.of(hand.each, model(device)) - (self._now() - hand.heard))
 
     def _pictures_per_hour(self) -> float | None:
         """Lately."""
         now = self._now()
-        while self._ends and now - self._ends[0] > LATELY_SECONDS:
+        while self._ends and now - self._ends[0][0] > LATELY_SECONDS:
             self._ends.popleft()
         since = min(LATELY_SECONDS, now - self._working_since) if self._working_since is not None else 0.0
-        return len(self._ends) / since * 3600 if self._ends and since > 0 else None
+        return sum(count for _, count in self._ends) / since * 3600 if self._ends and since > 0 else None
 
     def _factors(self) -> Factors | None:
         """What tasks take, against what was expected; by their evaluations too, before they are done."""
@@ -274,15 +274,3 @@ class Tally(Observer):
 def model(device: str) -> str:
     """Devices that are equally fast, as far as names tell: ``cuda`` of ``cuda:1``."""
     return "+".join(each.partition(":")[0] for each in device.split("+"))
-
-
-def _weights(todo: Sequence[Decision], expected: Expectations) -> tuple[dict[str, float], bool]:
-    """What each task will take, by id, and whether these are seconds; by their costs, where nothing better is known."""
-    known = {each.task.id: expected.seconds(each.task) for each in todo}
-    foretold = {name: seconds for name, seconds in known.items() if seconds}
-    costs = {each.task.id: each.task.cost for each in todo if each.task.cost > 0}
-    both = foretold.keys() & costs.keys()
-    seconds_each = sum(foretold[name] for name in both) / sum(costs[name] for name in both) if both else 1.0
-    weights = {**{name: cost * seconds_each for name, cost in costs.items()}, **foretold}
-    usual = _UNREADABLE * sum(weights.values()) / len(weights) if weights else 1.0
-    return {name: weights.get(name) or usual for name in known}, bool(foretold) and expected.is_measured

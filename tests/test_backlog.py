@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from nst_batch import backlog
-from nst_batch.backlog import Backlog, News, hand_out_order
+from nst_batch.backlog import Backlog, News
 from nst_batch.claims import Claims
 from nst_batch.decisions import Decision
 from nst_batch.messages import Job
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline import Choices, prepare
 from nst_batch.records import Task
+from nst_batch.todo import hand_out_order
 from nst_batch.writers import Writer, entered
 from tests import runs
 from tests.lines import task
@@ -153,7 +154,8 @@ def test_the_longest_come_first_and_equal_ones_by_style(tmp_path: Path) -> None:
     runs.save_picture(tmp_path / "content" / "large.png", seed=9, size=64)
     file = runs.write_pipeline(tmp_path, tmp_path / "unused", transfer__size=64)
     pipeline = prepare(file, {"weights": "random"}, Choices(), print)
-    order = [decision.task for decision in hand_out_order(reversed(pipeline.todo()))]
+    todo = pipeline.todo()[::-1]
+    order = [todo[place].task for place in hand_out_order(todo)]
     assert [task.content.path.endswith("large.png") for task in order] == [True] * 2 + [False] * 4
     assert [task.cost for task in order] == sorted((task.cost for task in order), reverse=True)
     styles = [task.style.path for task in order[2:]]

@@ -18,8 +18,9 @@ from nst_batch.errors import StorageError, UsageError
 from nst_batch.messages import Progress, WorkerOptions
 from nst_batch.observers import Observer
 from nst_batch.pipeline import Choices, Pipeline, prepare
+from nst_batch.recording import Outcome
 from nst_batch.records import TaskResult
-from nst_batch.scheduler import Outcome, Scheduler
+from nst_batch.scheduler import Scheduler
 from nst_batch.signals import StopSignals
 from tests import runs
 
@@ -168,8 +169,8 @@ class Disk:
         name = "os.fdatasync" if lines else "nst_batch.finishing.write_atomic"
         self._real: Any = os.fdatasync if lines else write_atomic
         monkeypatch.setattr(name, self._write)
-        monkeypatch.setattr("nst_batch.scheduler.takes", self._takes)
-        monkeypatch.setattr("nst_batch.scheduler.WAKE_SECONDS", 0.01)
+        monkeypatch.setattr("nst_batch.recording.takes", self._takes)
+        monkeypatch.setattr("nst_batch.recording.WAKE_SECONDS", 0.01)
 
     def _write(self, *arguments: object) -> None:
         if self.asked < self._full_for:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import resource
@@ -13,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from nst_batch.messages import Broken, Job, Jobs, Progress, Ready, Soon, Stop, WorkerOptions
+from nst_batch.messages import Broken, Finished, Job, Jobs, Progress, Ready, Soon, Stop, WorkerOptions
 from nst_batch.pipeline import Choices, prepare
-from nst_batch.records import TaskResult
 from nst_batch.task_table import TaskTable
 from nst_batch.worker import main
 from tests import runs
@@ -74,11 +74,15 @@ def test_jobs_come_in_and_results_go_out(worker: tuple[Any, BaseProcess], folder
     pipe, process = worker
     assert heard(pipe, Ready) == Ready(0)
     pipe.send(Soon(tuple(tasks)))
-    pipe.send(Jobs(tuple(Job(task) for task in tasks)))
+    pipe.send(Jobs((tuple(Job(task) for task in tasks),)))
     assert heard(pipe, Progress).steps == 4
-    results = [heard(pipe, TaskResult) for _ in tasks]
+    finished = [heard(pipe, Finished) for _ in tasks]
+    results = [each.result for each in finished]
     assert sorted((each.output, each.status) for each in results) == [(task.output, "done") for task in tasks]
     assert all((folder / "out" / each.output).stat().st_size == each.bytes for each in results)
+    lines = [json.loads(each.line) for each in finished]
+    assert [line["sha256"] for line in lines] == [each.sha256 for each in results]
+    assert all(line["curve"] and line["terms"] for line in lines)
     pipe.close()
     process.join(runs.PATIENCE_SECONDS)
     assert process.exitcode == 0

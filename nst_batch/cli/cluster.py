@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nst_batch.cluster.slurm import Position
     from nst_batch.paths import RunPaths
     from nst_batch.pipeline import Pipeline
-    from nst_batch.scheduler import Outcome
+    from nst_batch.recording import Outcome
     from nst_batch.signals import StopSignals
 
 AT_WORK = ("running", "pending")

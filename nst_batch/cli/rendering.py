@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nst_batch.cluster.ray_engine import RayEngine
     from nst_batch.links import Start
     from nst_batch.messages import WorkerOptions
-    from nst_batch.scheduler import Outcome
+    from nst_batch.recording import Outcome
 
 
 def render(

@@ -103,11 +103,13 @@ def a_full_disk(world: World) -> None:
 
 @provokes("a.png")
 def a_disk_that_stays_full(world: World) -> None:
-    world.patch.setattr("nst_batch.scheduler.takes", lambda *_: False)
+    world.patch.setattr("nst_batch.recording.takes", lambda *_: False)
     full = Failure("StorageError", "a.png: No space left on device", "", transient=True)
     with world.scheduler() as (scheduler, ready):
         (task,) = ready.tasks
-        scheduler._record(0, Job(task), TaskResult(task.id, "failed", task.output, error=full))
+        scheduler._begin(ready.todo(), frozenset())
+        (job,) = scheduler._dealer.next_batch(0, 1)
+        scheduler._record([(0, job, TaskResult(task.id, "failed", task.output, error=full))])
 
 
 @provokes("manifest")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 from types import SimpleNamespace
 
 from nst_batch.deaths import lost_with
@@ -59,13 +60,13 @@ def a_network_that_memory_does_not_hold(world: World) -> None:
         raise MemoryError
 
     world.patch.setattr("nst_batch.renderer.Stylizer", no_memory)
-    _renderer(world.options(), "cpu")
+    _renderer(world.options(), "cpu", Renderer)
 
 
 @provokes("w.pth")
 def a_worker_that_cannot_load_its_weights(world: World) -> None:
     given = weights.file_weights(world.file("w.pth", b"no weights"), sha256_of)
-    _renderer(world.options(weights=given), "cpu")
+    _renderer(world.options(weights=given), "cpu", Renderer)
 
 
 @provokes("worker")
@@ -94,10 +95,10 @@ def workers_that_never_come_up(world: World) -> None:
 
 @provokes("w.pth")
 def what_a_worker_says_that_cannot_begin(world: World) -> None:
-    said = [Broken("w.pth: cannot be read as VGG-19 weights: no key", "copy it again")]
-    pipe = SimpleNamespace(poll=lambda: bool(said), recv=said.pop)
+    here, there = multiprocessing.Pipe()
+    there.send(Broken("w.pth: cannot be read as VGG-19 weights: no key", "copy it again"))
     with world.scheduler() as (scheduler, _):
-        scheduler._read(Dead(pipe))
+        scheduler._read([Dead(here)])
 
 
 @provokes("evaluations")

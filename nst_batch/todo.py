@@ -1,0 +1,94 @@
+"""What is to be rendered, as those who hand it out and reckon with it ask for it: in which order, where a picture is
+among it, and how much of a kind there is. Tasks may be made when they are asked for; nobody here keeps them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+from nst_batch.batches import size_of
+from nst_batch.decisions import Decision
+from nst_batch.records import Task
+
+
+@runtime_checkable
+class Todo(Protocol):
+    """A sequence of decisions, and what can be asked of all of them at once."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, place: int, /) -> Decision:
+        """One of them."""
+
+    def hand_out_order(self) -> Sequence[int]:
+        """Their places, in the order in which they are handed out: see ``hand_out_order``."""
+
+    def place_of(self, output: str) -> int | None:
+        """Where the task is that is to write a picture; None: it is not among them."""
+
+    def kinds(self) -> Iterable[tuple[Task, int]]:
+        """One task of each kind, and how many there are: of a kind are those that cost as much, with the same settings
+        and contents of the same size."""
+
+
+class Listed:
+    """What is to be rendered, from any decisions there are.
+
+    Args:
+        decisions: all of them.
+    """
+
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        self._decisions = list(decisions)
+
+    def __len__(self) -> int:
+        return len(self._decisions)
+
+    def __getitem__(self, place: int, /) -> Decision:
+        return self._decisions[place]
+
+    def hand_out_order(self) -> Sequence[int]:
+        """See ``Todo``."""
+        return hand_out_order(self._decisions)
+
+    def place_of(self, output: str) -> int | None:
+        """See ``Todo``."""
+        return self._places.get(output)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {each.task.output: place for place, each in enumerate(self._decisions)}
+
+    def kinds(self) -> Iterable[tuple[Task, int]]:
+        """See ``Todo``."""
+        return kinds(each.task for each in self._decisions)
+
+
+def as_todo(decisions: Iterable[Decision]) -> Todo:
+    """What is to be rendered, of whatever kind the sequence is."""
+    return decisions if isinstance(decisions, Todo) else Listed(decisions)
+
+
+def hand_out_order(todo: Sequence[Decision]) -> list[int]:
+    """Longest first, so that no long task starts last; of equal ones, those of a shape side by side, since they can be
+    rendered together, and of these those of a style, whose targets are cached. Places in ``todo``."""
+    return sorted(range(len(todo)), key=lambda place: _rank(todo[place].task))
+
+
+def _rank(task: Task) -> tuple[object, ...]:
+    return (-task.cost, size_of(task), task.style.digest, task.content.digest, task.output)
+
+
+def kinds(tasks: Iterable[Task]) -> list[tuple[Task, int]]:
+    """One task of each kind, and how many there are."""
+    first = dict[tuple[object, ...], Task]()
+    counts = Counter[tuple[object, ...]]()
+    for task in tasks:
+        key = (task.settings, task.content.width, task.content.height, task.cost)
+        first.setdefault(key, task)
+        counts[key] += 1
+    return [(task, counts[key]) for key, task in first.items()]
