@@ -68,7 +68,7 @@ class Listed:
         return kinds(each.task for each in self._decisions)
 
 
-def as_todo(decisions: Iterable[Decision]) -> Todo:
+def as_todo(decisions: Iterable[Decision] | Todo) -> Todo:
     """What is to be rendered, of whatever kind the sequence is."""
     return decisions if isinstance(decisions, Todo) else Listed(decisions)
 

@@ -15,10 +15,12 @@ from nst_batch.messages import Job
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline import Choices, prepare
 from nst_batch.records import Task
+from nst_batch.shares import Part
 from nst_batch.todo import hand_out_order
 from nst_batch.writers import Writer, entered
 from tests import runs
 from tests.lines import task
+from tests.test_todo import Made
 
 NAMES = tuple(f"{letter}.png" for letter in "abcdef")
 
@@ -160,3 +162,40 @@ def test_the_longest_come_first_and_equal_ones_by_style(tmp_path: Path) -> None:
     assert [task.cost for task in order] == sorted((task.cost for task in order), reverse=True)
     styles = [task.style.path for task in order[2:]]
     assert styles[0] == styles[1] != styles[2] == styles[3]
+
+
+def test_of_a_million_that_wait_a_few_are_made(paths: RunPaths, me: Writer) -> None:
+    others, made = Others(), Made(1_000_000)
+    left = Backlog(made, frozenset(), Claims(paths, me), News(others.more, others.decide), others.hear, Part(1, 4))
+    assert made.made == 0 and left.waiting == 1_000_000
+    assert taken(left, 3) == ["1.png", "5.png", "9.png"] and left.waiting == 999_997
+    others.say("13.png", "done")
+    others.say("999999.png", "failed")
+    left.look()
+    assert sorted(others.heard) == [("13.png", "done"), ("999999.png", "failed")]
+    assert left.waiting == 999_995 and taken(left) == ["17.png"]
+    assert made.made < 30
+
+
+def test_what_is_picked_is_confirmed_together(paths: RunPaths, me: Writer) -> None:
+    others = Others()
+    left = backlog_of(paths, me, others)
+    picked = [left.pick(lambda _: 2, 1), left.pick(lambda _: 2, 1)]
+    others.say("a.png", "done")
+    others.say("c.png", "todo", attempts=1)
+    others.say("d.png", "failed")
+    assert [[(job.task.output, job.attempt) for job in jobs] for jobs in left.confirm(picked)] == [
+        [("b.png", 1)], [("c.png", 2)]
+    ]  # fmt: skip
+    assert left.waiting == 2 and sorted(others.heard) == [("a.png", "done"), ("d.png", "failed")]
+    assert {path.name for path in paths.claims.iterdir()} == {paths.claim(name).name for name in ("b.png", "c.png")}
+    assert left.decision("b.png").task.output == "b.png"
+
+
+def test_what_was_put_back_and_ended_by_others_is_not_begun_again(paths: RunPaths, me: Writer) -> None:
+    others = Others()
+    left = backlog_of(paths, me, others)
+    left.put_back(left.batch(lambda _: 2, 1))
+    others.say("a.png", "done")
+    left.look()
+    assert left.waiting == 5 and taken(left, 2) == ["b.png", "c.png"]

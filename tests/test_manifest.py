@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,33 @@ def test_lines_of_a_folder_that_has_gone_are_not_lost_in_silence(paths: RunPaths
     writer.close()
     assert set(read(paths).rendered) == {"c.png"}
     assert paths.part("night.2").is_file()
+
+
+def test_lines_that_came_in_together_are_flushed_once(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes: list[int] = []
+    real = os.fdatasync
+
+    def noted(descriptor: int) -> None:
+        flushes.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    each = [task(f"{letter}.png") for letter in "abc"]
+    lines, writer = deque(manifest.line(one, done(one)) for one in each), ManifestWriter(paths, "night")
+    writer.extend(lines)
+    writer.close()
+    assert flushes == [paths.part("night").stat().st_size] and not lines
+    assert list(read(paths).rendered) == ["a.png", "b.png", "c.png"]
+
+
+def test_of_lines_that_a_disk_cuts_those_before_stand_and_the_others_are_left(paths: RunPaths) -> None:
+    each = [task(f"{letter}.png") for letter in "abcd"]
+    lines, writer = deque(manifest.line(one, done(one)) for one in each), ManifestWriter(paths, "night")
+    with files_end_at(len(lines[0]) + len(lines[1]) + 10), pytest.raises(ManifestError, match="10 of"):
+        writer.extend(lines)
+    assert len(lines) == 2
+    writer.extend(lines)
+    writer.close()
+    history = read(paths)
+    assert set(history.rendered) == {"a.png", "b.png", "c.png", "d.png"}
+    assert (history.parts, history.lines, history.skipped) == (2, 4, 1) and not lines

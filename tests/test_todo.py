@@ -1,0 +1,58 @@
+"""What is to be rendered, from a list, and from what makes tasks when they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from nst_batch.decisions import Decision
+from nst_batch.records import Task
+from nst_batch.todo import Listed, Todo, as_todo, hand_out_order, kinds
+from tests.lines import task
+
+LARGE = dataclasses.replace(task("large.png"), cost=9.0)
+SMALL = [dataclasses.replace(task(f"{name}.png"), cost=1.0) for name in "ba"]
+ALL = [Decision(each, "todo", "new") for each in (SMALL[0], LARGE, SMALL[1])]
+
+
+class Made(Sequence[Decision]):
+    """A plan that makes tasks."""
+
+    def __init__(self, count: int) -> None:
+        self.size, self.made = count, 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, place: int) -> Decision:  # type: ignore[override]
+        self.made += 1
+        return Decision(task(f"{place}.png"), "todo", "new")
+
+    def hand_out_order(self) -> Sequence[int]:
+        return range(self.size)
+
+    def place_of(self, output: str) -> int | None:
+        return int(output.removesuffix(".png"))
+
+    def kinds(self) -> list[tuple[Task, int]]:
+        return [(task(), self.size)]
+
+
+def test_a_list_is_asked_all_that_a_plan_is() -> None:
+    todo = as_todo(ALL)
+    assert isinstance(todo, Listed) and len(todo) == 3 and todo[1] is ALL[1]
+    assert list(todo.hand_out_order()) == hand_out_order(ALL) == [1, 2, 0]
+    assert [todo.place_of(each.task.output) for each in ALL] == [0, 1, 2] and todo.place_of("x.png") is None
+    assert [(each.cost, count) for each, count in todo.kinds()] == [(1.0, 2), (9.0, 1)]
+
+
+def test_a_plan_is_taken_as_it_is() -> None:
+    made: object = Made(5)
+    assert isinstance(made, Todo) and as_todo(made) is made and not isinstance(ALL, Todo)
+
+
+def test_what_makes_a_kind() -> None:
+    other = dataclasses.replace(LARGE, settings=dataclasses.replace(LARGE.settings, steps=7))
+    wide = dataclasses.replace(LARGE, content=dataclasses.replace(LARGE.content, width=99))
+    again = dataclasses.replace(LARGE, id="0" * 32, output="again.png")
+    assert [count for _, count in kinds([LARGE, other, wide, again])] == [2, 1, 1]
