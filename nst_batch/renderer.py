@@ -11,7 +11,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -30,7 +30,7 @@ from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage
-from nst_batch.transfer.images import load_picture
+from nst_batch.transfer.images import Decoded, load_picture
 from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.pictures import Picture, StylePart, decode
 from nst_batch.transfer.snapshot import State
@@ -80,6 +80,7 @@ class Renderer:
         self._finisher = Finisher(RunPaths(options.root))
         self._checkpoints = Checkpoints(RunPaths(options.root))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._coming: list[Future[Decoded]] = []
 
     @property
     def note(self) -> str:
@@ -120,10 +121,20 @@ class Renderer:
         self._finisher.wait()
 
     def read_ahead(self, tasks: Sequence[Task]) -> None:
-        """Read these tasks' pictures in another thread, so that they are there when they are wanted."""
-        for task in tasks:
-            for source in (task.content, *(style.source for style in task.styles)):
-                self._reader.submit(decode, self._picture(source), self._stylizer.cache)  # errors come up again in time
+        """Read these tasks' pictures in another thread, so that they are there when they are wanted.
+
+        What was asked for before and not begun is given up: who wants it by now reads it.
+        """
+        for each in self._coming:
+            each.cancel()
+        pictures = [
+            self._picture(source)
+            for task in tasks
+            for source in (task.content, *(style.source for style in task.styles))
+        ]
+        self._coming = [  # errors come up again in time
+            self._reader.submit(decode, picture, self._stylizer.cache) for picture in pictures
+        ]
 
     def _render(
         self, jobs: Sequence[Job], on_progress: OnProgress, on_result: OnResult, saving: Saving | None = None

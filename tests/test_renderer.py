@@ -365,6 +365,20 @@ def test_pictures_are_read_ahead(folder: Path, renderer: Renderer) -> None:
     assert render(renderer, Job(bad)).status == "failed"
 
 
+def test_what_was_not_read_in_time_is_not_read_ahead_any_more(folder: Path, renderer: Renderer) -> None:
+    goes_on, tasks = threading.Event(), dict[str, Task]()
+    renderer._reader.submit(goes_on.wait)
+    for name in ("c8.png", "c9.png"):
+        runs.save_picture(folder / "content" / name, seed=int(name[1]))
+        tasks[name] = task(folder, f"ahead-{name}", content=name)
+        renderer.read_ahead([tasks[name]])
+    goes_on.set()
+    renderer._reader.submit(lambda: None).result()
+    for name in tasks:
+        (folder / "content" / name).unlink()
+    assert [render(renderer, Job(each)).status for each in tasks.values()] == ["failed", "done"]
+
+
 def test_compile_on_is_an_error_where_nothing_can_be_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nst_batch.transfer.networks.built", lambda: Built(None, "no C++ compiler"))
     with pytest.raises(CompileError, match=r"no C\+\+ compiler") as error:
