@@ -9,8 +9,12 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
 from nst_batch.batches import size_of
-from nst_batch.decisions import Decision
+from nst_batch.columns import Bytes, Ints
+from nst_batch.decisions import Decision, Decisions
 from nst_batch.records import Task
 
 
@@ -68,8 +72,59 @@ class Listed:
         return kinds(each.task for each in self._decisions)
 
 
+class InColumns:
+    """The same of decisions that are columns, without making any of them.
+
+    Args:
+        decisions: all of them.
+    """
+
+    def __init__(self, decisions: Decisions) -> None:
+        self._decisions = decisions
+
+    def __len__(self) -> int:
+        return len(self._decisions)
+
+    def __getitem__(self, place: int, /) -> Decision:
+        return self._decisions[place]
+
+    def hand_out_order(self) -> Sequence[int]:
+        """See ``Todo``. Of tasks that are equal in all else, those come first that were planned first."""
+        tasks, rows = self._decisions.tasks, self._decisions.rows
+        digests = _beginnings(tasks.sources.digests)
+        firsts = np.fromiter((group[0].source for group in tasks.groups), np.int64, len(tasks.groups))
+        widths, heights = tasks.shapes[rows].T
+        styles, contents = digests[firsts[tasks.group_of[rows]]], digests[tasks.contents[rows]]
+        order: Sequence[int] = np.lexsort((contents, styles, heights, widths, -tasks.costs[rows]))  # type: ignore[assignment]
+        return order
+
+    def place_of(self, output: str) -> int | None:
+        """See ``Todo``."""
+        row = self._decisions.tasks.row_of(output)
+        rows, order = self._by_row
+        place = int(np.searchsorted(rows, row))
+        return int(order[place]) if place < len(rows) and rows[place] == row else None
+
+    @cached_property
+    def _by_row(self) -> tuple[Ints, Ints]:
+        order = np.argsort(self._decisions.rows)
+        return self._decisions.rows[order], order
+
+    def kinds(self) -> Iterable[tuple[Task, int]]:
+        """See ``Todo``."""
+        tasks = self._decisions.tasks
+        return [(tasks[row], count) for row, count in tasks.kinds(self._decisions.rows)]
+
+
+def _beginnings(digests: Bytes) -> npt.NDArray[np.uint64]:
+    """The first 64 bits of each: enough to have equal ones side by side."""
+    return np.ascontiguousarray(digests[:, :8]).view(">u8").ravel().astype(np.uint64)
+
+
 def as_todo(decisions: Iterable[Decision] | Todo) -> Todo:
     """What is to be rendered, of whatever kind the sequence is."""
+    if isinstance(decisions, Decisions):
+        return InColumns(decisions)
     return decisions if isinstance(decisions, Todo) else Listed(decisions)
 
 

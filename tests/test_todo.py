@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from nst_batch.decisions import Decision
+from nst_batch.pipeline import Choices, prepare
 from nst_batch.records import Task
-from nst_batch.todo import Listed, Todo, as_todo, hand_out_order, kinds
+from nst_batch.todo import InColumns, Listed, Todo, as_todo, hand_out_order, kinds
+from tests import runs
 from tests.lines import task
 
 LARGE = dataclasses.replace(task("large.png"), cost=9.0)
@@ -49,6 +52,24 @@ def test_a_list_is_asked_all_that_a_plan_is() -> None:
 def test_a_plan_is_taken_as_it_is() -> None:
     made: object = Made(5)
     assert isinstance(made, Todo) and as_todo(made) is made and not isinstance(ALL, Todo)
+
+
+def test_columns_are_asked_the_same_and_answer_the_same(tmp_path: Path) -> None:
+    runs.make_pictures(tmp_path, contents=3, styles=3)
+    for number, size in enumerate((64, 48)):
+        runs.save_picture(tmp_path / "content" / f"larger{number}.png", seed=number, size=size)
+    (tmp_path / "content" / "letter.png").write_text("Dear diary")
+    file = runs.write_pipeline(tmp_path, tmp_path / "unused", transfer__size=64, sweep={"steps": [5, 9]})
+    decided = prepare(file, {"weights": "random"}, Choices(), print).todo()
+    for some in (decided, decided[5:30], decided[:0]):
+        columns, listed = as_todo(some), as_todo(list(some))
+        assert isinstance(columns, InColumns) and len(columns) == len(some)
+        order = [some[int(place)] for place in columns.hand_out_order()]
+        assert order == [some[place] for place in listed.hand_out_order()]
+        assert [columns.place_of(each.task.output) for each in some] == list(range(len(some)))
+        assert sorted(count for _, count in columns.kinds()) == sorted(count for _, count in listed.kinds())
+    assert as_todo(decided[5:30]).place_of(decided[4].task.output) is None
+    assert as_todo(decided).place_of("x.png") is None
 
 
 def test_what_makes_a_kind() -> None:
