@@ -14,7 +14,7 @@ from nst_batch.demands import Way, stage_bytes
 from nst_batch.memory import SHARE
 from nst_batch.messages import Job
 from nst_batch.records import Task
-from nst_batch.sizes import target_size
+from nst_batch.sizes import size_of
 
 MOST = 16  # tasks at once: so many are lost with a process that dies
 PIXELS = 4 << 20  # in all pictures at once, at most: that keeps any GPU busy
@@ -64,9 +64,3 @@ def alike(one: Task, other: Task) -> bool:
 def _shareable(task: Task) -> bool:
     regions = task.content.mask is not None and task.settings.masks
     return task.content.width > 0 and not regions and task.settings.line_search == "none"
-
-
-def size_of(task: Task) -> tuple[int, int]:
-    """(width, height) of a task's picture, in pixels; (0, 0) where the file's header could not be read."""
-    content = task.content
-    return target_size(content.width, content.height, task.settings) if content.width else (0, 0)

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nst_batch.batches import size_of
 from nst_batch.columns import Ints
 from nst_batch.records import Task
+from nst_batch.sizes import size_of
 from nst_batch.task_table import TaskTable
 
 # Bytes a pixel of pictures in paint strokes, with a profile and metadata apart; PNG, TIFF and WebP as they were seen.

@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 
 from nst_batch import __version__
-from nst_batch.batches import size_of
 from nst_batch.checkpoints import Checkpoints
 from nst_batch.demands import fewer_rows, least_bytes, thrifty
 from nst_batch.errors import CompileError, DivergedError, Interrupted, MemoryRanOut
@@ -29,7 +28,7 @@ from nst_batch.messages import Job, Progress, WorkerOptions
 from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
 from nst_batch.settings import TransferSettings
-from nst_batch.sizes import Stage
+from nst_batch.sizes import Stage, size_of
 from nst_batch.transfer.images import Decoded, load_picture
 from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.pictures import Picture, StylePart, decode

@@ -9,6 +9,7 @@ import itertools
 import math
 from typing import NamedTuple
 
+from nst_batch.records import Task
 from nst_batch.settings import TransferSettings
 
 SMALLEST_SIDE = 16  # pixels; four 2x2 poolings leave one position
@@ -36,6 +37,12 @@ def target_size(width: int, height: int, settings: TransferSettings, factor: flo
     if settings.fit == "exact":
         return _rounded(settings.size, settings.height or settings.size, factor)
     return _rounded(width, height, scale_of(width, height, settings) * factor)
+
+
+def size_of(task: Task) -> tuple[int, int]:
+    """(width, height) of a task's picture, in pixels; (0, 0) where the file's header could not be read."""
+    content = task.content
+    return target_size(content.width, content.height, task.settings) if content.width else (0, 0)
 
 
 def style_size(width: int, height: int, settings: TransferSettings, factor: float = 1.0) -> tuple[int, int]:

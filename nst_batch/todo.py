@@ -12,10 +12,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch.batches import size_of
 from nst_batch.columns import Bytes, Ints
 from nst_batch.decisions import Decision, Decisions
 from nst_batch.records import Task
+from nst_batch.sizes import size_of
 
 
 @runtime_checkable
