@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch import tars
+from nst_batch import tar_finding, tars
 from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, halves, load, save
 from nst_batch.inputs import masks_beside, sha256_of
-from nst_batch.paths import ARCHIVE_SUFFIX
 from nst_batch.records import Limits, Source
 from nst_batch.source_table import SourceTable
+from nst_batch.tar_headers import Status, normal
 
 _FRESH_NS = 2_000_000_000  # a file changed this lately may change again within one tick of the file system's clock
 _FORMAT = 1  # of the cache's file
@@ -228,17 +228,29 @@ def _stats(paths: Sequence[str]) -> tuple[Ints, Ints, Ints]:
     """Bytes of each file, what is another when it is changed (of most, mtime_ns), and when that was, in ns; -1 where it
     cannot be looked at."""
     found = np.full((3, len(paths)), -1, np.int64)
-    for place, path in enumerate(paths):
+    inside = np.zeros(len(paths), np.bool_)
+    for archive, places in tar_finding.by_archive(paths).items():
+        inside[places] = True
+        with contextlib.suppress(OSError):
+            found[:, places] = _stats_in(archive, [paths[place] for place in places])
+    for place in np.flatnonzero(~inside).tolist():
         try:
-            if ARCHIVE_SUFFIX + "/" in path and tars.split(path):
-                member = tars.stat(path)
-                found[:, place] = member.size, member.stamp, member.mtime_ns
-                continue
-            status = os.stat(path)
+            status = os.stat(paths[place])
         except (OSError, ValueError):
             continue
         found[0, place], found[1:, place] = status.st_size, status.st_mtime_ns
     return found[0], found[1], found[2]
+
+
+def _stats_in(archive: str, paths: Sequence[str]) -> Ints:
+    """The same of members of an archive, as rows."""
+    index = tars.index(archive)
+    begins, nothing = len(archive) + 1, (0, -1)
+    sizes = [index.members.get(normal(path[begins:]), nothing)[1] for path in paths]
+    found = np.array(3 * [sizes], np.int64)
+    found[1, found[0] >= 0] = Status(0, index.size, index.mtime_ns).stamp
+    found[2, found[0] >= 0] = index.mtime_ns
+    return found
 
 
 def _keys(paths: Sequence[str]) -> Bytes:

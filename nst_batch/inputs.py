@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nst_batch import tar_finding, tars
 from nst_batch.errors import in_words
-from nst_batch.tar_headers import ArchiveError
+from nst_batch.tar_headers import ArchiveError, normal
 
 MASK_ENDING = ".mask.png"
 """``photo.mask.png`` beside ``photo.jpg`` says which regions of it are which, by colour. It is no picture to render."""
@@ -121,27 +122,54 @@ def _endings() -> str:
 
 
 def masks_beside(paths: Sequence[str]) -> dict[int, str]:
-    """The masks that are there, by the place of their picture: each folder is listed once, if many are asked for."""
+    """The masks that are there, by the place of their picture: each folder is listed once, if many are asked for, and
+    each archive."""
+    archives = tar_finding.by_archive(paths)
+    found = dict[int, str]()
+    for archive, places in archives.items():
+        masks = _masks_of(archive)
+        for place in places if masks else ():
+            mask = _mask_of(paths[place])
+            if normal(mask[len(archive) + 1 :]) in masks:
+                found[place] = mask
+    if not archives:
+        found.update(_beside_files(paths))
+    elif sum(map(len, archives.values())) < len(paths):
+        outside = list(paths)
+        for place in itertools.chain.from_iterable(archives.values()):
+            outside[place] = ""
+        found.update(_beside_files(outside))
+    return found
+
+
+def _beside_files(paths: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Of pictures that are files; an empty path is none."""
     folders = [path.rpartition("/")[0] for path in paths]
     counts = Counter(folders)
     listed = {folder: _masks_in(folder) for folder, count in counts.items() if count > _FEW}
     bare = {folder for folder, names in listed.items() if not names}
     if len(bare) == len(counts):
-        return {}
-    found = dict[int, str]()
+        return
     for place, (path, folder) in enumerate(zip(paths, folders, strict=True)):
-        if folder not in bare:
-            mask = os.path.splitext(path)[0] + MASK_ENDING
-            if os.path.basename(mask) in listed[folder] if folder in listed else tar_finding.is_at(mask):
-                found[place] = mask
-    return found
+        if path and folder not in bare:
+            mask = _mask_of(path)
+            if os.path.basename(mask) in listed[folder] if folder in listed else os.path.isfile(mask):
+                yield place, mask
+
+
+def _mask_of(path: str) -> str:
+    return os.path.splitext(path)[0] + MASK_ENDING
+
+
+def _masks_of(archive: str) -> frozenset[str]:
+    try:
+        return frozenset(name for name in tars.index(archive).members if name.endswith(MASK_ENDING))
+    except OSError:
+        return frozenset()
 
 
 def _masks_in(folder: str) -> frozenset[str]:
     try:
-        if parts := tars.split(f"{folder}/"):
-            inner = [name.rpartition("/") for name in tars.members(*parts) if name.endswith(MASK_ENDING)]
-            return frozenset(name for above, _, name in inner if above == parts[1].rstrip("/"))
         with os.scandir(folder) as entries:
             return frozenset(each.name for each in entries if each.name.endswith(MASK_ENDING) and _is_file(each))
     except OSError:

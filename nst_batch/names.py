@@ -66,6 +66,8 @@ class Names:
     def _column(self, field: str, ids: Bytes | None) -> Iterable[str]:
         if field == "task":
             return (each.tobytes().hex()[:12] for each in ids) if ids is not None else ()
+        if field == "shard":
+            return self._of_contents(_sharding())
         if field in _OF_PATH:
             return self._of_contents(_OF_PATH[field])
         if field.replace("style", "content", 1) in _OF_PATH:
@@ -128,14 +130,18 @@ _OF_PATH: dict[str, Callable[[str], str]] = {
     "content": lambda path: _part(_stem(path)),
     "content_suffix": lambda path: _split(path)[1][1:],
     "content_folder": lambda path: _part(path.rpartition("/")[0].rpartition("/")[2]),
-    "shard": lambda path: _part(_shard(path)),
 }
 
 
-def _shard(path: str) -> str:
-    """The name of a content's tar file; of its folder, where it is in none."""
-    parts = tars.split(path)
-    return _stem(parts[0]) if parts else path.rpartition("/")[0].rpartition("/")[2]
+def _sharding() -> Callable[[str], str]:
+    """What gives the name of a content's tar file; of its folder, where it is in none."""
+    split = tars.splitter()
+
+    def shard(path: str) -> str:
+        parts = split(path)
+        return _part(_stem(parts[0]) if parts else path.rpartition("/")[0].rpartition("/")[2])
+
+    return shard
 
 
 def _of_group(field: str, group: tuple[StyleFile, ...]) -> str:

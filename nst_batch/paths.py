@@ -34,6 +34,7 @@ class RunPaths:
           manifest/NAME.merged.jsonl   the same, of many that it replaces
           state/checkpoints/    pictures in the middle, by task
           state/digests.npz     digests of input files, by path, size and time
+          state/archives.npz    what is in tar files, by path, size and time
           state/recall.npz      what was read of a large manifest
           state/writers/WRITER  who writes here now, and is alive
           state/live/           what each of them is doing
@@ -68,6 +69,11 @@ class RunPaths:
     def digests(self) -> Path:
         """What is known of input files."""
         return self.state / "digests.npz"
+
+    @property
+    def archives(self) -> Path:
+        """What is in tar files."""
+        return self.state / "archives.npz"
 
     @property
     def recall(self) -> Path:

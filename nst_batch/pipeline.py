@@ -35,6 +35,7 @@ from nst_batch.records import Task, Weights
 from nst_batch.shares import Part, shard
 from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
 from nst_batch.spec_run import Cluster, Run
+from nst_batch.tar_memory import TarMemory
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.writers import Writer, describe, entered, entrance
@@ -205,12 +206,13 @@ def prepare(
     Raises:
         UsageError: something in the file, or the weights.
     """
-    frozen, paths, cluster = _planned(file, overrides, say, download, progress)
-    return compare(frozen, paths, choices, cluster)
+    with tars.remembering() as memory:
+        frozen, paths, cluster = _planned(file, overrides, say, download, progress, memory)
+        return compare(frozen, paths, choices, cluster)
 
 
 def _planned(
-    file: Path, overrides: Mapping[str, str], say: Say, download: bool, progress: Progress
+    file: Path, overrides: Mapping[str, str], say: Say, download: bool, progress: Progress, memory: TarMemory
 ) -> tuple[Frozen, RunPaths, Cluster]:
     """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
@@ -221,7 +223,8 @@ def _planned(
     try:
         tasks = plan(spec, cache.sources, weights)
     finally:
-        cache.save(make_folder=download)  # what was read is known, whatever comes
+        cache.save(make_folder=download)
+        memory.save(paths.archives)
     for archive, what in _damaged(tasks).items():
         say(f"{archive} {what}; the pictures that can be read are rendered")
     if told := crowded(by_folder(tasks.outputs), spec.output.name):
@@ -234,8 +237,7 @@ def _damaged(tasks: TaskTable) -> dict[str, str]:
     paths = tasks.sources.paths
     if not paths.mention(f"{ARCHIVE_SUFFIX}/"):
         return {}
-    found = dict.fromkeys(parts[0] for path in paths if (parts := tars.split(path)))
-    return tar_finding.damaged(each for each in found if tars.is_archive(each))
+    return tar_finding.damaged(tar_finding.by_archive(paths))
 
 
 def compare(frozen: Frozen, paths: RunPaths, choices: Choices, cluster: Cluster | None = None) -> Pipeline:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,9 +23,11 @@ from pydantic import (
     field_validator,
 )
 
+from nst_batch import tars
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.mistakes import Report, in_words, show
 from nst_batch.pair_table import PairTable, pairs_of
+from nst_batch.paths import RunPaths
 from nst_batch.presets import PRESETS
 from nst_batch.settings import SETTINGS, TOGETHER, Stop, TransferSettings
 from nst_batch.spec_run import Cluster, InputLimits, Run, Section
@@ -264,7 +268,10 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
     valid: dict[str, Any] = {}
     spec = None
     try:
-        spec = PipelineSpec.model_validate(data, context={"base": base, "valid": valid})
+        with tars.remembering() as memory:
+            if folder := _folder(data, base):
+                memory.read(RunPaths(Path(os.path.abspath(folder))).archives)
+            spec = PipelineSpec.model_validate(data, context={"base": base, "valid": valid})
     except ValidationError as error:
         for item in error.errors(include_url=False):
             if item["type"] == "too_short" and item["input"]:
@@ -282,6 +289,14 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
         output = spec.output.model_copy(update={"dir": base / "outputs" / spec.name})
         spec = spec.model_copy(update={"output": output})
     return spec
+
+
+def _folder(data: Mapping[str, Any], base: Path) -> Path | None:
+    """The run's folder, before anything else is looked at; None where that cannot be told."""
+    with contextlib.suppress(ValidationError):
+        output = Output.model_validate(data.get("output") or {}, context={"base": base, "valid": {}})
+        return output.dir or base / "outputs" / str(data.get("name"))
+    return None
 
 
 def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

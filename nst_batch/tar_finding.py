@@ -5,15 +5,17 @@ In an archive a folder is only a part of names: whoever names an archive, or a f
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import glob
 import os
 import re
+from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nst_batch import tars
-from nst_batch.tar_headers import normal
+from nst_batch.tar_headers import ArchiveError, normal
 
 Wanted = Callable[[str], bool]
 """Whether a member is a picture to render, by its name."""
@@ -43,9 +45,28 @@ def find(pattern: str, wanted: Wanted) -> list[str] | None:
     return None
 
 
+def by_archive(paths: Iterable[str]) -> dict[str, array[int]]:
+    """The archives into which paths lead, and the places of those that lead into each: so that what is in an archive
+    is looked at once, in whatever order paths come. Those into a compressed one lead into none."""
+    found: dict[str, array[int]] = {}
+    split = tars.splitter()
+    for place, path in enumerate(paths):
+        try:
+            parts = split(path)
+        except ArchiveError:
+            continue
+        if parts is not None:
+            found.setdefault(parts[0], array("q")).append(place)
+    return found
+
+
 def damaged(archives: Iterable[str]) -> dict[str, str]:
     """What is wrong with archives that were read all the same, by their paths: they may have held more."""
-    return {archive: found for archive in archives if (found := tars.index(archive).damage)}
+    found = dict[str, str]()
+    for archive in archives:
+        with contextlib.suppress(OSError):  # which is told of each of its pictures
+            found[archive] = tars.index(archive).damage
+    return {archive: damage for archive, damage in found.items() if damage}
 
 
 def _in(archive: str, inner: str, wanted: Wanted) -> list[str]:

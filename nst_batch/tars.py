@@ -1,7 +1,8 @@
 """A tar file is a folder: a path such as ``shard-000.tar/n01440764/img.jpg`` names a member's bytes.
 
 Members are read where they lie; nothing is unpacked. The headers of an archive are read once in each process, for as
-long as the archive stays the same. Only uncompressed archives can be read so.
+long as the archive stays the same, and while ``remembering`` of any number of archives. Only uncompressed archives can
+be read so.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import re
 import stat as modes
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from nst_batch.paths import archive_of
+from nst_batch.paths import ARCHIVE_SUFFIX, archive_of
 from nst_batch.tar_headers import ArchiveError, Index, Status, compressed, key_of, normal, read_headers
+from nst_batch.tar_memory import TarMemory
 
 _FOLDER = re.compile(r"(?<=[^/])\.(?:tar(?P<packed>\.(?:gz|bz2|xz|zst|lz4|Z))?|(?P<short>tgz|tbz2?|txz))(?=/)")
 _KEPT_MEMBERS = 1 << 18  # of all indexes together: about 60 MB
@@ -40,6 +42,22 @@ def split(path: str) -> tuple[str, str] | None:
                 raise compressed(archive)
             return archive, path[found.end() + 1 :]
     return None
+
+
+def splitter() -> Callable[[str], tuple[str, str] | None]:
+    """``split`` for many paths: an archive that was found is not looked for again."""
+    known = set[str]()
+
+    def split_one(path: str) -> tuple[str, str] | None:
+        head, slash, member = path.partition(f"{ARCHIVE_SUFFIX}/")
+        if slash and head + ARCHIVE_SUFFIX in known:
+            return head + ARCHIVE_SUFFIX, member
+        parts = split(path)
+        if parts is not None:
+            known.add(parts[0])
+        return parts
+
+    return split_one
 
 
 def is_archive(path: str) -> bool:
@@ -171,10 +189,11 @@ def _bytes_of(descriptor: int, found: Index, name: str, path: str) -> bytes:
 
 @dataclass
 class _Indexes:
-    """Those that were asked for last, by what tells one state of a file from another."""
+    """Those that were asked for last, by what tells one state of a file from another; and a memory of all, perhaps."""
 
     kept: OrderedDict[tuple[int, ...], Index] = field(default_factory=OrderedDict)
     held: int = 0  # members of all of them
+    memory: TarMemory | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, descriptor: int, archive: str) -> Index:
@@ -185,7 +204,7 @@ class _Indexes:
             if found is not None:
                 self.kept.move_to_end(state)
                 return found
-        found = read_headers(descriptor, archive, status)
+        found = self._recalled(descriptor, archive, status)
         with self.lock:
             if state not in self.kept:
                 self.kept[state] = found
@@ -194,8 +213,29 @@ class _Indexes:
                 self.held -= len(self.kept.popitem(last=False)[1].members)
         return found
 
+    def _recalled(self, descriptor: int, archive: str, status: os.stat_result) -> Index:
+        memory = self.memory
+        if memory is None:
+            return read_headers(descriptor, archive, status)
+        if packed := memory.find(archive, status):
+            return packed.index()
+        found = read_headers(descriptor, archive, status)
+        memory.add(archive, status, found)
+        return found
+
 
 _indexes = _Indexes()
+
+
+@contextmanager
+def remembering() -> Iterator[TarMemory]:
+    """Meanwhile nothing is forgotten that was read of archives. Inside another one, it is that one's memory."""
+    outer = _indexes.memory
+    _indexes.memory = memory = outer or TarMemory()
+    try:
+        yield memory
+    finally:
+        _indexes.memory = outer
 
 
 @contextmanager

@@ -26,6 +26,7 @@ LAYERS = (
         "atomic",
         "columns",
         "tar_headers",
+        "tar_memory",
         "tars",
         "tar_finding",
         "tar_outputs",
