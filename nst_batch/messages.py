@@ -23,7 +23,7 @@ class WorkerOptions:
     ``batch`` is how many tasks are rendered together, None: as many as pay; ``compile`` whether kernels are built and
     closures recorded; ``limits`` what input pictures may be; ``tile`` how many rows are computed at a time;
     ``memory`` how many bytes each worker may take, None: as many as are free; ``sharing`` how many workers share what
-    the machine has.
+    the machine has; ``labels`` whether those beside a content in its tar file go with its pictures.
     """
 
     root: Path
@@ -35,6 +35,7 @@ class WorkerOptions:
     tile: int | Literal["auto", "off"] = "auto"
     memory: int | None = None
     sharing: int = 1
+    labels: bool = True
 
 
 @dataclass(frozen=True)

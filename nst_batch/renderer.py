@@ -76,7 +76,7 @@ class Renderer:
                 f"run.compile: on, but {self.note}",
                 hint="install a C++ compiler (c++, g++ or clang++), or set run.compile: auto",
             )
-        self._finisher = Finisher(RunPaths(options.root))
+        self._finisher = Finisher(RunPaths(options.root), sidecars=options.labels)
         self._checkpoints = Checkpoints(RunPaths(options.root))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._coming: list[Future[Decoded]] = []

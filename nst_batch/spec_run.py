@@ -93,6 +93,11 @@ class Run(Section):
         description="keep `report.html` up to date while pictures are rendered, about once a minute; `auto`: of runs "
         "of at most 5000 pictures",
     )
+    labels: Literal["copy", "none"] = Field(
+        default="copy",
+        description="what stands beside a content in its tar file (`img.cls`, `img.json`): copied to each picture that "
+        "is rendered from it into a tar file (`copy`), or left out (`none`)",
+    )
 
 
 class InputLimits(Section):

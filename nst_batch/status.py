@@ -1,4 +1,4 @@
-"""The state of each task of a run, by its manifest and its pictures. Reads only."""
+"""The state of each task of a run, by its manifest and its pictures. Reads only, but remembers what is in archives."""
 
 from __future__ import annotations
 
@@ -73,11 +73,14 @@ def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
         return found
     outputs = tasks.outputs if wanted.all() else tasks.outputs.only(np.flatnonzero(wanted))
     folders, archives = folders_of(outputs)
-    for archive in archives:
-        members = tar_outputs.sizes(paths, archive)
-        rows = tasks.by_output.rows(hashes(f"{archive}/{name}" for name in members))
-        there = (rows != NONE) & wanted[rows]
-        found[rows[there]] = np.fromiter(members.values(), np.int64)[there]
+    with tars.remembering() as memory:
+        memory.read(paths.archives)
+        for archive in archives:
+            members = tar_outputs.sizes(paths, archive)
+            rows = tasks.by_output.rows(hashes(f"{archive}/{name}" for name in members))
+            there = (rows != NONE) & wanted[rows]
+            found[rows[there]] = np.fromiter(members.values(), np.int64)[there]
+        memory.save(paths.archives)
     for folder in folders:
         for entries in _listed(os.fspath(paths.output(folder))):
             before = f"{folder}/" if folder else ""

@@ -72,20 +72,20 @@ class TarMemory:
 
     def __init__(self) -> None:
         self._known: dict[str, PackedIndex] = {}
-        self._file: Path | None = None  # which is yet to be read
+        self._files: dict[Path, bool] = {}  # whether each has been read
         self._changed = False
         self._lock = threading.Lock()
 
     def read(self, file: Path) -> None:
         """Use what ``save`` has written there, once it is needed; a missing or damaged file is an empty one."""
-        self._file = file
+        self._files.setdefault(file, False)
 
     def find(self, archive: str, status: os.stat_result) -> PackedIndex | None:
         """What is known of an archive, as it is now."""
         with self._lock:
-            if self._file is not None:
-                self._known = {**_read(self._file), **self._known}
-                self._file = None
+            for file in [each for each, was_read in self._files.items() if not was_read]:
+                self._known = {**_read(file), **self._known}
+                self._files[file] = True
             found = self._known.get(archive)
         return found if found is not None and found.is_of(status) else None
 

@@ -296,7 +296,7 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
         "version: 1\npairs: product\ntransfer: {preset: gatys, size: 64}\nsweep: {steps: [1, 2]}\nweights: random\n"
         "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90}\n"
         "run: {devices: auto, retries: 1, timeout: 60, threads: 2, batch: 4, tile: 256, compile: off, report: on,\n"
-        "  memory_limit: 3 GB, devices_per_task: 2}\n"
+        "  memory_limit: 3 GB, devices_per_task: 2, labels: none}\n"
         "limits: {pixels: 1000000, bytes: 5000000}\n"
         "cluster: {partition: gpu, account: 1234, qos: high, time: 8:00:00, nodes: 4, gpus_per_node: 8,\n"
         "  gpu_type: a100, gpus_per_element: 2, cpus_per_task: 8, mem: 32G, constraint: a|b, array_limit: 3,\n"

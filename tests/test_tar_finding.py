@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.tar_finding import damaged, find, is_at
+from nst_batch.tar_finding import by_archive, damaged, find, is_at
 from nst_batch.tar_headers import ArchiveError
 from tests import tar_files
 
@@ -67,6 +67,26 @@ def test_what_is_wrong_with_archives(shards: Path) -> None:
     path.write_bytes(b"none")
     with pytest.raises(ArchiveError, match="not a tar file"):
         found(shards, "shard-*.tar")
+    assert damaged([str(path)]) == {}  # its pictures fail
+
+
+def test_paths_by_their_archives(shards: Path) -> None:
+    (shards / "c.tar.gz").touch()
+    (shards / "folder.tar").mkdir()
+    names = (
+        "shard-1.tar/a",
+        "a.jpg",
+        "shard-0.tar/b.tar/c",
+        "c.tar.gz/a",
+        "shard-1.tar//b",
+        "folder.tar/a",
+        "no.tar/a",
+    )
+    places = by_archive(f"{shards}/{name}" for name in names)
+    assert {Path(archive).name: list(each) for archive, each in places.items()} == {
+        "shard-1.tar": [0, 4],
+        "shard-0.tar": [2],
+    }
 
 
 def test_whether_there_is_a_file(shards: Path) -> None:

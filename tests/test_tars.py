@@ -49,6 +49,19 @@ def test_paths_into_compressed_archives_are_refused(tmp_path: Path, name: str) -
     assert not tars.exists(f"{tmp_path}/{name}/a.jpg")
 
 
+def test_many_paths_cost_a_look_for_each_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = tar_files.save(tmp_path / "one.tar", {"a.jpg": b"a"})
+    split = tars.splitter()
+    paths = [f"{one}/a.jpg", f"{one}//b/c.tar/d", str(one), f"{tmp_path}/none.tar/a", f"{tmp_path}/a.jpg"]
+    assert [split(path) for path in paths] == [tars.split(path) for path in paths]
+    monkeypatch.setattr(tars, "split", None)
+    assert split(f"{one}/n/b.jpg") == (str(one), "n/b.jpg")
+    (tmp_path / "a.tgz").touch()
+    monkeypatch.undo()
+    with pytest.raises(ArchiveError):
+        split(f"{tmp_path}/a.tgz/a.jpg")
+
+
 def test_which_files_are_archives(tmp_path: Path) -> None:
     (tmp_path / "folder.tar").mkdir()
     (tmp_path / "a.tar").touch()

@@ -129,7 +129,7 @@ def _workers(ready: Pipeline, engine: RayEngine | None) -> tuple[Sequence[str], 
     batch = None if run.batch == "auto" else run.batch
     options = WorkerOptions(
         ready.paths.root, ready.weights, threads, batch, run.compile, ready.frozen.limits, run.tile,
-        run.memory_limit, sharing,
+        run.memory_limit, sharing, run.labels == "copy",
     )  # fmt: skip
     return devices, options, begin
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from nst_batch import tar_headers, tars
 from nst_batch.paths import RunPaths
 from tests import runs, tar_files
 from tests.runs import here, lines
@@ -51,6 +54,42 @@ def test_from_shards_to_shards_and_nothing_twice(pipeline: Path) -> None:
     assert here("run", pipeline, "--json", "--verify").json["rendered"] == 0
     assert here("status", pipeline, "--json").json["done"] == 8
     assert here("report", pipeline).code == 0
+
+
+def test_labels_may_stay_behind(pipeline: Path) -> None:
+    assert here("run", pipeline, "--set", "run.labels=none").code == 0
+    names = members(pipeline.parent / "out")
+    assert len(names) == 8 and all(name.endswith(".png") for name in names)
+
+
+def test_headers_are_read_once_and_for_all(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each of these commands, as if it ran in a process of its own."""
+    read, real = list[str](), tar_headers.read_headers
+
+    def counting(descriptor: int, archive: str, status: os.stat_result) -> tar_headers.Index:
+        read.append(Path(archive).name)
+        return real(descriptor, archive, status)
+
+    def command(*words: str) -> list[str]:
+        tars.forget()
+        assert here(words[0], pipeline, *words[1:]).code == 0
+        found, read[:] = sorted(read), []
+        return found
+
+    monkeypatch.setattr(tars, "_KEPT_MEMBERS", 1)
+    monkeypatch.setattr(tars, "read_headers", counting)
+    long_ago = time.time_ns() - 10**10
+    for path in (pipeline.parent / "in").glob("*.tar"):
+        os.utime(path, ns=(long_ago, long_ago))
+    assert command("plan") == command("plan") == ["shard-0.tar", "shard-1.tar"]  # planning alone keeps nothing
+    command("run")
+    for path in (pipeline.parent / "out").glob("*.tar"):
+        os.utime(path, ns=(long_ago, long_ago))
+    assert command("plan") == ["shard-0.tar", "shard-1.tar"]  # those that were made since
+    for words in (["plan"], ["status"], ["run"], ["plan", "--json"]):
+        assert command(*words) == [], words
+    os.utime(pipeline.parent / "in" / "shard-1.tar", ns=(long_ago - 1, long_ago - 1))
+    assert command("plan") == ["shard-1.tar"]
 
 
 def test_what_was_left_loose_is_packed_though_all_is_done(pipeline: Path) -> None:
