@@ -10,6 +10,7 @@ Ratios are what counts: a machine's speed changes from hour to hour, and with wh
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, eta, handout, overhead, precision, report, sizes
+from benchmarks import batch, closure, eta, handout, overhead, precision, report, shards, sizes
 from benchmarks.pictures import DATA
 from nst_batch.devices import choose_threads
 
@@ -32,14 +33,16 @@ STAGES = (
     "handout",
     "report",
     "eta",
-)  # sizes, which takes long, when asked for
+)  # sizes and shards, which take long, when asked for
 PRESET = "pytorch-tutorial-fast"
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)} (none: these), sizes")
+    parser.add_argument(
+        "stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)} (none: these), sizes, shards"
+    )
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, help="of a batch; default: one for each GPU, or two on a CPU")
     parser.add_argument("--threads", type=int, default=choose_threads(["cpu"], None))
@@ -212,6 +215,12 @@ def _eta(_: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any
     return {"replayed": replayed, "runs": found}
 
 
+def _shards(_: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
+    found = shards.measure(folder)
+    console.print(found.in_words())
+    return dataclasses.asdict(found)
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     for column in columns:
@@ -229,6 +238,7 @@ _STAGES = {
     "report": _report,
     "eta": _eta,
     "sizes": _sizes,
+    "shards": _shards,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""A dataset in shards, through everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import shards
+from tests import runs, tar_files
+
+
+@pytest.mark.slow
+def test_two_thousand_pictures_from_shards_into_shards_whatever_is_killed(tmp_path: Path) -> None:
+    found = shards.measure(tmp_path)
+    print(found.in_words())
+    assert found.failures() == {}
+    assert found.kills.total() >= 6 and found.runs == 7 and found.compared == shards.COMPARED
+    # What a worker has finished, and what of it is on its way to the manifest: some for each worker and kill.
+    assert found.begun_again <= 8 * found.runs
+
+
+def test_what_is_lost_or_wrong_is_found(tmp_path: Path) -> None:
+    """The judge itself: of a run with nothing wrong, and after damage."""
+    contents, styles = shards.make_shards(tmp_path, pictures=6, shards=2), shards.make_styles(tmp_path)
+    pipeline, out = shards.write_pipeline(tmp_path, steps=1), tmp_path / "out"
+    assert runs.here("run", pipeline).code == 0
+
+    def judged() -> dict[str, list[str]]:
+        found = shards.Figures(pictures=6, shards=2, steps=1)
+        shards.judge(out, contents, styles, found)
+        shards.compare(tmp_path, pipeline, contents[:2], found)
+        assert found.compared == 2
+        return found.failures()
+
+    assert judged() == {}
+    first, second = (tar_files.contents(path) for path in sorted(out.glob("*.tar")))
+    names = sorted(name for name in first if name.endswith(".png"))
+    first[names[0]] = first[names[1]]
+    first[f"{names[1][:-4]}.cls"] = b"other"
+    del first[names[2]]
+    tar_files.save(out / "shard-00.tar", {**first, "more.png": b""})
+    tar_files.save(out / "shard-01.tar", second)
+    (out / "shard-01.tar.loose").mkdir()
+    (part,) = (out / "manifest").glob("*.jsonl")
+    part.write_bytes(part.read_bytes() + part.read_bytes().splitlines(keepends=True)[-1])
+    found = judged()
+    assert [each.partition(": ")[2] for each in found["wrong"][:2]] == ["not the bytes of its line", "label b'other'"]
+    assert any(each.startswith("shard-00.tar/more.png") for each in found["wrong"])
+    assert len(found["lost"]) == len(found["twice"]) == len(found["strays"]) == 1
+    assert found["other than in a calm run"]
