@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import islice
@@ -99,11 +99,14 @@ class InputCache:
         A file whose bytes cannot be read, or are too many, gets a digest of its own, so that its tasks, and no others,
         fail; once it can be read, it counts as changed.
         """
-        beside = masks_beside(paths)
+        archives = tar_finding.by_archive(paths)
+        beside = masks_beside(paths, archives)
         masks = np.full(len(paths) + len(beside), NONE, np.int64)
         masks[list(beside)] = np.arange(len(paths), len(masks))
         every = [*paths, *beside.values()]
-        sizes, times, changed = _stats(every)
+        for archive, places in tar_finding.by_archive(beside.values()).items():
+            archives[archive].extend(len(paths) + place for place in places)  # each is in its picture's archive
+        sizes, times, changed = _stats(every, archives)
         found = self._look_up(every, sizes, times, changed)
         return SourceTable(Strings.of(every), found.digests, np.maximum(sizes, 0), found.widths, found.heights, masks)
 
@@ -224,12 +227,12 @@ def _all_of(look: Callable[[int], _Seen], rows: Sequence[int]) -> list[_Seen]:
     return list(map(look, rows))
 
 
-def _stats(paths: Sequence[str]) -> tuple[Ints, Ints, Ints]:
+def _stats(paths: Sequence[str], archives: Mapping[str, Sequence[int]]) -> tuple[Ints, Ints, Ints]:
     """Bytes of each file, what is another when it is changed (of most, mtime_ns), and when that was, in ns; -1 where it
     cannot be looked at."""
     found = np.full((3, len(paths)), -1, np.int64)
     inside = np.zeros(len(paths), np.bool_)
-    for archive, places in tar_finding.by_archive(paths).items():
+    for archive, places in archives.items():
         inside[places] = True
         with contextlib.suppress(OSError):
             found[:, places] = _stats_in(archive, [paths[place] for place in places])

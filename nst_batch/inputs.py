@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nst_batch import tar_finding, tars
@@ -121,10 +121,14 @@ def _endings() -> str:
     return " ".join(IMAGE_SUFFIXES)
 
 
-def masks_beside(paths: Sequence[str]) -> dict[int, str]:
+def masks_beside(paths: Sequence[str], archives: Mapping[str, Sequence[int]]) -> dict[int, str]:
     """The masks that are there, by the place of their picture: each folder is listed once, if many are asked for, and
-    each archive."""
-    archives = tar_finding.by_archive(paths)
+    each archive.
+
+    Args:
+        paths: of pictures.
+        archives: into which of them they lead, as of ``by_archive``.
+    """
     found = dict[int, str]()
     for archive, places in archives.items():
         masks = _masks_of(archive)
@@ -163,6 +167,8 @@ def _mask_of(path: str) -> str:
 
 def _masks_of(archive: str) -> frozenset[str]:
     try:
+        if not tars.mentions(archive, MASK_ENDING):
+            return frozenset()
         return frozenset(name for name in tars.index(archive).members if name.endswith(MASK_ENDING))
     except OSError:
         return frozenset()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nst_batch import claims, decisions, disk, live, status, tar_finding, tars
+from nst_batch import claims, decisions, disk, live, status, tars
 from nst_batch.atomic import remove_temporaries, write_atomic
 from nst_batch.backlog import News
 from nst_batch.columns import NONE
@@ -28,7 +28,7 @@ from nst_batch.forecasts import Forecaster
 from nst_batch.frozen import Frozen
 from nst_batch.history import History, ManifestReader
 from nst_batch.input_cache import InputCache, Progress
-from nst_batch.paths import ARCHIVE_SUFFIX, RunPaths
+from nst_batch.paths import RunPaths
 from nst_batch.plan import plan
 from nst_batch.planned import read_plan, write_plan
 from nst_batch.records import Task, Weights
@@ -225,19 +225,11 @@ def _planned(
     finally:
         cache.save(make_folder=download)
         memory.save(paths.archives)
-    for archive, what in _damaged(tasks).items():
+    for archive, what in memory.damaged().items():
         say(f"{archive} {what}; the pictures that can be read are rendered")
     if told := crowded(by_folder(tasks.outputs), spec.output.name):
         say(told)
     return Frozen(spec.name, spec.run, limits, weights, tasks), paths, spec.cluster
-
-
-def _damaged(tasks: TaskTable) -> dict[str, str]:
-    """Archives of inputs that were read as far as they go."""
-    paths = tasks.sources.paths
-    if not paths.mention(f"{ARCHIVE_SUFFIX}/"):
-        return {}
-    return tar_finding.damaged(tar_finding.by_archive(paths))
 
 
 def compare(frozen: Frozen, paths: RunPaths, choices: Choices, cluster: Cluster | None = None) -> Pipeline:

@@ -5,7 +5,6 @@ In an archive a folder is only a part of names: whoever names an archive, or a f
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import glob
 import os
@@ -58,15 +57,6 @@ def by_archive(paths: Iterable[str]) -> dict[str, array[int]]:
         if parts is not None:
             found.setdefault(parts[0], array("q")).append(place)
     return found
-
-
-def damaged(archives: Iterable[str]) -> dict[str, str]:
-    """What is wrong with archives that were read all the same, by their paths: they may have held more."""
-    found = dict[str, str]()
-    for archive in archives:
-        with contextlib.suppress(OSError):  # which is told of each of its pictures
-            found[archive] = tars.index(archive).damage
-    return {archive: damage for archive, damage in found.items() if damage}
 
 
 def _in(archive: str, inner: str, wanted: Wanted) -> list[str]:

@@ -73,6 +73,7 @@ class TarMemory:
     def __init__(self) -> None:
         self._known: dict[str, PackedIndex] = {}
         self._files: dict[Path, bool] = {}  # whether each has been read
+        self._damaged: dict[str, str] = {}  # of archives that were asked for
         self._changed = False
         self._lock = threading.Lock()
 
@@ -87,14 +88,29 @@ class TarMemory:
                 self._known = {**_read(file), **self._known}
                 self._files[file] = True
             found = self._known.get(archive)
-        return found if found is not None and found.is_of(status) else None
+            if found is None or not found.is_of(status):
+                return None
+            self._note(archive, found.damage)
+            return found
 
     def add(self, archive: str, status: os.stat_result, index: Index) -> None:
         """Remember what was read of an archive."""
         packed = PackedIndex.of(index, status.st_ino)
         with self._lock:
             self._known[archive] = packed
+            self._note(archive, packed.damage)
             self._changed = self._changed or packed.lasting
+
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with archives that were asked for, by their paths: they may have held more."""
+        with self._lock:
+            return dict(sorted(self._damaged.items()))
+
+    def _note(self, archive: str, damage: str) -> None:
+        if damage:
+            self._damaged[archive] = damage
+        else:
+            self._damaged.pop(archive, None)
 
     def save(self, file: Path) -> None:
         """Write what is known, if it has changed and the file's folder is there; archives that are gone are left out.

@@ -104,6 +104,14 @@ def index(archive: str) -> Index:
         return found
 
 
+def mentions(archive: str, text: str) -> bool:
+    """Whether a name in an archive may have this in it: of one that is remembered, without a look at each. Raises as
+    ``index`` does."""
+    memory = _indexes.memory
+    packed = memory.find(archive, os.stat(archive)) if memory is not None else None  # noqa: PTH116
+    return packed is None or packed.names.mention(text)
+
+
 def members(archive: str, folder: str = "") -> list[str]:
     """Names of members in a folder of the archive and in all below it, sorted. Raises as ``index`` does."""
     folder = normal(folder)

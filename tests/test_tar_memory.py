@@ -55,6 +55,24 @@ def test_what_is_remembered_is_what_was_read(tmp_path: Path, archives: list[Path
     assert read[archives[-1]].damage and read[archives[-2]].others == 1 and read[archives[-2]].foreign
 
 
+def test_damage_is_told_of_what_was_asked_for(tmp_path: Path, archives: list[Path]) -> None:
+    file, cut = tmp_path / "known.npz", archives[-1]
+    remembered(file, archives)
+    memory = TarMemory()
+    memory.read(file)
+    memory.find(str(archives[0]), archives[0].stat())
+    assert memory.damaged() == {}
+    memory.find(str(cut), cut.stat())
+    assert memory.damaged() == {str(cut): "has no mark at its end: is it whole?"}
+    tars.forget()
+    with tars.remembering() as reading:
+        tars.index(str(cut))
+        assert reading.damaged() == memory.damaged()
+        saved(cut, {"a.jpg": b"a"})
+        tars.index(str(cut))
+        assert reading.damaged() == {}
+
+
 def test_headers_are_not_looked_at_again(tmp_path: Path, archives: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     before = remembered(tmp_path / "known.npz", archives)
     tars.forget()

@@ -124,6 +124,18 @@ def test_somebody_elses_archive_fails_its_own_tasks(pipeline: Path) -> None:
     assert (run / "shard-1.tar").read_bytes() == theirs
 
 
+def test_a_shard_that_is_cut_short_is_rendered_as_far_as_it_goes(pipeline: Path) -> None:
+    """Said again by those who read no headers."""
+    shard, long_ago = pipeline.parent / "in" / "shard-1.tar", time.time_ns() - 10**10
+    shard.write_bytes(shard.read_bytes()[: 3 * 512])
+    os.utime(shard, ns=(long_ago, long_ago))
+    (pipeline.parent / "out" / "state").mkdir(parents=True)
+    for _ in range(2):
+        tars.forget()
+        ended = here("plan", pipeline, "--json")
+        assert ended.json["todo"] == 6 and f"{shard} is cut off in the middle of a member; the pictures" in ended.err
+
+
 def test_a_compressed_shard_is_a_mistake_in_the_file(pipeline: Path) -> None:
     (pipeline.parent / "in" / "shard-9.tar.gz").write_bytes(b"")
     ended = here("plan", pipeline, "--set", "content=in/shard-9.tar.gz")
