@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nst_batch.columns import Bytes, Ints
 from nst_batch.decisions import Decision, Decisions
+from nst_batch.paths import ARCHIVE_SUFFIX, archive_of
 from nst_batch.records import Task
 from nst_batch.sizes import size_of
 
@@ -95,8 +96,18 @@ class InColumns:
         firsts = np.fromiter((group[0].source for group in tasks.groups), np.int64, len(tasks.groups))
         widths, heights = tasks.shapes[rows].T
         styles, contents = digests[firsts[tasks.group_of[rows]]], digests[tasks.contents[rows]]
-        order: Sequence[int] = np.lexsort((contents, styles, heights, widths, -tasks.costs[rows]))  # type: ignore[assignment]
+        keys = [contents, styles, heights, widths, -tasks.costs[rows], *self._archives()]
+        order: Sequence[int] = np.lexsort(keys)  # type: ignore[assignment]
         return order
+
+    def _archives(self) -> list[Ints]:
+        """A number for the archive of each task, if there are any."""
+        outputs = self._decisions.tasks.outputs
+        if not outputs.mention(f"{ARCHIVE_SUFFIX}/"):
+            return []
+        names = [_archive(output) for output in outputs]
+        numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+        return [np.array([numbers[names[row]] for row in self._decisions.rows.tolist()], np.int64)]
 
     def place_of(self, output: str) -> int | None:
         """See ``Todo``."""
@@ -130,12 +141,19 @@ def as_todo(decisions: Iterable[Decision] | Todo) -> Todo:
 
 def hand_out_order(todo: Sequence[Decision]) -> list[int]:
     """Longest first, so that no long task starts last; of equal ones, those of a shape side by side, since they can be
-    rendered together, and of these those of a style, whose targets are cached. Places in ``todo``."""
+    rendered together, and of these those of a style, whose targets are cached. But one archive after another, so that
+    each can be packed as soon as it is complete. Places in ``todo``."""
     return sorted(range(len(todo)), key=lambda place: _rank(todo[place].task))
 
 
 def _rank(task: Task) -> tuple[object, ...]:
-    return (-task.cost, size_of(task), task.style.digest, task.content.digest, task.output)
+    return (_archive(task.output), -task.cost, size_of(task), task.style.digest, task.content.digest, task.output)
+
+
+def _archive(output: str) -> str:
+    """The tar file into which an output goes; none for others."""
+    parts = archive_of(output)
+    return parts[0] if parts else ""
 
 
 def kinds(tasks: Iterable[Task]) -> list[tuple[Task, int]]:

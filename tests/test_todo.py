@@ -72,6 +72,17 @@ def test_columns_are_asked_the_same_and_answer_the_same(tmp_path: Path) -> None:
     assert as_todo(decided).place_of("x.png") is None
 
 
+def test_archives_are_filled_one_after_another(tmp_path: Path) -> None:
+    runs.make_pictures(tmp_path, contents=4, styles=2)
+    runs.save_picture(tmp_path / "content" / "c3.png", seed=3, size=64)
+    file = runs.write_pipeline(tmp_path, tmp_path / "unused", output__name="{style}.tar/{content}.png")
+    decided = prepare(file, {"weights": "random", "transfer.size": "64"}, Choices(), print).todo()
+    order = [decided[int(place)].task.output for place in as_todo(decided).hand_out_order()]
+    assert order == [decided[place].task.output for place in hand_out_order(decided)]
+    assert order[0] == "s0.tar/c3.png" and order[4] == "s1.tar/c3.png", "the longest of each first"
+    assert [output.partition("/")[0] for output in order] == ["s0.tar"] * 4 + ["s1.tar"] * 4
+
+
 def test_what_makes_a_kind() -> None:
     other = dataclasses.replace(LARGE, settings=dataclasses.replace(LARGE.settings, steps=7))
     wide = dataclasses.replace(LARGE, content=dataclasses.replace(LARGE.content, width=99))
