@@ -180,7 +180,8 @@ class Pipeline:
                 "from other pictures or with other settings",
                 hint="wait for it, or stop it; both can render if they have different output.dir",
             )
-        return theirs.only(np.flatnonzero(ours.by_output.rows(theirs.output_hashes) == NONE)).joined(ours)
+        rest = theirs.only(np.flatnonzero(ours.by_output.rows(theirs.output_hashes) == NONE))
+        return rest.pruned().joined(ours)  # without what is ours already: a hundred writers may enter one after another
 
 
 def prepare(

@@ -80,7 +80,7 @@ def test_styles_count_though_the_mask_is_null() -> None:
     assert found is not None and found.made_of == inputs_digest(inputs_of(each))
 
 
-ODD = (
+ODD: tuple[dict[str, Any], ...] = (
     {"v": 2}, {"v": "1"}, {"status": "begun"}, {"task": "f" * 31}, {"task": "g" * 32}, {"task": "f" * 31 + " "},
     {"task": "\ud800" * 32}, {"output": "\ud83d.png"}, {"output": None}, {"finished": "\udbff"}, {"finished": 5},
     {"bytes": -1}, {"bytes": 1 << 63}, {"bytes": 10**30}, {"bytes": 1.5}, {"settings": []}, {"settings": None},
@@ -102,7 +102,7 @@ def test_what_is_no_line_is_skipped(changes: dict[str, Any], ascii: bool, tmp_pa
     assert (history.lines, history.skipped, dict(history.rendered)) == (0, 1, {})
 
 
-ABSURD = (float("inf"), float("-inf"), float("nan"), 10**400, -(10**400), True, "12", [], {}, None)
+ABSURD: tuple[object, ...] = (float("inf"), float("-inf"), float("nan"), 10**400, -(10**400), True, "12", [], {}, None)
 
 
 @pytest.mark.parametrize("value", ABSURD, ids=lambda value: repr(value)[:10])
@@ -118,7 +118,8 @@ def test_an_absurd_number_beside_what_counts_stops_nobody(key: str, value: objec
 
 
 def test_a_failure_that_says_nothing() -> None:
-    for error in (None, {}):
+    errors: tuple[object, ...] = (None, {})
+    for error in errors:
         found = parse(json.dumps({**record(), "status": "failed", "error": error}).encode())
         assert found is not None and found.failure == {}
 
@@ -137,7 +138,9 @@ def test_a_whole_line_is_read_again_where_it_stands(tmp_path: Path) -> None:
         lines.at(Place(part.name, 0))
 
 
-@pytest.mark.parametrize("data", [b"", b"[]\n", b"null\n", b"{}\n", b'{"v":1,"status":"replaces","parts":{}}\n', b"\xff\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]\n", b"null\n", b"{}\n", b'{"v":1,"status":"replaces","parts":{}}\n', b"\xff\n"]
+)
 def test_another_file_of_the_same_name_is_not_taken_for_the_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.jsonl").write_bytes(data)
     with pytest.raises(ValueError):

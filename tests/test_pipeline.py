@@ -162,6 +162,17 @@ def test_who_is_not_alone_clears_nothing_away_and_adds_to_the_plan(file: Path) -
     assert said == [f"night: sharing the work with process {os.getpid()} on {socket.gethostname()}"] * 2
 
 
+def test_the_plan_does_not_grow_with_each_who_enters(file: Path) -> None:
+    first = ready(file, [], weights="random")
+    with first.entered(print):
+        runs.save_picture(file.parent / "content" / "new.png", seed=9)
+        tables = []
+        for _ in range(3):
+            with ready(file, [], weights="random").entered(print):
+                tables.append(read_plan(first.paths))
+    assert [(len(each), len(each.sources), len(each.variants)) for each in tables] == [(6, 5, 1)] * 3
+
+
 def test_other_pictures_under_the_same_names_are_not_rendered_at_the_same_time(file: Path) -> None:
     with ready(file, [], weights="random").entered(print):
         other = prepare(file, {"transfer.steps": "7", "weights": "random"}, Choices(), print)
