@@ -37,6 +37,7 @@ from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
 from nst_batch.spec_run import Cluster, Run
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer import weights as vgg_weights
+from nst_batch.transfer.user_cache import digests_before
 from nst_batch.writers import Writer, describe, entered, entrance
 
 DOWNLOAD_AGAIN_SECONDS = 3600.0
@@ -190,7 +191,7 @@ def prepare(
     choices: Choices,
     say: Say,
     *,
-    download: bool = False,
+    to_run: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Pipeline:
     """Read, check, digest, plan and compare.
@@ -200,7 +201,7 @@ def prepare(
         overrides: as ``--set``.
         choices: of the command.
         say: for warnings.
-        download: whether missing ImageNet weights may be downloaded, and the run's folder made.
+        to_run: whether a run is to follow: missing ImageNet weights are downloaded, and its folder is made.
         progress: told while input files are read.
 
     Raises:
@@ -217,12 +218,12 @@ def _planned(
     spec = load_spec(file, overrides)
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
     limits = spec.limits.records()
-    cache = InputCache(paths.digests, limits, progress)
-    weights = find_weights(spec, paths, cache, say, download=download)
+    cache = InputCache(paths.digests, limits, progress, digests_before(paths.root))
+    weights = find_weights(spec, paths, cache, say, download=to_run)
     try:
         tasks = plan(spec, cache.sources, weights)
     finally:
-        cache.save(make_folder=download)  # what was read is known, whatever comes
+        cache.save(make_folder=to_run)  # what was read is known, whatever comes
     for archive, what in _damaged(tasks).items():
         say(f"{archive} {what}; the pictures that can be read are rendered")
     if told := crowded(by_folder(tasks.outputs), spec.output.name):

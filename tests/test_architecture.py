@@ -40,6 +40,7 @@ LAYERS = (
         "yaml_lines",
         "mistakes",
         "inputs",
+        "input_files",
         "input_cache",
         "lists",
         "tables",
@@ -133,6 +134,7 @@ LAYERS = (
         "cli.progress",
         "cli.events",
         "cli.options",
+        "cli.reading",
         "cli.rendering",
     ),
     *(
