@@ -134,6 +134,14 @@ class Index:
         """As ``rows``, for one."""
         return int(self.rows(np.array([key], np.int64))[0])
 
+    def shared(self) -> Ints:
+        """Rows whose hash others have, too, in their order."""
+        same = self._keys[1:] == self._keys[:-1]
+        found = np.zeros(len(self._keys), np.bool_)
+        found[1:] |= same
+        found[:-1] |= same
+        return np.sort(self._order[found])
+
     @property
     def repeated(self) -> bool:
         """Whether a hash stands in several rows."""

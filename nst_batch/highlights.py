@@ -64,8 +64,8 @@ class Highlights:
 
 
 def longest(found: Iterable[Took], most: int) -> list[Took]:
-    """The first of them, by seconds."""
-    return sorted(found, key=lambda each: -each.seconds)[:most]
+    """The first of them, by seconds; by name where these are equal."""
+    return sorted(found, key=lambda each: (-each.seconds, each.output))[:most]
 
 
 def _number(value: object) -> float:
