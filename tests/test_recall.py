@@ -198,7 +198,7 @@ def test_a_line_without_an_end_is_heeded_and_counted_once(paths: RunPaths, cut: 
     """One byte less: all but the newline."""
     for what in ("done", "failed"):
         part, each = some(paths, what), task(f"{what}.png", steps=77)
-        result = done(each, finished=moment(30)) if what == "done" else failed(each, "OSError", moment(30))
+        result = done(each, finished=moment(30)) if what == "done" else failed(each, "OSError", moment(31))
         whole = line(each, result)
         for data in (whole[:-cut], whole[-cut:]):
             for _ in range(2):
