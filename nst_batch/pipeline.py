@@ -207,12 +207,12 @@ def prepare(
     Raises:
         UsageError: something in the file, or the weights.
     """
-    frozen, paths, cluster = _planned(file, overrides, say, download, progress)
+    frozen, paths, cluster = _planned(file, overrides, say, to_run, progress)
     return compare(frozen, paths, choices, cluster)
 
 
 def _planned(
-    file: Path, overrides: Mapping[str, str], say: Say, download: bool, progress: Progress
+    file: Path, overrides: Mapping[str, str], say: Say, to_run: bool, progress: Progress
 ) -> tuple[Frozen, RunPaths, Cluster]:
     """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
