@@ -72,7 +72,7 @@ class Changes:
 
     def __init__(self, tasks: TaskTable, rendered: RenderedTable, lines: WholeLines) -> None:
         self._tasks, self._rendered, self._lines = tasks, rendered, lines
-        self._weights = [rendered.weights_kinds.place(_weights(each.weights)) for each in tasks.variants]
+        self._weights = [rendered.weights_kinds.find(_weights(each.weights)) for each in tasks.variants]
         self._differ = functools.cache(self._settings_differ)
 
     def reason(self, row: int, before: int) -> str:
@@ -106,5 +106,5 @@ class Changes:
     def _by_line(self, row: int, before: int) -> str:
         try:
             return what_changed(self._tasks[row], self._lines.at(self._rendered.place(before)))[0]
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # its part was merged into another meanwhile
             return ALGORITHM

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -135,6 +134,14 @@ class Index:
         """As ``rows``, for one."""
         return int(self.rows(np.array([key], np.int64))[0])
 
+    def shared(self) -> Ints:
+        """Rows whose hash others have, too, in their order."""
+        same = self._keys[1:] == self._keys[:-1]
+        found = np.zeros(len(self._keys), np.bool_)
+        found[1:] |= same
+        found[:-1] |= same
+        return np.sort(self._order[found])
+
     @property
     def repeated(self) -> bool:
         """Whether a hash stands in several rows."""
@@ -179,5 +186,54 @@ def load(path: Path) -> tuple[Any, dict[str, npt.NDArray[Any]]]:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return json.loads(arrays.pop(_HEADER).tobytes()), arrays
-    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+    except OSError:
+        raise
+    except Exception as error:
         raise ValueError(f"damaged: {error}") from error
+
+
+def rows_of(arrays: Arrays, kinds: Mapping[str, tuple[npt.DTypeLike, int | None]]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of one table.
+
+    Args:
+        arrays: as they were read.
+        kinds: by name, what a column has to hold, and how many of these in a row; None: one.
+
+    Raises:
+        ValueError: one of them is missing, of another kind, or not as long as the others.
+    """
+    found = {name: arrays.get(name) for name in kinds}
+    for name, (kind, width) in kinds.items():
+        column = found[name]
+        if not isinstance(column, np.ndarray) or column.dtype != kind or column.ndim != (1 if width is None else 2):
+            raise ValueError(f"{name}: missing, or not what it should be")
+        if width is not None and column.shape[1] != width:
+            raise ValueError(f"{name}: {column.shape[1]} in a row, not {width}")
+    lengths = {len(column) for column in found.values() if column is not None}
+    if len(lengths) > 1:
+        raise ValueError("columns of several lengths")
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def strings_of(arrays: Arrays, data: str, ends: str) -> Strings:
+    """Strings that were kept as two columns.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    found = {**rows_of(arrays, {data: (np.uint8, None)}), **rows_of(arrays, {ends: (np.int64, None)})}
+    begins = np.concatenate([np.zeros(1, np.int64), found[ends]])
+    if (begins[1:] < begins[:-1]).any() or begins[-1] != len(found[data]):
+        raise ValueError(f"{ends}: not where strings end")
+    return Strings(found[data], found[ends])
+
+
+def places_in(rows: Ints, count: int, *, or_none: bool = False) -> Ints:
+    """Rows of a table that has so many.
+
+    Raises:
+        ValueError: one is none of them.
+    """
+    if len(rows) and (rows.min() < (NONE if or_none else 0) or rows.max() >= count):
+        raise ValueError("rows that are not there")
+    return rows

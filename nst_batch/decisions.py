@@ -66,8 +66,7 @@ class Decisions(Sequence[Decision]):
     rows: Ints
     states: npt.NDArray[np.uint8]
     reasons: npt.NDArray[np.uint8]
-    _history: History = field(repr=False)
-    _paths: RunPaths = field(repr=False)
+    _records: Records = field(repr=False)
     _told: dict[int, _Told] = field(repr=False)
 
     def __len__(self) -> int:
@@ -113,13 +112,13 @@ class Decisions(Sequence[Decision]):
         return {REASONS[numbers[place]]: int(counts[place]) for place in order}
 
     def _about(self, rows: Ints) -> Decisions:
-        return Decisions(self.tasks, rows, self.states, self.reasons, self._history, self._paths, self._told)
+        return Decisions(self.tasks, rows, self.states, self.reasons, self._records, self._told)
 
     def _detail(self, task: Task, reason: str) -> str:
         if reason == MISSING:
             return task.output
         if reason in changes.REASONS:
-            record = Records(self._paths, self._history).done(task.output)
+            record = self._records.done(task.output)
             return what_changed(task, record)[1] if record else ""
         return ""
 
@@ -151,12 +150,10 @@ def decide(
     reasons[same & (sizes == NONE)] = _NUMBER[MISSING]
     for row in np.flatnonzero(same & (sizes != NONE) & (sizes != expected)).tolist():
         reasons[row], told[row] = _NUMBER[ALTERED], _Told(_other_size(int(sizes[row]), int(expected[row])))
-    lines = WholeLines(paths.manifest)
-    found = Changes(table, history.rendered, lines)
+    found, records = Changes(table, history.rendered, WholeLines(paths.manifest)), Records(paths, history)
     for row in np.flatnonzero((before != NONE) & ~same).tolist():
         reasons[row] = _NUMBER[found.reason(row, int(before[row]))]
     if verify:
-        records = Records(paths, history)
         for row in np.flatnonzero(states == DONE).tolist():
             output = table.outputs[row]
             if tar_outputs.sha256(paths, output) != records.done(output).get("sha256"):
@@ -166,7 +163,7 @@ def decide(
         told.clear()
     else:
         _heed_failures(table, history, states, reasons, told, retries, retry_failed)
-    return Decisions(table, np.arange(len(table)), states, reasons, history, paths, told)
+    return Decisions(table, np.arange(len(table)), states, reasons, records, told)
 
 
 _OTHER_BYTES = "same size, other bytes"

@@ -9,6 +9,7 @@ from typing import Any
 
 from nst_batch.lines import Line
 
+_MOST = 1e18  # that a number can be
 _FEW, _MANY = 50, 1000  # of the slowest, that are kept of as many while reading
 
 
@@ -63,9 +64,12 @@ class Highlights:
 
 
 def longest(found: Iterable[Took], most: int) -> list[Took]:
-    """The first of them, by seconds."""
-    return sorted(found, key=lambda each: -each.seconds)[:most]
+    """The first of them, by seconds; by name where these are equal."""
+    return sorted(found, key=lambda each: (-each.seconds, each.output))[:most]
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    """What a line may have in place of a number counts as none."""
+    if not isinstance(value, int | float) or not abs(value) < _MOST:
+        return 0.0
+    return float(value)

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from nst_batch import recall
-from nst_batch.columns import Index, halves, key_of
+from nst_batch.columns import Bytes, Index, halves, key_of
 from nst_batch.highlights import Highlights
 from nst_batch.lines import Line, Place, WholeLines, parse, whole
 from nst_batch.parts import Parts, Repeats, is_head, writer_of
 from nst_batch.paths import RunPaths
 from nst_batch.records import Task
-from nst_batch.rendered import RenderedTable
+from nst_batch.rendered import RenderedTable, moment_of
 
 
 @dataclass
@@ -64,6 +67,8 @@ class ManifestReader:
         self._paths = paths
         self._parts = Parts(paths.manifest)
         self._repeats = Repeats()
+        self._cut: list[tuple[Place, bytes]] = []  # lines without an end that nobody was told of
+        self._told: dict[Place, bool] = {}  # lines without an end of which somebody was: whether they were lines
         self._ended: set[str] = set()
         self._own = ""
         self.history = History()
@@ -80,25 +85,35 @@ class ManifestReader:
         known = recall.load(self._paths)
         history, failed = self.history, list[_Failed]()
         if known is not None:
-            self._parts.read = dict(known.read)
+            self._parts.go_on(known.read)
             history.rendered, history.lines, history.skipped = known.rendered, known.lines, known.skipped
             history.highlights = known.highlights
-            failed = [_Failed(*each[:3], Place(*each[3])) for each in known.failed]
+            failed = [_Failed(when, task, error, Place(*place)) for when, task, error, place in known.failed]
         before = sum(self._parts.read.values())
         rows = history.rendered.gather()
-        for _, line, place in self._lines():
+        for _, line, place in self._whole_ones():
             if line.status == "done":
                 rows.add(line, *place)
             else:
                 failed.append(_Failed(line.finished, line.task, line.failure, place))
         history.parts = self._parts.count
-        failed = _not_done_since(failed, history.rendered.columns(), rows.columns())
+        failed = _not_done_since(failed, *history.rendered.done(), *rows.done())
         history.rendered.merge(rows)
-        for each in failed:
-            _merge_failed(history, each)
         if sum(self._parts.read.values()) - before >= recall.WORTH_BYTES:
             self._remember(failed)
+        for each in self._with_unended(failed):
+            _merge_failed(history, each)
         return history
+
+    def _with_unended(self, failed: list[_Failed]) -> list[_Failed]:
+        """Heed lines at the ends of parts that were not written whole: nobody remembers them. Failures that count."""
+        found = list(self._cut_ones())
+        for _, line, place in found:
+            if line.status == "done":
+                self.history.rendered.add(line, place)
+            else:
+                failed = [*failed, _Failed(line.finished, line.task, line.failure, place)]
+        return _not_done_since(failed, *self.history.rendered.done()) if found else failed
 
     def _remember(self, failed: Iterable[_Failed]) -> None:
         history = self.history
@@ -130,19 +145,40 @@ class ManifestReader:
         return part not in self._ended and writer_of(part) != self._own
 
     def _lines(self) -> Iterator[tuple[bytes, Line, Place]]:
-        """Lines that are new; those that are broken are counted. The last may be torn, or not yet written whole."""
+        """Lines that are new; those that are broken are counted. The last of a part may be torn, or not yet written
+        whole."""
+        yield from self._whole_ones()
+        yield from self._cut_ones()
+
+    def _whole_ones(self) -> Iterator[tuple[bytes, Line, Place]]:
         for part, offset, raw in self._parts.lines(self._wants):
-            if is_head(raw):
+            if not raw.endswith(b"\n"):
+                self._cut.append((Place(part, offset), raw))
                 continue
-            line = parse(raw)
-            if line is not None and line.status == "failed" and self._repeats.are(part, raw):
-                continue
-            self.history.lines += line is not None
-            self.history.skipped += line is None
-            if line is not None:
-                if line.status == "done":
-                    self.history.highlights.heed(line)
-                yield raw, line, Place(part, offset)
+            was_line = self._told.pop(Place(part, offset), None)
+            self.history.skipped -= was_line is False  # it is whole at last
+            if not was_line:
+                yield from self._told_of(Place(part, offset), raw)
+
+    def _cut_ones(self) -> Iterator[tuple[bytes, Line, Place]]:
+        while self._cut:
+            place, raw = self._cut.pop(0)
+            lines = self.history.lines
+            yield from self._told_of(place, raw)
+            self._told[place] = self.history.lines > lines
+
+    def _told_of(self, place: Place, raw: bytes) -> Iterator[tuple[bytes, Line, Place]]:
+        if is_head(raw):
+            return
+        line = parse(raw)
+        if line is not None and line.status == "failed" and self._repeats.are(place.part, raw):
+            return
+        self.history.lines += line is not None
+        self.history.skipped += line is None
+        if line is not None:
+            if line.status == "done":
+                self.history.highlights.heed(line)
+            yield raw, line, place
 
 
 def records(paths: RunPaths) -> Iterator[dict[str, Any]]:
@@ -193,18 +229,18 @@ def last_words(attempts: Attempts) -> tuple[str, str]:
     return str(attempts.error.get("message") or ""), str(attempts.error.get("hint") or "")
 
 
-def _not_done_since(failed: list[_Failed], *tables: Mapping[str, Any]) -> list[_Failed]:
-    """Failures in the order of time, but those that were before a success."""
+def _not_done_since(failed: list[_Failed], *done: tuple[Bytes, npt.NDArray[np.bytes_]]) -> list[_Failed]:
+    """Failures in the order of time, but those that were before a success (``done``: of which task, and when)."""
     if not failed:
         return []
-    found = [(Index(halves(each["tasks"])), each["tasks"], each["finished"]) for each in tables]
+    found = [(Index(halves(tasks)), tasks, moments) for tasks, moments in done]
 
-    def done(task: bytes) -> bytes:
+    def last(task: bytes) -> bytes:
         """When a task was last done."""
-        rows = ((tasks, times, index.all_rows(key_of(task)).tolist()) for index, tasks, times in found)
-        return max((times[row] for tasks, times, of in rows for row in of if tasks[row].tobytes() == task), default=b"")
+        rows = ((tasks, moments, index.all_rows(key_of(task)).tolist()) for index, tasks, moments in found)
+        return max((m[row] for tasks, m, those in rows for row in those if tasks[row].tobytes() == task), default=b"")
 
-    left = [each for each in failed if each.finished.encode(errors="surrogateescape") > done(bytes.fromhex(each.task))]
+    left = [each for each in failed if moment_of(each.finished) > last(bytes.fromhex(each.task))]
     return sorted(left, key=lambda each: each.finished)
 
 

@@ -16,6 +16,7 @@ from nst_batch.source_table import DIGEST_BYTES, SourceTable
 from nst_batch.task_table import ID_BYTES, Share, Variant
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
+_KEPT = 4096  # beginnings of ids: of one content there may be as many as there are points of a sweep
 
 
 def task_id(
@@ -41,31 +42,34 @@ def ids_of(
     columns: tuple[Ints, Ints, Ints, Ints],
 ) -> Bytes:
     """The same for many tasks: what begins alike is digested once."""
-    common = [_common(each) for each in variants]
-    contents = _Contents(sources)
-    texts: dict[tuple[int, int], bytes] = {}
+    common = [(before, middle, after.encode()) for before, middle, after in map(_common, variants)]
+    contents, masked = _Contents(sources), [each.settings.masks for each in variants]
+    texts: dict[tuple[int, bool], bytes] = {}  # of groups of styles
     begun: dict[tuple[int, int], Any] = {}
     found, last = bytearray(), NONE
     for content, group, variant, start in zip(*map(numbers, columns), strict=True):
-        if content != last:
+        if content != last or len(begun) >= _KEPT:
             begun.clear()
             last = content
         before, middle, after = common[variant]
         digest = begun.get((variant, start))
         if digest is None:
-            masked = variants[variant].settings.masks
             begins = "null" if start == NONE else _json(sources.digest(start))
-            text = before + contents.text(content, masked=masked) + middle + begins + _STYLE
+            text = before + contents.text(content, masked=masked[variant]) + middle + begins + _STYLE
             digest = begun[variant, start] = hashlib.blake2b(text.encode(), digest_size=ID_BYTES)
-        rest = texts.get((group, variant))
-        if rest is None:
-            masked = variants[variant].settings.masks
-            styles = [Style(sources.source(row, masked=masked), share, where) for row, share, where in groups[group]]
-            rest = texts[group, variant] = (_style_text(styles) + after).encode()
+        together = texts.get((group, masked[variant]))
+        if together is None:
+            styles = _styles(sources, groups[group], masked=masked[variant])
+            together = texts[group, masked[variant]] = _style_text(styles).encode()
         digest = digest.copy()
-        digest.update(rest)
+        digest.update(together)
+        digest.update(after)
         found += digest.digest()
     return np.frombuffer(found, np.uint8).reshape(-1, ID_BYTES)
+
+
+def _styles(sources: SourceTable, group: tuple[Share, ...], *, masked: bool) -> list[Style]:
+    return [Style(sources.source(row, masked=masked), share, where) for row, share, where in group]
 
 
 class _Contents:

@@ -1,41 +1,33 @@
-"""What is in input files: digests of their bytes, and sizes by their headers; what is known of a file is remembered.
-
-Pillow reads headers here, nothing decodes pixels, and nothing imports torch.
-"""
+"""What is in input files, and remembered: digests of their bytes, and sizes by their headers."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
-import io
 import math
 import os
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nst_batch import tar_finding, tars
-from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, halves, load, save
-from nst_batch.inputs import masks_beside, sha256_of
+from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, halves, load, rows_of, save
+from nst_batch.input_files import in_threads, opened, see, unreadable
+from nst_batch.inputs import masks_beside
 from nst_batch.records import Limits, Source
 from nst_batch.source_table import SourceTable
 from nst_batch.tar_headers import Status, normal
 
 _FRESH_NS = 2_000_000_000  # a file changed this lately may change again within one tick of the file system's clock
 _FORMAT = 1  # of the cache's file
-_AT_ONCE = 1 << 20  # bytes of a file that is read whole
-_FEW, _CHUNK = 16, 64  # files for which no thread is worth while; that a thread reads in turn
-_EXIF_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_MANY = 1000  # files: what was read of more is kept, even where there is no run yet
 
 Progress = Callable[[int, int], None]
 """Told how many of so many files have been read."""
@@ -71,13 +63,20 @@ class _Known:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
+_COLUMNS = {
+    "keys": (np.uint8, 16), "sizes": (np.int64, None), "times": (np.int64, None), "digests": (np.uint8, 32),
+    "widths": (np.int64, None), "heights": (np.int64, None),
+}  # fmt: skip
+
+
 class InputCache:
     """SHA-256 and header of input files, read once for each (path, size, mtime_ns).
 
     Args:
         file: where ``save`` keeps them between runs; a missing or damaged one is an empty one.
         limits: files with more bytes are pictures of nobody's, and not read.
-        progress: told while files are read.
+        progress: told while files are read; what it raises ends that, and what was read is known all the same.
+        spare: where they are kept until there is a folder for ``file``, if they are many.
     """
 
     def __init__(
@@ -85,12 +84,17 @@ class InputCache:
         file: Path,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         progress: Progress = lambda *_: None,
+        spare: Path | None = None,
     ) -> None:
         self._file = file
         self._limits = limits
         self._progress = progress
-        self._known = _read(file)
-        self._changed = False
+        self._spare = spare
+        self._known, kept = _read(file), _Known.none() if spare is None else _read(spare)
+        self._changed = len(kept.keys) > 0  # to be taken over
+        if self._changed:
+            self._known = kept.and_then(self._known)
+        self._new = 0  # files that were read
 
     def sources(self, paths: Sequence[str]) -> SourceTable:
         """A row for each path, in their order, and then those of the masks beside them. Widths and heights are 0 where
@@ -123,14 +127,26 @@ class InputCache:
         status = path.stat()
         size, time_ns = np.array([status.st_size]), np.array([status.st_mtime_ns])
         found = self._look_up([str(path)], size, time_ns, time_ns, picture=False)
-        return str(found.digests[0].tobytes().hex())
+        digest = found.digests[0].tobytes()
+        if digest == unreadable(str(path)):
+            with opened(str(path)):  # says why
+                pass
+            raise OSError(errno.EIO, "it could not be read", str(path))
+        return str(digest.hex())
 
     def save(self, *, make_folder: bool = False) -> None:
         """Write the cache, if it has changed and its run folder exists (planning alone makes no folders)."""
-        if self._changed and (make_folder or self._file.parent.is_dir()):
-            with contextlib.suppress(OSError):  # a cache: planning works in a folder that cannot be written too
+        if not self._changed:
+            return
+        with contextlib.suppress(OSError):  # a cache: planning works in a folder that cannot be written too
+            if make_folder or self._file.parent.is_dir():
                 save(self._file, _FORMAT, self._known.arrays())
                 self._changed = False
+                if self._spare is not None:
+                    self._spare.unlink(missing_ok=True)
+            elif self._spare is not None and self._new > _MANY:
+                save(self._spare, _FORMAT, self._known.arrays(), durable=False)
+                self._new = 0
 
     def _look_up(
         self, paths: Sequence[str], sizes: Ints, times: Ints, changed: Ints, *, picture: bool = True
@@ -155,76 +171,28 @@ class InputCache:
         return found
 
     def _read_all(self, rows: Sequence[int], paths: Sequence[str], found: _Known, changed: Ints, most: float) -> None:
-        """Fill rows in from the files' bytes, by several threads: disks far away are waited for at once."""
+        """Fill rows in from the files' bytes."""
         if not rows:
             return
 
-        def look(row: int) -> _Seen:
-            return _seen(paths[row], int(found.sizes[row]), most)
-
         remembered, now = list[int](), time.time_ns()
+
+        def look(row: int) -> None:
+            seen = see(paths[row], int(found.sizes[row]), most)
+            found.digests[row] = np.frombuffer(seen.digest, np.uint8)
+            found.widths[row], found.heights[row] = seen.width, seen.height
+            if seen.lasting and now - int(changed[row]) > _FRESH_NS:
+                remembered.append(row)
+
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what its task will meet again
-                for done, (row, seen) in enumerate(zip(rows, _in_threads(look, rows), strict=True), 1):
-                    found.digests[row] = np.frombuffer(seen.digest, np.uint8)
-                    found.widths[row], found.heights[row] = seen.width, seen.height
-                    if seen.lasting and now - int(changed[row]) > _FRESH_NS:
-                        remembered.append(row)
-                    self._progress(done, len(rows))
+                in_threads(look, rows, lambda done: self._progress(done, len(rows)))
         finally:
             if remembered:
                 self._known = self._known.and_then(_Known(*(column[remembered] for column in found._columns())))
                 self._changed = True
-
-
-class _Seen(NamedTuple):
-    """What a file's bytes say; ``lasting``: they were read."""
-
-    digest: bytes
-    width: int
-    height: int
-    lasting: bool
-
-
-def _seen(path: str, size: int, most: float) -> _Seen:
-    if size > most:
-        return _Seen(_digest_of(f"too large {path} {size}"), 0, 0, False)
-    try:
-        if tars.split(path):
-            data = tars.read(path)
-            return _Seen(hashlib.sha256(data).digest(), *_header_size(io.BytesIO(data)), True)
-        with open(path, "rb") as file:
-            data = file.read(_AT_ONCE) if size < _AT_ONCE else b""
-        if 0 < len(data) < _AT_ONCE:
-            return _Seen(hashlib.sha256(data).digest(), *_header_size(io.BytesIO(data)), True)
-        return _Seen(bytes.fromhex(sha256_of(Path(path))), *_header_size(path), True)
-    except OSError:
-        return _Seen(_digest_of(f"unreadable {path}"), 0, 0, False)
-
-
-def _digest_of(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-
-
-def _in_threads(look: Callable[[int], _Seen], rows: Sequence[int]) -> Iterator[_Seen]:
-    """What each row's file says, in their order."""
-    if len(rows) <= _FEW:
-        yield from map(look, rows)
-        return
-    threads = ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1) + 2), thread_name_prefix="inputs")
-    try:
-        chunks = (rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK))
-        under_way = deque(threads.submit(_all_of, look, chunk) for chunk in islice(chunks, 64))
-        while under_way:
-            yield from under_way.popleft().result()
-            under_way.extend(threads.submit(_all_of, look, chunk) for chunk in islice(chunks, 1))
-    finally:
-        threads.shutdown(wait=True, cancel_futures=True)
-
-
-def _all_of(look: Callable[[int], _Seen], rows: Sequence[int]) -> list[_Seen]:
-    return list(map(look, rows))
+                self._new += len(remembered)
 
 
 def _stats(paths: Sequence[str], archives: Mapping[str, Sequence[int]]) -> tuple[Ints, Ints, Ints]:
@@ -262,24 +230,11 @@ def _keys(paths: Sequence[str]) -> Bytes:
     return np.frombuffer(b"".join(made), np.uint8).reshape(-1, 16)
 
 
-def _header_size(file: str | io.BytesIO) -> tuple[int, int]:
-    """(width, height) in pixels, upright, from the header alone; (0, 0) if Pillow does not know the file."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
-    except Exception:  # noqa: BLE001 - any decoder error, on a file that may hold anything: the task itself will say why
-        return 0, 0
-    return (height, width) if turned else (width, height)
-
-
 def _read(file: Path) -> _Known:
     try:
         header, arrays = load(file)
         if header != _FORMAT:
             return _Known.none()
-        return _Known(**{each.name: arrays[each.name] for each in fields(_Known)})
-    except (OSError, ValueError, LookupError):
+        return _Known(**rows_of(arrays, _COLUMNS))
+    except (OSError, ValueError):
         return _Known.none()

@@ -74,10 +74,17 @@ class Line(msgspec.Struct, gc=False):
     @property
     def made_of(self) -> builtins.bytes:
         """64 bits that tell the inputs of one picture from those of others; see ``inputs_digest``."""
-        unusual = bytes(self.content.mask or self.style.mask or self.styles or self.start)
-        if unusual in (b"", b"null"):
+        if self.is_plain:
             return _plain_digest(self.content.digest, self.style.digest)
-        return _digest(digests(_all(self)))
+        return inputs_digest(_all(self))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is made of a content and a style, and of nothing else."""
+        if not (self.content.mask or self.style.mask or self.styles or self.start):
+            return True
+        more = (self.content.mask, self.style.mask, self.styles, self.start)
+        return all(bytes(each) in (b"", b"null") for each in more)
 
 
 _LINE = msgspec.json.Decoder(Line)
@@ -91,7 +98,17 @@ def parse(raw: bytes) -> Line | None:
             line = _LINE.decode(raw)
     if line is None:
         line = _odd(raw)
-    return line if line is not None and _is_whole(line) else None
+    return line if line is not None and _is_whole(line) and _has_inputs(line) else None
+
+
+def _has_inputs(line: Line) -> bool:
+    """Whether its inputs can be told apart from others, unusual ones too."""
+    if line.is_plain:
+        return True
+    try:
+        return len(line.made_of) > 0
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return False
 
 
 def _is_whole(line: Line) -> bool:
@@ -119,7 +136,11 @@ def _odd(raw: bytes) -> Line | None:
         for key in ("content", "style"):
             mask = rest[key].get("mask")
             rest[key] = {**rest[key], "mask": msgspec.Raw(json.dumps(mask).encode()) if mask else _NOTHING}
-        return msgspec.convert({**rest, **made}, Line)
+        line = msgspec.convert({**rest, **made}, Line)
+        for text in (line.output, line.finished, line.content.digest, line.style.digest, line.weights.digest):
+            text.encode(errors="surrogateescape")  # halves of characters are in nobody's names
+        line.weights.format.encode(errors="surrogateescape")
+        return line
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, msgspec.MsgspecError):
         return None
 
@@ -156,12 +177,13 @@ def _all(line: Line) -> dict[str, Any]:
 
 def digests(record: Mapping[str, Any]) -> dict[str, str]:
     """Every input file of a record (or of ``manifest.inputs_of`` a task), by its part in it."""
-    styles = {f"style {place}": style for place, style in enumerate(record.get("styles", [])[1:], 2)}
-    sources = {"content": record["content"], "style": record["style"], **styles}
-    if "start" in record:
+    styles = record.get("styles") or []
+    more = {f"style {place}": style for place, style in enumerate(styles[1:], 2)}
+    sources = {"content": record["content"], "style": record["style"], **more}
+    if record.get("start"):
         sources["start"] = record["start"]
     masks = {f"mask of {part}": source["mask"] for part, source in sources.items() if source.get("mask")}
-    shares = {f"share of style {n}": f"{s['weight']} {s['region']}" for n, s in enumerate(record.get("styles", []), 1)}
+    shares = {f"share of style {n}": f"{s['weight']} {s['region']}" for n, s in enumerate(styles, 1)}
     return {**{part: source["digest"] for part, source in {**sources, **masks}.items()}, **shares}
 
 
@@ -205,7 +227,10 @@ class WholeLines:
             self._open[place.part] = (self._folder / place.part).open("rb")
         file = self._open[place.part]
         file.seek(place.offset)
-        return whole(file.readline())
+        raw = file.readline()
+        if parse(raw) is None:
+            raise ValueError("not the line that was there")
+        return whole(raw)
 
     def close(self) -> None:
         """Close every part."""

@@ -108,9 +108,12 @@ def _zipped(pieces: Sequence[Iterable[str]], count: int) -> Iterator[tuple[str, 
 
 def starts(settings: Sequence[TransferSettings], names: Names) -> Iterator[str]:
     """The file that each picture starts from; none where it starts from no file."""
-    filled = [names.of(each.init) if starts_from_file(each) else _always("") for each in settings]
-    for row in zip(numbers(names.variant_of), zip(*filled, strict=False), strict=False):
-        yield row[1][row[0]]
+    templates = dict.fromkeys(each.init if starts_from_file(each) else "" for each in settings)
+    places = {template: place for place, template in enumerate(templates)}  # mostly one, of however many settings
+    which = [places[each.init if starts_from_file(each) else ""] for each in settings]
+    filled = [names.of(template) if template else _always("") for template in templates]
+    for variant, row in zip(numbers(names.variant_of), zip(*filled, strict=False), strict=False):
+        yield row[which[variant]]
 
 
 def _stem(path: str) -> str:

@@ -111,18 +111,19 @@ def is_same(path: Path, replaced: Replaced) -> bool:
 
 def heads(folder: Path) -> dict[str, Head]:
     """Of all merged parts that are whole, by file name."""
-    found = {part: read_head(folder / part) for part in _names(folder) if is_merged(part)}
+    found = {part: read_head(folder / part) for part in names_in(folder) if is_merged(part)}
     return {part: head for part, head in found.items() if head is not None and head.is_whole}
 
 
 def done_before(folder: Path) -> dict[str, int]:
     """Done lines of parts that were merged and have gone, by file name."""
-    there = _names(folder)
+    there = names_in(folder)
     told = {name: each.done for head in heads(folder).values() for name, each in head.parts.items()}
     return {name: done for name, done in told.items() if name not in there and not is_merged(name)}
 
 
-def _names(folder: Path) -> set[str]:
+def names_in(folder: Path) -> set[str]:
+    """File names of all parts that are there."""
     try:
         return {entry.name for entry in os.scandir(folder) if entry.name.endswith(PART_SUFFIX)}
     except OSError:
@@ -145,6 +146,12 @@ class Parts:
         self.read: dict[str, int] = {}
         self.count = 0
         self._wanted: dict[str, list[tuple[int, int]]] = {}  # of merged parts, what is not read: begin and end
+        self._resumed = set[str]()  # parts that another reader read so far, and this one has not met yet
+
+    def go_on(self, read: Mapping[str, int]) -> None:
+        """Begin where another reader was, who has left out what was not written whole then."""
+        self.read = dict(read)
+        self._resumed = set(read)
 
     def lines(self, is_wanted: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[str, int, bytes]]:
         """Every line that is new: its part, where it begins there, and its bytes, newline included.
@@ -163,7 +170,8 @@ class Parts:
 
     def _lines(self, part: str) -> Iterator[tuple[str, int, bytes]]:
         with (self._folder / part).open("rb") as file:
-            first = part not in self.read
+            first = part not in self.read or part in self._resumed
+            self._resumed.discard(part)
             file.seek(self.read.setdefault(part, 0))
             for raw in file:
                 ends = raw.endswith(b"\n")
@@ -184,7 +192,7 @@ class Parts:
                     begin += len(raw)
 
     def _listed(self) -> list[str]:
-        names = _names(self._folder)
+        names = names_in(self._folder)
         new = {part: read_head(self._folder / part) for part in names if is_merged(part) and part not in self.read}
         told = {part: head for part, head in new.items() if head is not None}
         cut = {part for part, head in told.items() if not head.is_whole and _holds_all_of(names, head)}

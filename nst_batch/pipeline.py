@@ -38,6 +38,7 @@ from nst_batch.spec_run import Cluster, Run
 from nst_batch.tar_memory import TarMemory
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer import weights as vgg_weights
+from nst_batch.transfer.user_cache import digests_before
 from nst_batch.writers import Writer, describe, entered, entrance
 
 DOWNLOAD_AGAIN_SECONDS = 3600.0
@@ -181,7 +182,8 @@ class Pipeline:
                 "from other pictures or with other settings",
                 hint="wait for it, or stop it; both can render if they have different output.dir",
             )
-        return theirs.only(np.flatnonzero(ours.by_output.rows(theirs.output_hashes) == NONE)).joined(ours)
+        rest = theirs.only(np.flatnonzero(ours.by_output.rows(theirs.output_hashes) == NONE))
+        return rest.pruned().joined(ours)  # without what is ours already: a hundred writers may enter one after another
 
 
 def prepare(
@@ -190,7 +192,7 @@ def prepare(
     choices: Choices,
     say: Say,
     *,
-    download: bool = False,
+    to_run: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Pipeline:
     """Read, check, digest, plan and compare.
@@ -200,30 +202,30 @@ def prepare(
         overrides: as ``--set``.
         choices: of the command.
         say: for warnings.
-        download: whether missing ImageNet weights may be downloaded, and the run's folder made.
+        to_run: whether a run is to follow: missing ImageNet weights are downloaded, and its folder is made.
         progress: told while input files are read.
 
     Raises:
         UsageError: something in the file, or the weights.
     """
     with tars.remembering() as memory:
-        frozen, paths, cluster = _planned(file, overrides, say, download, progress, memory)
+        frozen, paths, cluster = _planned(file, overrides, say, to_run, progress, memory)
         return compare(frozen, paths, choices, cluster)
 
 
 def _planned(
-    file: Path, overrides: Mapping[str, str], say: Say, download: bool, progress: Progress, memory: TarMemory
+    file: Path, overrides: Mapping[str, str], say: Say, to_run: bool, progress: Progress, memory: TarMemory
 ) -> tuple[Frozen, RunPaths, Cluster]:
     """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
     paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
     limits = spec.limits.records()
-    cache = InputCache(paths.digests, limits, progress)
-    weights = find_weights(spec, paths, cache, say, download=download)
+    cache = InputCache(paths.digests, limits, progress, digests_before(paths.root))
+    weights = find_weights(spec, paths, cache, say, download=to_run)
     try:
         tasks = plan(spec, cache.sources, weights)
     finally:
-        cache.save(make_folder=download)
+        cache.save(make_folder=to_run)  # what was read is known, whatever comes
         memory.save(paths.archives)
     for archive, what in memory.damaged().items():
         say(f"{archive} {what}; the pictures that can be read are rendered")

@@ -1,12 +1,14 @@
 """What was read of a large manifest, remembered: the next reader goes on behind it.
 
-It holds only as long as parts are what they were: none has gone, none is shorter, and what stands before the place up
-to which each was read is still the same. Else everything is read again.
+It holds only as long as parts are what they were: none has gone, none is shorter, none was written to but at its end,
+and no merged part has come, which repeats lines. Else everything is read again. (Of a part that has become longer, only
+the beginning and what stands before the place up to which it was read are looked at: nobody writes into its middle.)
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +17,12 @@ from typing import Any
 
 from nst_batch import columns
 from nst_batch.highlights import Highlights
+from nst_batch.parts import is_merged, names_in
 from nst_batch.paths import RunPaths
 from nst_batch.rendered import RenderedTable
 
 WORTH_BYTES = 32 << 20  # that were read anew: less is read again as fast
-_FORMAT = 1
+_FORMAT = 2
 _TAIL = 4096  # bytes before the place up to which a part was read
 
 Failure = tuple[str, str, dict[str, Any], tuple[str, int]]
@@ -40,7 +43,7 @@ class Recall:
 
 def save(paths: RunPaths, known: Recall) -> None:
     """Remember it, where that can be written."""
-    read = {name: [size, _tail(paths.manifest / name, size)] for name, size in known.read.items()}
+    read = {name: [size, _state(paths.manifest / name, size)] for name, size in known.read.items()}
     header = {
         "format": _FORMAT, "read": read, "failed": known.failed, "lines": known.lines, "skipped": known.skipped,
         "rendered": known.rendered.header(), "highlights": known.highlights.values(),
@@ -57,22 +60,39 @@ def load(paths: RunPaths) -> Recall | None:
         if header["format"] != _FORMAT:
             return None
         read = {str(name): int(size) for name, (size, _) in header["read"].items()}
-        if any(_tail(paths.manifest / name, read[name]) != tail for name, (_, tail) in header["read"].items()):
+        if any(is_merged(name) and name not in read for name in names_in(paths.manifest)):
+            return None  # it repeats lines that were read where they stood before
+        if not all(_is_as_it_was(paths.manifest / name, size, was) for name, (size, was) in header["read"].items()):
             return None
-        rendered = RenderedTable.read(header["rendered"], arrays)
-        highlights = Highlights.of(header["highlights"])
-        return Recall(read, rendered, header["failed"], int(header["lines"]), int(header["skipped"]), highlights)
+        failed = [
+            (str(when), str(task), dict(error), (str(part), int(offset)))
+            for when, task, error, (part, offset) in header["failed"]
+        ]
+        rendered, highlights = RenderedTable.read(header["rendered"], arrays), Highlights.of(header["highlights"])
+        return Recall(read, rendered, failed, int(header["lines"]), int(header["skipped"]), highlights)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _tail(part: Path, size: int) -> list[int] | None:
-    """A checksum of the bytes before ``size``, and of those that begin the part; None: it is shorter, or has gone."""
+def _is_as_it_was(part: Path, read: int, was: list[int] | None) -> bool:
+    """Whether what was read of a part is the same still: it may have become longer; what has not is not written to."""
+    now = _state(part, read)
+    if now is None or was is None:
+        return now == was
+    return now[:2] == was[:2] and (now[2] > was[2] or now[2:] == was[2:])
+
+
+def _state(part: Path, read: int) -> list[int] | None:
+    """Checksums of the bytes that begin a part, and of those before the place up to which it was read; its size, and
+    when it was written to. None: it is shorter, or has gone."""
     try:
         with part.open("rb") as file:
-            begins = file.read(min(size, _TAIL))
-            file.seek(max(0, size - _TAIL))
-            ends = file.read(min(size, _TAIL))
+            status = os.fstat(file.fileno())
+            begins = file.read(min(read, _TAIL))
+            file.seek(max(0, read - _TAIL))
+            ends = file.read(min(read, _TAIL))
     except OSError:
         return None
-    return [zlib.crc32(begins), zlib.crc32(ends)] if len(ends) == min(size, _TAIL) else None
+    if len(ends) < min(read, _TAIL):
+        return None
+    return [zlib.crc32(begins), zlib.crc32(ends), status.st_size, status.st_mtime_ns]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch.columns import NONE, Bytes, Index, Ints, Strings
+from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, places_in, rows_of, strings_of
 from nst_batch.lines import Line, Place
 from nst_batch.task_table import ID_BYTES
 
@@ -35,9 +35,13 @@ class Kinds:
         self.values = list(values or [])
         self._places = {value: place for place, value in enumerate(self.values)}
 
+    def find(self, value: str) -> int:
+        """Its number, or ``NONE``: it was never met, or too late."""
+        return self._places.get(value, NONE)
+
     def place(self, value: str) -> int:
-        """Its number, or ``NONE``."""
-        found = self._places.get(value, NONE)
+        """Its number, which it gets now if it was never met, or ``NONE``."""
+        found = self.find(value)
         if found == NONE and len(self.values) < _MOST_KINDS:
             found = self._places[value] = len(self.values)
             self.values.append(value)
@@ -55,10 +59,13 @@ class RenderedTable(Mapping[str, Rendered]):
         inputs: 64 bits of what each was made of, Nx8.
         weights, settings: numbers among ``weights_kinds`` and ``settings_kinds`` (JSON as it was written), or ``NONE``.
         parts, offsets: where the lines stand; parts by number among ``part_names``.
+        other_tasks, other_finished: when tasks were done in whose place others were rendered later.
     """
 
     def __init__(self) -> None:
         self.weights_kinds, self.settings_kinds, self.part_names = Kinds(), Kinds(), list[str]()
+        self.other_tasks: Bytes = np.zeros((0, ID_BYTES), np.uint8)
+        self.other_finished: npt.NDArray[np.bytes_] = np.zeros(0, f"S{_TIME_BYTES}")
         self._set(_Rows(self).columns())
         self._later: dict[str, tuple[Line, Place]] = {}
 
@@ -76,6 +83,9 @@ class RenderedTable(Mapping[str, Rendered]):
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """All of it as arrays."""
+        return {**self._columns(), "other_tasks": self.other_tasks, "other_finished": self.other_finished}
+
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
         self.settle()
         return {
             "outputs": self.outputs.data, "output_ends": self.outputs.ends, "tasks": self.tasks, "sizes": self.sizes,
@@ -85,17 +95,27 @@ class RenderedTable(Mapping[str, Rendered]):
 
     def header(self) -> dict[str, Any]:
         """What JSON can hold of it."""
+        self.settle()
         return {
             "weights": self.weights_kinds.values, "settings": self.settings_kinds.values, "parts": self.part_names,
         }  # fmt: skip
 
     @classmethod
     def read(cls, header: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any]]) -> RenderedTable:
-        """What ``header`` and ``columns`` gave."""
-        table = cls()
+        """What ``header`` and ``columns`` gave.
+
+        Raises:
+            ValueError, LookupError or TypeError: it is something else.
+        """
+        table, found = cls(), rows_of(columns, _COLUMNS)
         table.weights_kinds, table.settings_kinds = Kinds(header["weights"]), Kinds(header["settings"])
-        table.part_names = list(header["parts"])
-        table._set(columns)
+        table.part_names = list(map(str, header["parts"]))
+        for name, values in (("weights", table.weights_kinds.values), ("settings", table.settings_kinds.values)):
+            places_in(found[name], len(values), or_none=True)
+        places_in(found["parts"], len(table.part_names))
+        others = rows_of(columns, _OTHERS)
+        table.other_tasks, table.other_finished = others["other_tasks"], others["other_finished"]
+        table._set({**found, "outputs": strings_of(columns, "outputs", "output_ends").data})
         return table
 
     # --- one output
@@ -136,7 +156,7 @@ class RenderedTable(Mapping[str, Rendered]):
     def add(self, line: Line, place: Place) -> None:
         """A done line that came later."""
         before = self.get(line.output)
-        if before is None or before.finished <= line.finished[:_TIME_BYTES]:
+        if before is None or moment_of(before.finished) <= moment_of(line.finished):
             self._later[line.output] = line, place
 
     # --- all of them
@@ -147,7 +167,7 @@ class RenderedTable(Mapping[str, Rendered]):
 
     def merge(self, rows: _Rows) -> None:
         """Heed many lines: of each output, the last one counts."""
-        old, new = self.columns(), rows.columns()
+        old, new = self._columns(), rows.columns()
         both = {name: np.concatenate([old[name], new[name]]) for name in new if name != "output_ends"}
         both["output_ends"] = np.concatenate([old["output_ends"], len(old["outputs"]) + new["output_ends"]])
         self._set(both if len(old["output_ends"]) else new)
@@ -162,6 +182,11 @@ class RenderedTable(Mapping[str, Rendered]):
                 rows.add(line, place.part, place.offset)
             self._later = {}
             self.merge(rows)
+
+    def done(self) -> list[tuple[Bytes, npt.NDArray[np.bytes_]]]:
+        """Which tasks were done, and when each was done last, others in whose place they are among them."""
+        self.settle()
+        return [(self.tasks, self.finished), (self.other_tasks, self.other_finished)]
 
     def rows(self, outputs: Ints) -> Ints:
         """The row of each output name, by its hash; ``NONE`` where nothing was rendered."""
@@ -179,17 +204,39 @@ class RenderedTable(Mapping[str, Rendered]):
         return next((row for row in rows if self.outputs[row] == output), NONE)
 
     def _last_of_each(self) -> Ints:
-        last = dict[str, int]()
-        for row, output in enumerate(self.outputs):
-            before = last.setdefault(output, row)
-            if self.finished[before] <= self.finished[row]:
-                last[output] = row
-        return np.array(sorted(last.values()), np.int64)
+        last, kept = dict[str, int](), np.ones(len(self.outputs), np.bool_)
+        for row in self._by_output.shared().tolist():
+            before = last.setdefault(self.outputs[row], row)
+            if before != row:
+                later = self.finished[before] <= self.finished[row]
+                kept[before if later else row] = False
+                last[self.outputs[row]] = row if later else before
+        return np.flatnonzero(kept)
 
     def _keep(self, rows: Ints) -> None:
-        kept = {name: column[rows] for name, column in self.columns().items() if name not in ("outputs", "output_ends")}
+        gone = np.ones(len(self.outputs), np.bool_)
+        gone[rows] = False
+        self.other_tasks = np.concatenate([self.other_tasks, self.tasks[gone]])
+        self.other_finished = np.concatenate([self.other_finished, self.finished[gone]])
+        columns = self._columns()
+        kept = {name: column[rows] for name, column in columns.items() if name not in ("outputs", "output_ends")}
         outputs = self.outputs.only(rows)
         self._set({**kept, "outputs": outputs.data, "output_ends": outputs.ends})
+
+
+_COLUMNS: dict[str, tuple[str, int | None]] = {
+    "output_ends": ("int64", None), "tasks": ("uint8", ID_BYTES), "sizes": ("int64", None),
+    "finished": (f"S{_TIME_BYTES}", None), "inputs": ("uint8", 8), "weights": ("int64", None),
+    "settings": ("int64", None), "parts": ("int64", None), "offsets": ("int64", None),
+}  # fmt: skip
+_OTHERS: dict[str, tuple[str, int | None]] = {
+    "other_tasks": ("uint8", ID_BYTES), "other_finished": (f"S{_TIME_BYTES}", None),
+}  # fmt: skip
+
+
+def moment_of(finished: str) -> bytes:
+    """When a line was finished, as far as it counts: bytes that sort as times do."""
+    return finished.encode("utf-8", "surrogateescape")[:_TIME_BYTES]
 
 
 class _Rows:
@@ -210,8 +257,7 @@ class _Rows:
         self._outputs += line.output.encode("utf-8", "surrogateescape")
         self._tasks += bytes.fromhex(line.task)
         self._inputs += line.made_of
-        moment = line.finished.encode("utf-8", "surrogateescape")[:_TIME_BYTES]
-        self._finished += moment.ljust(_TIME_BYTES, b"\0")
+        self._finished += moment_of(line.finished).ljust(_TIME_BYTES, b"\0")
         weights = table.weights_kinds.place(f"{line.weights.digest} {line.weights.format}")
         settings = table.settings_kinds.place(bytes(line.settings).decode("utf-8", "surrogateescape"))
         self._numbers.add(len(self._outputs), line.bytes, weights, settings, self._parts[part], offset)
@@ -226,6 +272,11 @@ class _Rows:
             "inputs": np.frombuffer(self._inputs, np.uint8).reshape(-1, 8),
             "weights": weights, "settings": settings, "parts": parts, "offsets": offsets,
         }  # fmt: skip
+
+    def done(self) -> list[tuple[Bytes, npt.NDArray[np.bytes_]]]:
+        """As ``RenderedTable.done``."""
+        columns = self.columns()
+        return [(columns["tasks"], columns["finished"])]
 
 
 class _Numbers:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch.columns import NONE, Bytes, Ints, Strings, digests_of
+from nst_batch.columns import NONE, Bytes, Ints, Strings, digests_of, places_in, rows_of, strings_of
 from nst_batch.records import Source
 
 DIGEST_BYTES = 32
@@ -34,7 +34,7 @@ class SourceTable:
     widths: Ints
     heights: Ints
     masks: Ints
-    _made: dict[tuple[int, bool], Source] = field(default_factory=dict, repr=False)
+    _made: dict[tuple[int, bool], Source] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, sources: Iterable[Source]) -> SourceTable:
@@ -75,6 +75,15 @@ class SourceTable:
         """64 hex digits."""
         return str(self.digests[row].tobytes().hex())
 
+    def only(self, rows: Ints) -> SourceTable:
+        """Some of them, in that order; the masks of these must be among them."""
+        places = np.full(len(self) + 1, NONE, np.int64)  # the last is where NONE leads
+        places[rows] = np.arange(len(rows))
+        return SourceTable(
+            self.paths.only(rows), self.digests[rows], self.sizes[rows], self.widths[rows], self.heights[rows],
+            places[self.masks[rows]],
+        )  # fmt: skip
+
     def joined(self, others: SourceTable) -> SourceTable:
         """These rows, and others behind them."""
         masks = np.where(others.masks == NONE, NONE, others.masks + len(self))
@@ -97,9 +106,21 @@ class SourceTable:
 
     @classmethod
     def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> SourceTable:
-        """What ``arrays`` gave."""
-        paths = Strings(arrays["source_paths"], arrays["source_path_ends"])
-        digests, sizes, widths, heights, masks = (
-            arrays[f"source_{name}"] for name in ("digests", "sizes", "widths", "heights", "masks")
-        )
-        return cls(paths, digests, sizes, widths, heights, masks)
+        """What ``arrays`` gave.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        found = rows_of(arrays, _COLUMNS)
+        paths = strings_of(arrays, "source_paths", "source_path_ends")
+        masks = places_in(found["source_masks"], len(paths), or_none=True)
+        return cls(
+            paths, found["source_digests"], found["source_sizes"], found["source_widths"], found["source_heights"],
+            masks,
+        )  # fmt: skip
+
+
+_COLUMNS = {
+    "source_path_ends": (np.int64, None), "source_digests": (np.uint8, DIGEST_BYTES), "source_sizes": (np.int64, None),
+    "source_widths": (np.int64, None), "source_heights": (np.int64, None), "source_masks": (np.int64, None),
+}  # fmt: skip

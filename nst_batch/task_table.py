@@ -13,7 +13,19 @@ from typing import Any, NamedTuple, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, digests_of, halves, key_of
+from nst_batch.columns import (
+    NONE,
+    Bytes,
+    Index,
+    Ints,
+    Strings,
+    digests_of,
+    halves,
+    key_of,
+    places_in,
+    rows_of,
+    strings_of,
+)
 from nst_batch.demands import work
 from nst_batch.records import OutputFormat, Source, Style, Task, Weights
 from nst_batch.settings import Stop, TransferSettings
@@ -72,7 +84,7 @@ class TaskTable(Sequence[Task]):
     starts: Ints
     ids: Bytes
     outputs: Strings
-    _styles: dict[tuple[int, bool], tuple[Style, ...]] = dataclasses.field(default_factory=dict, repr=False)
+    _styles: dict[tuple[int, bool], tuple[Style, ...]] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, tasks: Iterable[Task]) -> TaskTable:
@@ -132,6 +144,10 @@ class TaskTable(Sequence[Task]):
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Columns alone: hashes of names are other ones in another process."""
+        return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
 
     def id(self, row: int) -> str:
         """32 hex digits."""
@@ -239,6 +255,25 @@ class TaskTable(Sequence[Task]):
             starts=self.starts[rows], ids=self.ids[rows], outputs=self.outputs.only(rows),
         )  # fmt: skip
 
+    def pruned(self) -> TaskTable:
+        """The same tasks, without what none of them needs any more: sources, groups and variants of others."""
+        groups, group_of = np.unique(self.group_of, return_inverse=True)
+        variants, variant_of = np.unique(self.variant_of, return_inverse=True)
+        kept = [self.groups[group] for group in groups.tolist()]
+        shares = np.array([share.source for group in kept for share in group], np.int64)
+        needed = np.concatenate([self.contents, shares, self.starts[self.starts != NONE]])
+        masks = self.sources.masks[needed]
+        sources = np.unique(np.concatenate([needed, masks[masks != NONE]]))
+        places = np.full(len(self.sources) + 1, NONE, np.int64)  # the last is where NONE leads
+        places[sources] = np.arange(len(sources))
+        return TaskTable(
+            self.sources.only(sources),
+            [tuple(share._replace(source=int(places[share.source])) for share in group) for group in kept],
+            [self.variants[variant] for variant in variants.tolist()],
+            places[self.contents], group_of.astype(np.int64), variant_of.astype(np.int64), places[self.starts],
+            self.ids, self.outputs,
+        )  # fmt: skip
+
     def joined(self, others: TaskTable) -> TaskTable:
         """These, and others behind them."""
         behind = len(self.sources)
@@ -305,22 +340,35 @@ class TaskTable(Sequence[Task]):
         Raises:
             ValueError, LookupError or TypeError: it is something else.
         """
-        variants = [_variant(each) for each in header["variants"]]
-        shares = [
-            Share(source, weight, region.decode())
-            for source, weight, region in zip(
-                *(arrays[f"share_{name}"].tolist() for name in ("sources", "weights")),
-                arrays["share_regions"][: len(arrays["share_sources"])].tolist(),
-                strict=True,
-            )
-        ]
-        ends = arrays["group_ends"].tolist()
-        groups = [tuple(shares[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
-        content_of, group_of, variant_of, starts, ids = (
-            arrays[name] for name in ("contents", "groups", "variants", "starts", "ids")
-        )
-        outputs = Strings(arrays["outputs"], arrays["output_ends"])
-        return cls(SourceTable.read(arrays), groups, variants, content_of, group_of, variant_of, starts, ids, outputs)
+        found = rows_of(arrays, _COLUMNS)
+        sources, variants = SourceTable.read(arrays), [_variant(each) for each in header["variants"]]
+        groups = _groups(arrays, len(sources))
+        outputs = strings_of(arrays, "outputs", "output_ends")
+        return cls(
+            sources, groups, variants, places_in(found["contents"], len(sources)),
+            places_in(found["groups"], len(groups)), places_in(found["variants"], len(variants)),
+            places_in(found["starts"], len(sources), or_none=True), found["ids"], outputs,
+        )  # fmt: skip
+
+
+_COLUMNS = {
+    "contents": (np.int64, None), "groups": (np.int64, None), "variants": (np.int64, None), "starts": (np.int64, None),
+    "ids": (np.uint8, ID_BYTES), "output_ends": (np.int64, None),
+}  # fmt: skip
+_SHARES = {"share_sources": (np.int64, None), "share_weights": (np.float64, None)}
+
+
+def _groups(arrays: Mapping[str, npt.NDArray[Any]], sources: int) -> list[tuple[Share, ...]]:
+    """Groups of styles that were kept as columns of shares."""
+    found = rows_of(arrays, _SHARES)
+    rows, weights = places_in(found["share_sources"], sources).tolist(), found["share_weights"].tolist()
+    regions = [each.decode() for each in arrays["share_regions"].tolist()[: len(rows)]]
+    shares = [Share(*each) for each in zip(rows, weights, regions, strict=True)]
+    ends = rows_of(arrays, {"group_ends": (np.int64, None)})["group_ends"].tolist()
+    groups = [tuple(shares[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+    if not all(groups) or [0, *ends][-1] != len(shares):
+        raise ValueError("group_ends: not where groups end")
+    return groups
 
 
 def _distinct(*columns: Ints) -> tuple[Ints, Ints]:

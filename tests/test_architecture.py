@@ -41,6 +41,7 @@ LAYERS = (
         "yaml_lines",
         "mistakes",
         "inputs",
+        "input_files",
         "input_cache",
         "lists",
         "tables",
@@ -134,6 +135,7 @@ LAYERS = (
         "cli.progress",
         "cli.events",
         "cli.options",
+        "cli.reading",
         "cli.rendering",
     ),
     *(

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from nst_batch import decisions, rendered
+from nst_batch.changes import what_changed
+from nst_batch.decisions import Decision, decide, decide_now
+from nst_batch.history import read
+from nst_batch.lines import WholeLines
 from nst_batch.paths import RunPaths
-from nst_batch.records import Weights
+from nst_batch.records import Task, Weights
+from tests import runs
 from tests.lines import CONTENT, MASK, START, STYLE, TWO, WEIGHTS, decision, done, failed, put, task, write
+from tests.scenarios import asked, happen
 
 
 @pytest.fixture
@@ -162,3 +173,119 @@ def test_weights_fed_in_another_way_are_other_weights(paths: RunPaths) -> None:
     put(paths, before)
     write(paths, (before, done(before)))
     assert decision(paths, now).reason == "weights changed"
+
+
+def one_by_one(paths: RunPaths, each: Task, retries: int = 2, **options: bool) -> Decision:
+    """What is to be done with a task, by nothing but the lines that speak of it."""
+    lines = runs.lines(paths.root)
+    about = [line for line in lines if line["task"] == each.id]
+    last_done = max((line["finished"] for line in about if line["status"] == "done"), default="")
+    told = sorted((line for line in about if line["status"] == "failed"), key=lambda line: str(line["finished"]))
+    tried = [line["error"] for line in told if line["finished"] > last_done]
+    put_there = [line for line in lines if line["status"] == "done" and line["output"] == each.output]
+    before = max(put_there, key=lambda line: line["finished"], default=None)
+    file = paths.output(each.output)
+    data = file.read_bytes() if file.is_file() else None
+    why: tuple[str, str] | None = None
+    if before is None:
+        why = "new", ""
+    elif before["task"] != each.id:
+        why = what_changed(each, before)
+    elif data is None:
+        why = "output missing", each.output
+    elif len(data) != before["bytes"]:
+        why = "output altered", f"{len(data)} bytes, {before['bytes']} recorded"
+    elif options.get("verify") and hashlib.sha256(data).hexdigest() != before["sha256"]:
+        why = "output altered", "same size, other bytes"
+    if options.get("force"):
+        return Decision(each, "todo", "forced")
+    if why is None:
+        return Decision(each, "done")
+    if not tried:
+        return Decision(each, "todo", *why)
+    error, deaths = tried[-1], sum(error["type"] == "WorkerDied" for error in tried)
+    count = f"{len(tried)} of {retries + 1}: {error['message']}" if error["transient"] else error["message"]
+    given_up = not error["transient"] or len(tried) > retries or deaths >= 2
+    if deaths >= 2:
+        count = f"{deaths} workers died with it: {error['message']}"
+    state = "failed" if given_up and not options.get("retry_failed") else "todo"
+    return Decision(each, state, "quarantined" if deaths >= 2 else "failed", count, len(tried), error["hint"])
+
+
+OPTIONS: tuple[dict[str, bool], ...] = ({}, {"verify": True}, {"force": True}, {"retry_failed": True})
+
+
+def test_all_at_once_and_one_by_one_the_same_is_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    met = Counter[str]()
+    for seed in range(40):
+        paths, numbers = RunPaths(tmp_path / str(seed)), random.Random(seed)
+        monkeypatch.setattr(rendered, "_MOST_KINDS", 2 if seed % 2 else 4096)
+        happen(paths, numbers)
+        tasks = asked(numbers)
+        for options in OPTIONS:
+            found = decide(tasks, read(paths), paths, retries=2, **options)
+            expected = [one_by_one(paths, each, **options) for each in found.tasks]
+            assert list(found) == expected
+            met.update(each.reason for each in expected)
+            assert found.counts() == {
+                state: sum(each.state == state for each in expected) for state in ("done", "failed", "todo")
+            }
+            todo = [each for each in expected if each.state == "todo"]
+            assert list(found.only("todo")) == todo and list(found.but("todo")) == [
+                e for e in expected if e.state != "todo"
+            ]
+            assert found.counts_of_reasons() == Counter(each.reason for each in todo)
+            assert list(found.counts_of_reasons()) == list(dict.fromkeys(each.reason for each in todo))
+            assert list(found[1:7:2]) == expected[1:7:2] and found[-1] == expected[-1]
+        history = read(paths)
+        now = [decide_now(each, history, paths, retries=2) for each in found.tasks]
+        assert now == [one_by_one(paths, each) for each in found.tasks]
+    assert set(met) == set(decisions.REASONS), set(decisions.REASONS) - set(met)
+
+
+def test_many_details_are_read_from_files_that_are_opened_once(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [task(f"{number}.png", steps=number + 1) for number in range(30)]
+    for some in (tasks[:10], tasks[10:]):
+        write(paths, *((each, done(each)) for each in some))
+    history, opened = read(paths), list[Path]()
+    real: Any = Path.open
+
+    def counted(path: Path, *how: str) -> Any:
+        opened.append(path)
+        return real(path, *how)
+
+    monkeypatch.setattr(Path, "open", counted)
+    found = decide([task(each.output, steps=99) for each in tasks], history, paths, retries=2)
+    assert [each.detail for each in found] == [f"steps: {number + 1} -> 99" for number in range(30)]
+    assert [each.detail for each in found.only("todo")[5:7]] == ["steps: 6 -> 99", "steps: 7 -> 99"]
+    assert len(opened) == 2
+
+
+def test_no_tasks_and_a_run_of_nothing(paths: RunPaths) -> None:
+    for _ in range(2):
+        found = decide([], read(paths), paths, retries=2, verify=True)
+        assert (list(found), found.counts(), found.counts_of_reasons()) == ([], {"done": 0, "failed": 0, "todo": 0}, {})
+        assert not found.only("todo") and not found[:5]
+        write(paths, (task(), done(task())), (task(), failed(task())))
+
+
+def test_ids_are_compared_where_hashes_of_names_are_equal(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another picture is never taken for one that is done: at worst it is rendered again."""
+    monkeypatch.setattr("nst_batch.columns.Strings.hashes", lambda self: np.zeros(len(self), np.int64))
+    one, other = task("a.png", steps=1), task("b.png", steps=2)
+    write(paths, (one, done(one)))
+    put(paths, one)
+    assert decision(paths, other).state == "todo"
+
+
+def test_what_was_merged_meanwhile_is_said_without_details(paths: RunPaths) -> None:
+    part = write(paths, (task(), done(task())))
+    history = read(paths)
+    part.unlink()
+    found = decide([task(steps=3)], history, paths, retries=2)[0]
+    assert (found.state, found.reason, found.detail) == ("todo", "settings changed", "")
+    assert decide_now(task(steps=3), history, paths, retries=2).state == "todo"
+    with pytest.raises(OSError):
+        WholeLines(paths.manifest).at(history.rendered["c__s.png"].place)

@@ -17,7 +17,7 @@ from nst_batch.settings import SETTINGS, TransferSettings
 from nst_batch.spec_run import Run
 from nst_batch.task_table import TaskTable
 from tests import runs
-from tests.test_plan import other_value
+from tests.test_ids import other_value
 
 WEIGHTS = Weights("file", "ab" * 32, "/w/vgg.pth", "caffe")
 MASK = Source("/pictures/a.mask.png", "2" * 64, 7, 5, 5)

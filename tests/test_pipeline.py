@@ -47,8 +47,8 @@ class Network:
         return path
 
 
-def ready(file: Path, said: list[str], *, download: bool = True, weights: str = "auto") -> Pipeline:
-    return prepare(file, {"weights": weights}, Choices(), said.append, download=download)
+def ready(file: Path, said: list[str], *, to_run: bool = True, weights: str = "auto") -> Pipeline:
+    return prepare(file, {"weights": weights}, Choices(), said.append, to_run=to_run)
 
 
 def test_auto_downloads_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,15 +75,15 @@ def test_auto_without_network_warns_and_does_not_try_again_for_a_while(
 
 def test_planning_downloads_nothing_and_makes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network(monkeypatch, up=True)
-    assert ready(file, [], download=False).weights == vgg_weights.EMBEDDED
+    assert ready(file, [], to_run=False).weights == vgg_weights.EMBEDDED
     assert network.tries == 0 and not (file.parent / "out").exists()
 
 
 def test_imagenet_is_strict(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Network(monkeypatch, up=False)
-    for download in (True, False):
+    for to_run in (True, False):
         with pytest.raises(WeightsError) as caught:
-            ready(file, [], weights="imagenet", download=download)
+            ready(file, [], weights="imagenet", to_run=to_run)
         assert "weights fetch" in caught.value.hint
 
 
@@ -160,6 +160,17 @@ def test_who_is_not_alone_clears_nothing_away_and_adds_to_the_plan(file: Path) -
         with ready(file, [], weights="random").entered(said.append):
             assert set(planned(second)) == {task.output for task in second.tasks}
     assert said == [f"night: sharing the work with process {os.getpid()} on {socket.gethostname()}"] * 2
+
+
+def test_the_plan_does_not_grow_with_each_who_enters(file: Path) -> None:
+    first = ready(file, [], weights="random")
+    with first.entered(print):
+        runs.save_picture(file.parent / "content" / "new.png", seed=9)
+        tables = []
+        for _ in range(3):
+            with ready(file, [], weights="random").entered(print):
+                tables.append(read_plan(first.paths))
+    assert [(len(each), len(each.sources), len(each.variants)) for each in tables] == [(6, 5, 1)] * 3
 
 
 def test_other_pictures_under_the_same_names_are_not_rendered_at_the_same_time(file: Path) -> None:

@@ -50,6 +50,7 @@ def submit(
     What is not given here stands in the pipeline file, under cluster. Run it again to submit what is left.
     """
     begun = time.monotonic()
+    from nst_batch.cli.reading import Reading
     from nst_batch.cluster.submission import Submission
     from nst_batch.pipeline import Choices, prepare
 
@@ -60,7 +61,8 @@ def submit(
     }  # fmt: skip
     overrides = {f"cluster.{key}": json.dumps(value) for key, value in given.items() if value is not None}  # as YAML
     choices = Choices(retry_failed=retry_failed)
-    ready = prepare(pipeline, overridden(sets) | overrides, choices, say, download=not dry_run)
+    with Reading() as reading:
+        ready = prepare(pipeline, overridden(sets) | overrides, choices, say, to_run=not dry_run, progress=reading)
     counts = ready.counts()
     report: dict[str, Any] = {**counts, "rendered": 0, "skipped": counts["done"]}
     if not ready.todo():

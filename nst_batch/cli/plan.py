@@ -30,10 +30,12 @@ def plan(
 ) -> int:
     """Show what would be rendered, and why."""
     begun = time.monotonic()
+    from nst_batch.cli.reading import Reading
     from nst_batch.cli.rendering import warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
 
-    ready = prepare(pipeline, overridden(sets), Choices(verify, force, retry_failed), say)
+    with Reading() as reading:
+        ready = prepare(pipeline, overridden(sets), Choices(verify, force, retry_failed), say, progress=reading)
     warn_of_broken_lines(ready)
     ahead, room = ready.forecaster(), ready.room()
     if as_json:

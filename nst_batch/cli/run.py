@@ -46,6 +46,7 @@ def run(
     begun = time.monotonic()
     if log_json:
         speak_in_events()
+    from nst_batch.cli.reading import Reading
     from nst_batch.cli.rendering import pack_rest, render, sum_up, summary_of, warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
     from nst_batch.shares import parse
@@ -56,7 +57,8 @@ def run(
         overrides["run.devices"] = devices if devices == "auto" else f"[{devices}]"
     with StopSignals() as stop:
         choices = Choices(verify, force, retry_failed, None if shard is None else parse(shard))
-        ready = prepare(pipeline, overrides, choices, say, download=True)
+        with Reading(stop, as_events=log_json) as reading:
+            ready = prepare(pipeline, overrides, choices, say, to_run=True, progress=reading)
         warn_of_broken_lines(ready)
         todo = ready.todo()[:limit]
         outcome = None

@@ -51,11 +51,13 @@ def status(
 
 def _by_file(file: Path, sets: list[str] | None) -> tuple[RunPaths, Overview]:
     """Tasks as the file has them now, and what goes on in its folder."""
+    from nst_batch.cli.reading import Reading
     from nst_batch.cli.rendering import warn_of_broken_lines
     from nst_batch.overview import Follower, nothing_yet
     from nst_batch.pipeline import Choices, prepare
 
-    ready = prepare(file, overridden(sets), Choices(), say)
+    with Reading() as reading:
+        ready = prepare(file, overridden(sets), Choices(), say, progress=reading)
     warn_of_broken_lines(ready)
     try:
         seen = Follower(ready.paths).look()

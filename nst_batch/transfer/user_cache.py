@@ -1,4 +1,4 @@
-"""Where things are kept that this machine can make again: built kernels, the embedded weights' values."""
+"""Where things are kept that this machine can make again: built kernels, the embedded weights' values, digests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from pathlib import Path
 def cache_folder() -> Path:
     """The user's cache for this program; it may not be there yet, or not be writable."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nst_batch"
+
+
+def digests_before(run: Path) -> Path | None:
+    """Where digests of a run's input files are kept until it has a folder of its own; None: nowhere."""
+    try:
+        return cache_folder() / "inputs" / f"{hashlib.blake2b(os.fsencode(run), digest_size=10).hexdigest()}.npz"
+    except RuntimeError:  # nobody knows a home folder
+        return None
 
 
 def machine() -> str:

@@ -12,6 +12,7 @@ from nst_batch import writers
 from nst_batch.cli import explain
 from nst_batch.cli.compact import Ticks
 from nst_batch.cli.console import reports_errors
+from nst_batch.cli.reading import Reading
 from nst_batch.cli.status import export as export_command
 from nst_batch.compaction import compact
 from nst_batch.finishing import Finisher, _put
@@ -159,6 +160,13 @@ def compacting_until_a_signal_comes(world: World) -> None:
     stop = StopSignals()
     stop.stop("SIGINT")
     compact(_two_parts(world), tick=Ticks(stop))
+
+
+@provokes("5 of 9")
+def reading_until_a_signal_comes(world: World) -> None:
+    stop = StopSignals()
+    stop.stop("SIGINT")
+    Reading(stop)(5, 9)
 
 
 @provokes("imagecodecs")
