@@ -67,7 +67,7 @@ class ManifestReader:
         self._paths = paths
         self._parts = Parts(paths.manifest)
         self._repeats = Repeats()
-        self._cut: list[tuple[Place, bytes]] = []  # lines without an end that nobody was told of
+        self._cut: list[tuple[bytes, Line | None, Place]] = []  # lines without an end that nobody was told of
         self._told: dict[Place, bool] = {}  # lines without an end of which somebody was: whether they were lines
         self._ended: set[str] = set()
         self._own = ""
@@ -152,27 +152,26 @@ class ManifestReader:
 
     def _whole_ones(self) -> Iterator[tuple[bytes, Line, Place]]:
         for part, offset, raw in self._parts.lines(self._wants):
-            if not raw.endswith(b"\n"):
-                self._cut.append((Place(part, offset), raw))
-                continue
-            was_line = self._told.pop(Place(part, offset), None)
+            place = Place(part, offset)
+            was_line = self._told.pop(place, None)
             self.history.skipped -= was_line is False  # it is whole at last
-            if not was_line:
-                yield from self._told_of(Place(part, offset), raw)
+            if was_line or is_head(raw):
+                continue
+            line = parse(raw)
+            if line is not None and line.status == "failed" and self._repeats.are(part, raw):
+                continue
+            if raw.endswith(b"\n"):
+                yield from self._counted(raw, line, place)
+            else:
+                self._cut.append((raw, line, place))
 
     def _cut_ones(self) -> Iterator[tuple[bytes, Line, Place]]:
         while self._cut:
-            place, raw = self._cut.pop(0)
-            lines = self.history.lines
-            yield from self._told_of(place, raw)
-            self._told[place] = self.history.lines > lines
+            raw, line, place = self._cut.pop(0)
+            self._told[place] = line is not None
+            yield from self._counted(raw, line, place)
 
-    def _told_of(self, place: Place, raw: bytes) -> Iterator[tuple[bytes, Line, Place]]:
-        if is_head(raw):
-            return
-        line = parse(raw)
-        if line is not None and line.status == "failed" and self._repeats.are(place.part, raw):
-            return
+    def _counted(self, raw: bytes, line: Line | None, place: Place) -> Iterator[tuple[bytes, Line, Place]]:
         self.history.lines += line is not None
         self.history.skipped += line is None
         if line is not None:
