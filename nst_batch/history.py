@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nst_batch import recall
-from nst_batch.columns import Bytes, Index, halves, key_of
+from nst_batch.columns import NONE, Bytes, Index, halves, key_of
 from nst_batch.highlights import Highlights
 from nst_batch.lines import Line, Place, WholeLines, parse, whole
 from nst_batch.parts import Parts, Repeats, is_head, writer_of
@@ -234,13 +234,19 @@ def _not_done_since(failed: list[_Failed], *done: tuple[Bytes, npt.NDArray[np.by
     if not failed:
         return []
     found = [(Index(halves(tasks)), tasks, moments) for tasks, moments in done]
+    keys = np.array([key_of(bytes.fromhex(each.task[:16])) for each in failed], np.int64)
+    ever = np.any([index.rows(keys) != NONE for index, _, _ in found], axis=0).tolist()  # most never were
 
     def last(task: bytes) -> bytes:
         """When a task was last done."""
         rows = ((tasks, moments, index.all_rows(key_of(task)).tolist()) for index, tasks, moments in found)
         return max((m[row] for tasks, m, those in rows for row in those if tasks[row].tobytes() == task), default=b"")
 
-    left = [each for each in failed if moment_of(each.finished) > last(bytes.fromhex(each.task))]
+    left = [
+        each
+        for each, was in zip(failed, ever, strict=True)
+        if not was or moment_of(each.finished) > last(bytes.fromhex(each.task))
+    ]
     return sorted(left, key=lambda each: each.finished)
 
 
