@@ -1,4 +1,4 @@
-"""Folders of large runs, written in seconds: what a million finished tasks leave behind, to measure those who look at it.
+"""Folders of large runs, written in seconds: what a million finished tasks leave behind, for those who measure it.
 
 No transfer is made. Names, ids and the plan are what the project itself makes of such a dataset; lines are as long as
 real ones are, and say other things in each; pictures are a thousand blends, each under many names.
@@ -59,7 +59,7 @@ def make(folder: Path, wanted: Dataset) -> RunPaths:
     """The folder of such a run, ``run``, beside those of its inputs."""
     paths = RunPaths(folder / "run")
     drawn = _drawn(folder / "drawn")
-    tasks = _tasks(folder, wanted, drawn)
+    tasks = _tasks(folder, wanted)
     if wanted.pictures:
         _link_inputs(tasks.sources, drawn)
     paths.state.mkdir(parents=True)
@@ -124,7 +124,7 @@ def _link_outputs(paths: RunPaths, tasks: TaskTable, wanted: Dataset, drawn: _Dr
 # --- the plan ---------------------------------------------------------------------------------------------------------
 
 
-def _tasks(folder: Path, wanted: Dataset, drawn: _Drawn) -> TaskTable:
+def _tasks(folder: Path, wanted: Dataset) -> TaskTable:
     points = len(wanted.strengths)
     contents = wanted.tasks // points // (wanted.styles if wanted.pairs == "product" else 1)
     photos = (f"{folder}/photos/n{place // 1000:05}/img_{place:07}.jpg" for place in range(contents))
@@ -212,23 +212,21 @@ def _templates(variant: Variant) -> dict[str, bytes]:
     """A done line and a failed one, with a place for each value."""
     mark = {name: f"@{name}@" for name in _MARKS}
     content, style = (Source(mark[a], mark[b], 1) for a, b in (("content", "photo"), ("style", "painting")))
-    task = Task(
-        mark["id"], content, (Style(style),), variant.settings, variant.weights, mark["output"], variant.format
-    )
+    task = Task(mark["id"], content, (Style(style),), variant.settings, variant.weights, mark["output"], variant.format)
     error = Failure("ImageError", f"{mark['content']}: broken picture: image file is truncated", "replace the file")
-    common = {"host": "studio", "started": mark["moment"], "finished": mark["moment"]}
-    failed = TaskResult(mark["id"], "failed", mark["output"], error=error, device="cuda:0", **common)
-    return {"done": _with_places(line(task, _done(mark, common))), "failed": _with_places(line(task, failed))}
+    failed = TaskResult(
+        mark["id"], "failed", mark["output"], error=error, device="cuda:0", host="studio", started=mark["moment"],
+        finished=mark["moment"],
+    )  # fmt: skip
+    return {"done": _with_places(line(task, _done(mark))), "failed": _with_places(line(task, failed))}
 
 
-def _done(mark: dict[str, str], common: dict[str, str]) -> TaskResult:
+def _done(mark: dict[str, str]) -> TaskResult:
     falling = [round(3.2101 * math.exp(-step / 9) + 0.1, 7) for step in range(_POINTS)]
     names = ["content/conv2_2", *(f"style/conv{1 + n % 4}_1/{2 ** (n // 4)}" for n in range(12)), "tv"]
     values = np.random.default_rng(0).uniform(0.001, 1, (len(names), _POINTS)).round(4).tolist()
     layers = {name.partition("/")[2]: 0.1234567 for name in names[1:-1]}
-    losses = Losses(
-        float(_NUMBERS["loss"]), 0.0412345, 0.0612345, {"content": {"conv2_2": 0.0412345}, "style": layers}
-    )
+    losses = Losses(float(_NUMBERS["loss"]), 0.0412345, 0.0612345, {"content": {"conv2_2": 0.0412345}, "style": layers})
     return TaskResult(
         mark["id"], "done", mark["output"], losses=losses,
         curve=tuple((10 * step + 1, loss) for step, loss in enumerate(falling)),
@@ -236,7 +234,8 @@ def _done(mark: dict[str, str], common: dict[str, str]) -> TaskResult:
         evaluations=311, width=_SIDE, height=_SIDE, bytes=int(_NUMBERS["bytes"]), sha256=mark["sha256"],
         seconds=float(_NUMBERS["seconds"]), device="cuda:0", scales=((48, 48, 120), (_SIDE, _SIDE, 191)),
         precision="fp16", peak_memory_bytes=812_345_678,
-        versions={"nst_batch": "1.0", "torch": "2.6.0", "python": "3.12.1"}, **common,
+        versions={"nst_batch": "1.0", "torch": "2.6.0", "python": "3.12.1"}, host="studio",
+        started=mark["moment"], finished=mark["moment"],
     )  # fmt: skip
 
 

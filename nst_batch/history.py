@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -216,6 +217,14 @@ class Records:
     def of(self, task: Task, state: str) -> dict[str, Any]:
         """The line that says what a task's state is; empty where nothing was done."""
         return self.done(task.output) if state == "done" else self.failed(task.id) if state == "failed" else {}
+
+    def raw(self, places: Sequence[Place | None]) -> list[bytes]:
+        """Lines as they were written, empty where there is none (None: there never was); read in the parts' order."""
+        found = [b""] * len(places)
+        for place, number in sorted((place, number) for number, place in enumerate(places) if place is not None):
+            with contextlib.suppress(OSError, ValueError):  # its part was merged into another meanwhile
+                found[number] = self._lines.raw(place)
+        return found
 
     def _at(self, place: Place) -> dict[str, Any]:
         try:

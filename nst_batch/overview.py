@@ -165,10 +165,15 @@ class Follower:
             told = {self._plan.outputs[row]: self._last_words(row) for row in rows[:MOST_FAILURES].tolist()}
             rows = rows[np.argsort(self._kind_of[rows], kind="stable")]
             kinds, first, counts = np.unique(self._kind_of[rows], return_index=True, return_counts=True)
-            self._failures = told, in_order(
-                self._kinds.group(kind, count, sorted(self._plan.outputs[row] for row in rows[at : at + few].tolist()))
-                for kind, at, count in zip(kinds.tolist(), first.tolist(), counts.tolist(), strict=True)
-                for few in (min(count, NAMED),)
+            self._failures = (
+                told,
+                in_order(
+                    self._kinds.group(
+                        kind, count, sorted(self._plan.outputs[row] for row in rows[at : at + few].tolist())
+                    )
+                    for kind, at, count in zip(kinds.tolist(), first.tolist(), counts.tolist(), strict=True)
+                    for few in (min(count, NAMED),)
+                ),
             )
         return self._failures
 

@@ -13,7 +13,8 @@ import pytest
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
 from nst_batch.planned import write_plan
-from nst_batch.rows import SUFFIXES, export, rows
+from nst_batch.row_files import SUFFIXES, export
+from nst_batch.rows import rows
 from nst_batch.task_table import TaskTable
 from tests.lines import CONTENT, done, failed, put, task, write
 
@@ -42,7 +43,7 @@ def test_a_row_has_what_is_known(paths: RunPaths) -> None:
 
 def test_a_picture_that_was_removed_is_no_longer_done(paths: RunPaths) -> None:
     paths.output(ONE.output).unlink()
-    first = rows(paths)[0]
+    first = next(rows(paths))
     assert first["state"] == "todo", "it was done since it failed, and is to be rendered again"
     assert "losses.total" not in first
 

@@ -93,7 +93,7 @@ def export(
         count = export_events(run_of(place, sets), file, force=force)
         say(f"{count} picture{'s' * (count != 1)} in {file}: tensorboard --logdir {shlex.quote(str(file))}")
         return ExitCode.DONE
-    from nst_batch.rows import export as write
+    from nst_batch.row_files import export as write
 
     say(f"{tasks(write(run_of(place, sets), file, force=force))} in {file}")
     return ExitCode.DONE

@@ -24,7 +24,7 @@ from nst_batch.planned import read_plan, write_plan
 from nst_batch.records import Failure, OutputFormat, TaskResult
 from nst_batch.report.events import export_events
 from nst_batch.report.page import write_report
-from nst_batch.rows import export
+from nst_batch.row_files import export
 from nst_batch.signals import StopSignals
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer.encode import encode
