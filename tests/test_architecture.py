@@ -113,7 +113,7 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
-    *("report.thumbnails", "report.events", "report.gallery", "report.page", "report.keeper"),
+    *("report.sample", "report.thumbnails", "report.events", "report.gallery", "report.page", "report.keeper"),
     *(
         "doctor.findings",
         "doctor.software",

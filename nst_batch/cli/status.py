@@ -17,6 +17,7 @@ from nst_batch.paths import RunPaths
 
 if TYPE_CHECKING:
     from nst_batch.overview import Overview
+    from nst_batch.report.page import Where
 
 
 @reports_errors
@@ -103,17 +104,32 @@ def export(
 def report(
     place: Place = Path("pipeline.yaml"),
     sets: Sets = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Show so many pictures: failures, and others from all over. Default: all up to 5000, 500 of more.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another one shows other pictures.")] = 0,
     beside: Annotated[
-        bool, typer.Option("--beside", help="Keep small pictures beside the page, not inside it: for thousands.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--beside/--inside",
+            help="Keep small pictures beside the page or inside it. Default: inside, but for samples of more than 400.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> int:
-    """Write a page to look at: every picture, in a grid of contents and styles."""
+    """Write a page to look at: every picture, in a grid of contents and styles, or a sample of many."""
     from nst_batch.report.keeper import goes_on
     from nst_batch.report.page import write_report
+    from nst_batch.report.sample import parsed
 
-    paths = run_of(place, sets)
-    page = write_report(paths, where="beside" if beside else "inside", live=goes_on(paths))
+    most, paths = parsed(sample), run_of(place, sets)
+    where: Where | None = None if beside is None else "beside" if beside else "inside"
+    page = write_report(paths, where=where, live=goes_on(paths), most=most, seed=seed)
     print(printable(str(page)))
     if show:
         typer.launch(str(page))
