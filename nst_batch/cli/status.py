@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nst_batch.overview import Overview
     from nst_batch.report.page import Where
 
+TOLD_SECONDS = 10.0
+
 
 @reports_errors
 def status(
@@ -83,6 +85,13 @@ def export(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Losses by evaluation and small pictures, as TensorBoard reads them.")
     ] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="With --tensorboard: so many pictures. Default: all up to 5000, 500 of more."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another one chooses other pictures.")] = 0,
 ) -> int:
     """Write all that is known of a run's tasks into a table, one row each."""
     if len(places) > 2:
@@ -90,14 +99,30 @@ def export(
     place, file = places if len(places) == 2 else (Path("pipeline.yaml"), places[0])
     if tensorboard:
         from nst_batch.report.events import export_events
+        from nst_batch.report.sample import parsed
 
-        count = export_events(run_of(place, sets), file, force=force)
-        say(f"{count} picture{'s' * (count != 1)} in {file}: tensorboard --logdir {shlex.quote(str(file))}")
+        count, done = export_events(run_of(place, sets), file, force=force, most=parsed(sample), seed=seed)
+        what = f"{count} of {done}" if count < done else f"{count}"
+        say(f"{what} picture{'s' * (done != 1)} in {file}: tensorboard --logdir {shlex.quote(str(file))}")
         return ExitCode.DONE
+    if sample is not None:
+        raise UsageError(f"--sample {sample}: a table has all rows", hint="leave it out, or add --tensorboard")
     from nst_batch.row_files import export as write
 
-    say(f"{tasks(write(run_of(place, sets), file, force=force))} in {file}")
+    say(f"{tasks(write(run_of(place, sets), file, force=force, tick=_Ticks()))} in {file}")
     return ExitCode.DONE
+
+
+class _Ticks:
+    """Says now and then how far a large table is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + TOLD_SECONDS
+
+    def __call__(self, done: int, of: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next += TOLD_SECONDS
+            say(f"export: {done:,} of {of:,} rows")
 
 
 @reports_errors

@@ -47,7 +47,7 @@ if (!LOOKS.includes(state.look)) state.look = "compare";
 // cells are so many and so empty, pictures of one style stand together instead.
 const holes = data.contents.length * data.styles.length;
 const cells = new Set(pictures.map((picture) => `${picture.content} ${picture.style}`)).size;
-const sparse = holes > 400 && cells < 0.25 * holes;
+const sparse = holes >= 400 && cells < 0.25 * holes;
 const few = (axis) => axis.values.length <= 50;  // values, so that one can choose among them
 
 const pointsOfAPair = new Set(pictures.map((picture) => picture.points)).size;

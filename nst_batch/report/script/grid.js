@@ -76,10 +76,11 @@ function drawGroups(found) {
   if (state.sort === "plan") keys.sort((a, b) => order(named(a), named(b)));
   const head = (key) => {
     const item = by === "style" ? data.styles[key] : by === "content" ? data.contents[key] : null;
-    return el("div", { class: "what", title: item ? item.paths.join("\n") : named(key) }, item && el("span", { class: "frame" }, small(item, "")),
+    return el("div", { class: item ? "what" : "what alone", title: item ? item.paths.join("\n") : named(key) }, item && el("span", { class: "frame" }, small(item, "")),
       el("span", { class: "caption" }, el("b", { class: "name", text: named(key) }), el("span", { text: many(groups.get(key).length, "picture") })));
   };
-  const told = (picture) => [by !== "content" && el("b", { text: picture.contentName }), by !== "style" && el("i", { text: ` × ${picture.styleName}` })];
+  const told = (picture) => [by !== "content" && el("b", { text: picture.contentName }), by !== "content" && by !== "style" && " × ",
+    by !== "style" && el("i", { text: picture.styleName })];
   main.append(el("div", { class: "groups" }, keys.map((key) => el("section", { class: "group", "aria-label": named(key) }, head(key),
     groups.get(key).map((picture) => tile(picture, [el("span", { class: "title" }, told(picture)),
       el("span", { text: [picture.points, measured(picture)].filter(Boolean).join(" · ") })]))))));
