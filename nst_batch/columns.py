@@ -132,7 +132,9 @@ class Index:
         """The row of each, or ``NONE``."""
         if not len(self._keys):
             return np.full(len(keys), NONE, np.int64)
-        found = np.maximum(np.searchsorted(self._keys, keys, "right") - 1, 0)
+        order = np.argsort(keys)  # in order, they are found near each other
+        found = np.empty(len(keys), np.int64)
+        found[order] = np.maximum(np.searchsorted(self._keys, keys[order], "right") - 1, 0)
         return np.where(self._keys[found] == keys, self._order[found], NONE)
 
     def all_rows(self, key: int) -> Ints:

@@ -62,12 +62,14 @@ def _by_file(file: Path, sets: list[str] | None) -> tuple[RunPaths, Overview]:
     with Reading() as reading:
         ready = prepare(file, overridden(sets), Choices(), say, progress=reading)
     warn_of_broken_lines(ready)
-    try:
-        seen = Follower(ready.paths).look()
-    except UsageError:
-        seen = nothing_yet(ready.paths)
+    paths, name, counts = ready.paths, ready.name, ready.counts()
     given_up = {each.task.output: (each.detail, each.hint) for each in ready.given_up()}
-    return ready.paths, seen.with_counts(ready.name, ready.counts(), given_up)
+    del ready  # what follows reads as much again
+    try:
+        seen = Follower(paths).look()
+    except UsageError:
+        seen = nothing_yet(paths)
+    return paths, seen.with_counts(name, counts, given_up)
 
 
 @reports_errors
