@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nst_batch import recall
-from nst_batch.columns import Bytes, Index, halves, key_of
+from nst_batch.columns import NONE, Bytes, Index, halves, key_of
 from nst_batch.highlights import Highlights
 from nst_batch.lines import Line, Place, WholeLines, parse, whole
 from nst_batch.parts import Parts, Repeats, is_head, writer_of
@@ -216,6 +217,14 @@ class Records:
         """The line that says what a task's state is; empty where nothing was done."""
         return self.done(task.output) if state == "done" else self.failed(task.id) if state == "failed" else {}
 
+    def raw(self, places: Sequence[Place | None]) -> list[bytes]:
+        """Lines as they were written, empty where there is none (None: there never was); read in the parts' order."""
+        found = [b""] * len(places)
+        for place, number in sorted((place, number) for number, place in enumerate(places) if place is not None):
+            with contextlib.suppress(OSError, ValueError):  # its part was merged into another meanwhile
+                found[number] = self._lines.raw(place)
+        return found
+
     def _at(self, place: Place) -> dict[str, Any]:
         try:
             return self._lines.at(place)
@@ -233,13 +242,19 @@ def _not_done_since(failed: list[_Failed], *done: tuple[Bytes, npt.NDArray[np.by
     if not failed:
         return []
     found = [(Index(halves(tasks)), tasks, moments) for tasks, moments in done]
+    keys = np.array([key_of(bytes.fromhex(each.task[:16])) for each in failed], np.int64)
+    ever = np.any([index.rows(keys) != NONE for index, _, _ in found], axis=0).tolist()  # most never were
 
     def last(task: bytes) -> bytes:
         """When a task was last done."""
         rows = ((tasks, moments, index.all_rows(key_of(task)).tolist()) for index, tasks, moments in found)
         return max((m[row] for tasks, m, those in rows for row in those if tasks[row].tobytes() == task), default=b"")
 
-    left = [each for each in failed if moment_of(each.finished) > last(bytes.fromhex(each.task))]
+    left = [
+        each
+        for each, was in zip(failed, ever, strict=True)
+        if not was or moment_of(each.finished) > last(bytes.fromhex(each.task))
+    ]
     return sorted(left, key=lambda each: each.finished)
 
 

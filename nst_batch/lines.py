@@ -221,6 +221,15 @@ class WholeLines:
             OSError: the part has gone.
             ValueError: it is another file now.
         """
+        return whole(self.raw(place))
+
+    def raw(self, place: Place) -> bytes:
+        """Its bytes, newline included.
+
+        Raises:
+            OSError: the part has gone.
+            ValueError: it is another file now.
+        """
         if place.part not in self._open:
             if len(self._open) >= _OPEN:
                 self.close()
@@ -230,7 +239,7 @@ class WholeLines:
         raw = file.readline()
         if parse(raw) is None:
             raise ValueError("not the line that was there")
-        return whole(raw)
+        return raw
 
     def close(self) -> None:
         """Close every part."""

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 import numpy as np
 
 from nst_batch import disk, live, status
-from nst_batch.alike import Group, groups
+from nst_batch.alike import NAMED, Group, Kinds, groups, in_order
 from nst_batch.columns import NONE
 from nst_batch.disk import Room, checkpoint_bytes, picture_bytes
 from nst_batch.eta import Ahead, kind, kinds, seconds_left
@@ -30,6 +31,7 @@ from nst_batch.status import DONE, FAILED, TODO
 from nst_batch.writers import Heartbeats
 
 SLOWEST = 5
+MOST_FAILURES = 1000  # that are told one by one; groups tell of all
 _LOOKED_AT = 1000  # of the slowest, among which those of the plan are
 
 
@@ -44,7 +46,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Overview:
-    """A run's state. ``writers`` are those that live."""
+    """A run's state. ``writers`` are those that live; ``failures`` and ``hints`` tell of the first thousand."""
 
     name: str
     tasks: int
@@ -72,8 +74,7 @@ class Overview:
 
     def with_counts(self, name: str, counts: Mapping[str, int], given_up: dict[str, tuple[str, str]]) -> Overview:
         """The same with tasks as a pipeline file has them now."""
-        failures = {output: message for output, (message, _) in given_up.items()}
-        hints = {output: hint for output, (_, hint) in given_up.items()}
+        failures, hints = _first(given_up)
         tasks, done, failed, todo = (counts[key] for key in ("tasks", "done", "failed", "todo"))
         return dataclasses.replace(
             self, name=name, tasks=tasks, done=done, failed=failed, todo=todo, failures=failures, hints=hints,
@@ -137,23 +138,44 @@ class Follower:
         self._wanted = float(self._bytes[todo].sum())
         self._expected = float(self._bytes[done].sum())
         self._written = float(sizes[done & (self._bytes > 0)].sum())
-        self._failed = {
-            plan.outputs[row]: last_words(self._history.attempts[plan.id(row)])
-            for row in np.flatnonzero(self._states == FAILED).tolist()
-        }
+        self._kinds, self._kind_of = Kinds(), np.full(len(plan), NONE, np.int32)
+        for row in np.flatnonzero(self._states == FAILED).tolist():
+            self._kind_of[row] = self._kinds.of(*self._last_words(row))
+        self._failures: tuple[dict[str, tuple[str, str]], list[Group]] | None = None
 
     def _place(self, row: int, size: int | None) -> None:
         """Put a task where it belongs, from where it was."""
         task, before = self._plan[row], int(self._states[row])
         state = status.state_of(task, self._history, size)
-        if state == FAILED:
-            self._failed[task.output] = last_words(self._history.attempts[task.id])
-        else:
-            self._failed.pop(task.output, None)
+        if FAILED in (state, before):
+            self._kind_of[row] = self._kinds.of(*self._last_words(row)) if state == FAILED else NONE
+            self._failures = None
         if state != before:
             self._add(row, before, -1, size or 0)
             self._add(row, state, 1, size or 0)
             self._states[row] = state
+
+    def _last_words(self, row: int) -> tuple[str, str]:
+        return last_words(self._history.attempts[self._plan.id(row)])
+
+    def _told_failures(self) -> tuple[dict[str, tuple[str, str]], list[Group]]:
+        """The first of them one by one, and all of them by what they have in common; anew only where that changed."""
+        if self._failures is None:
+            rows = np.flatnonzero(self._states == FAILED)
+            told = {self._plan.outputs[row]: self._last_words(row) for row in rows[:MOST_FAILURES].tolist()}
+            rows = rows[np.argsort(self._kind_of[rows], kind="stable")]
+            kinds, first, counts = np.unique(self._kind_of[rows], return_index=True, return_counts=True)
+            self._failures = (
+                told,
+                in_order(
+                    self._kinds.group(
+                        kind, count, sorted(self._plan.outputs[row] for row in rows[at : at + few].tolist())
+                    )
+                    for kind, at, count in zip(kinds.tolist(), first.tolist(), counts.tolist(), strict=True)
+                    for few in (min(count, NAMED),)
+                ),
+            )
+        return self._failures
 
     def _add(self, row: int, state: int, sign: int, size: int) -> None:
         cost, expected = float(self._plan.costs[row]), float(self._bytes[row])
@@ -175,14 +197,12 @@ class Follower:
             if (row := self._plan.row_of(output)) != NONE
         }
         going_on = sum(float(self._plan.costs[row]) * done for row, done in in_hand.items())
-        seen = self._history.highlights
+        seen, (told, alike) = self._history.highlights, self._told_failures()
         hourly = [each.state.pictures_per_hour for each in writers if each.state.pictures_per_hour is not None]
         return Overview(
             self._paths.root.resolve().name,
             len(self._plan), counts[DONE], counts[FAILED], counts[TODO],
-            {output: message for output, (message, _) in self._failed.items()},
-            {output: hint for output, (_, hint) in self._failed.items()},
-            groups(self._failed),
+            *_first(told), alike,
             min(1.0, (self._work_done + going_on) / self._work) if self._work else float(not counts[TODO]),
             self._seconds_left(writers, in_hand),
             sum(hourly) if hourly else None,
@@ -216,6 +236,12 @@ class Follower:
         ]
         tasks = [(cost * pace, count) for cost, count in kinds(waiting)]
         return seconds_left(ahead, tasks) if ahead else None
+
+
+def _first(failures: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Messages and hints of so many as are told one by one."""
+    told = dict(islice(failures.items(), MOST_FAILURES))
+    return {output: message for output, (message, _) in told.items()}, {key: hint for key, (_, hint) in told.items()}
 
 
 def _time(text: str) -> float:

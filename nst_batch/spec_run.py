@@ -90,8 +90,8 @@ class Run(Section):
     )
     report: OnOff = Field(
         default="auto",
-        description="keep `report.html` up to date while pictures are rendered, about once a minute; `auto`: of runs "
-        "of at most 5000 pictures",
+        description="keep `report.html` up to date while pictures are rendered, about once a minute; of more than 5000 "
+        "pictures it shows a sample; `auto` is `on`",
     )
     labels: Literal["copy", "none"] = Field(
         default="copy",

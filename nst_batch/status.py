@@ -6,7 +6,8 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, repeat
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +93,7 @@ def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
 
 def folders_of(outputs: Iterable[str]) -> tuple[list[str], list[str]]:
     """The folders and the archives in which they are, each once."""
-    folders = dict.fromkeys(output.rpartition("/")[0] for output in outputs)
+    folders = dict.fromkeys(map(itemgetter(0), map(str.rpartition, outputs, repeat("/"))))
     archives = {folder: archive_of(f"{folder}/") for folder in folders if ARCHIVE_SUFFIX in folder}
     inside = dict.fromkeys(parts[0] for parts in archives.values() if parts)
     return [folder for folder in folders if not archives.get(folder)], list(inside)

@@ -51,7 +51,7 @@ LAYERS = (
     "fanout",
     *("spec_run", "spec", "shares", "pairs", "ids", "names", "plan", "planned"),
     *("manifest", "parts", "lines", "highlights", "rendered", "recall", "history"),
-    *("status", "changes", "decisions", "todo", "alike", "rows"),
+    *("status", "changes", "decisions", "todo", "alike", "rows", "row_files"),
     *("eta", "observers", "run_state", "expectations", "tally", "live"),
     *("writers", "overview", "claims", "waiting", "backlog", "deadline", "frozen"),
     *("superseded", "merging", "compaction"),
@@ -113,7 +113,7 @@ LAYERS = (
         "cluster.actor",
         "cluster.ray_engine",
     ),
-    *("report.thumbnails", "report.events", "report.gallery", "report.page", "report.keeper"),
+    *("report.sample", "report.thumbnails", "report.events", "report.gallery", "report.page", "report.keeper"),
     *(
         "doctor.findings",
         "doctor.software",

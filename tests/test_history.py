@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nst_batch.decisions import decide
-from nst_batch.history import Attempts, History, ManifestReader, last_words, read, records
+from nst_batch.history import Attempts, History, ManifestReader, Records, last_words, read, records
+from nst_batch.lines import Place
 from nst_batch.manifest import ManifestWriter, line
 from nst_batch.paths import RunPaths
 from tests.lines import decision, done, failed, task, write
@@ -154,3 +155,13 @@ def test_parts_of_those_who_ended_are_not_looked_at_again(paths: RunPaths) -> No
 def test_the_last_words_of_a_failure() -> None:
     assert last_words(Attempts(error={"message": "broken", "hint": "mend it"})) == ("broken", "mend it")
     assert last_words(Attempts(error={"message": None})) == ("", "")
+
+
+def test_lines_are_had_as_they_were_written(paths: RunPaths) -> None:
+    a, b = task("a.png"), task("b.png")
+    first, second = write(paths, (a, done(a)), (b, done(b))), write(paths, (b, failed(b)))
+    history = read(paths)
+    records = Records(paths, history)
+    places = [history.rendered["b.png"].place, None, history.rendered["a.png"].place]
+    assert records.raw(places) == [first.read_bytes().splitlines(True)[1], b"", first.read_bytes().splitlines(True)[0]]
+    assert records.raw([Place("gone.jsonl", 0), Place(second.name, 0)]) == [b"", second.read_bytes()]

@@ -168,3 +168,28 @@ def test_counts_may_be_those_of_the_file(tmp_path: Path) -> None:
     assert (seen.name, seen.tasks, seen.done, seen.failed, seen.todo) == ("night", 4, 1, 1, 2)
     assert seen.failures == {"a.png": "broken"} and seen.hints == {"a.png": "mend it"} and seen.groups[0].count == 1
     assert seen.fraction == 0.25
+
+
+def test_of_many_failures_the_first_are_told_one_by_one(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.overview.MOST_FAILURES", 2)
+    lines.write(paths, *((each, lines.failed(each)) for each in TASKS[:3]), (TASKS[3], lines.failed(TASKS[3], "Odd")))
+    follower = Follower(paths)
+    seen = follower.look()
+    assert (seen.failed, list(seen.failures), list(seen.hints)) == (4, ["a.png", "b.png"], ["a.png", "b.png"])
+    assert [(each.count, each.message, each.outputs) for each in seen.groups] == [
+        (3, "ImageError happened", ("a.png", "b.png", "c.png")), (1, "Odd happened", ("d.png",)),
+    ]  # fmt: skip
+    assert follower.look().groups is seen.groups, "they are not put together anew where nothing has changed"
+    put(paths, TASKS[0])
+    lines.write(paths, (TASKS[0], lines.done(TASKS[0])), (TASKS[1], lines.failed(TASKS[1], "Odd", "2026-01-02")))
+    seen = follower.look()
+    assert (seen.failed, seen.failures) == (3, {"b.png": "Odd happened", "c.png": "ImageError happened"})
+    assert [(each.count, each.outputs) for each in seen.groups] == [(2, ("b.png", "d.png")), (1, ("c.png",))]
+
+
+def test_of_many_failures_in_the_file_likewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.overview.MOST_FAILURES", 2)
+    counts = {"tasks": 9, "done": 0, "failed": 9, "todo": 0}
+    given_up = {f"{n}.png": ("broken", "mend it") for n in range(9)}
+    seen = nothing_yet(RunPaths(tmp_path)).with_counts("night", counts, given_up)
+    assert len(seen.failures) == len(seen.hints) == 2 and [each.count for each in seen.groups] == [9]

@@ -13,7 +13,8 @@ import pytest
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
 from nst_batch.planned import write_plan
-from nst_batch.rows import SUFFIXES, export, rows
+from nst_batch.row_files import SUFFIXES, export
+from nst_batch.rows import Table, rows
 from nst_batch.task_table import TaskTable
 from tests.lines import CONTENT, done, failed, put, task, write
 
@@ -42,7 +43,7 @@ def test_a_row_has_what_is_known(paths: RunPaths) -> None:
 
 def test_a_picture_that_was_removed_is_no_longer_done(paths: RunPaths) -> None:
     paths.output(ONE.output).unlink()
-    first = rows(paths)[0]
+    first = next(rows(paths))
     assert first["state"] == "todo", "it was done since it failed, and is to be rendered again"
     assert "losses.total" not in first
 
@@ -89,3 +90,65 @@ def test_without_pyarrow_there_is_a_hint(paths: RunPaths, tmp_path: Path, monkey
     with pytest.raises(UsageError, match="pyarrow is not installed") as error:
         export(paths, tmp_path / "table.parquet")
     assert "nst_batch[parquet]" in error.value.hint
+
+
+@pytest.fixture
+def in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows at once, of which a few are looked at before: as if there were thousands."""
+    monkeypatch.setattr("nst_batch.rows._AT_ONCE", 2)
+    monkeypatch.setattr("nst_batch.rows._LOOKED_AT", 1)
+    monkeypatch.setattr("nst_batch.row_files._IN_A_GROUP", 4)
+
+
+def large(folder: Path) -> RunPaths:
+    """Nine tasks; the seventh has fields that no other has, and a word where others have numbers."""
+    made = RunPaths(folder)
+    made.root.mkdir()
+    tasks = [task(f"{n}.png", seed=n) for n in range(9)]
+    write_plan(made, TaskTable.of(tasks))
+    for each in tasks:
+        put(made, each)
+    for each in tasks[5:] + tasks[:5]:
+        write(made, (each, failed(each) if each is tasks[4] else done(each)))
+    part = next(path for path in made.manifest.iterdir() if '"6.png"' in path.read_text())
+    record = json.loads(part.read_text())
+    record |= {"more": {"of_it": [1, 2]}, "evaluations": "many", "strips": 1.5}
+    part.write_text(json.dumps(record) + "\n")
+    return made
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_many_rows_give_what_few_give(tmp_path: Path, in_pairs: None, suffix: str) -> None:
+    made, told = large(tmp_path / "run"), list[tuple[int, int]]()
+    assert export(made, tmp_path / f"some{suffix}", tick=lambda *far: told.append(far)) == 9
+    assert told[-1] == (9, 9) and (2, 9) in told
+    read = {".csv": pd.read_csv, ".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
+    table = read[suffix](tmp_path / f"some{suffix}")
+    assert list(table["output"]) == [f"{n}.png" for n in range(9)]
+    assert table["more.of_it"][6] == "[1, 2]" and pd.isna(table["more.of_it"][5])
+    assert list(map(str, table["evaluations"][5:7])) == ["0", "many"] and table["strips"][6] == 1.5
+    assert table["state"][4] == "failed" and list(table["settings.seed"][:2]) == [0, 1]
+
+
+def test_columns_come_in_the_order_in_which_rows_have_them(tmp_path: Path) -> None:
+    made = large(tmp_path / "run")
+    export(made, tmp_path / "t.csv")
+    header = (tmp_path / "t.csv").read_text().splitlines()[0].split(",")
+    assert header == list(dict.fromkeys(name for row in rows(made) for name in row))
+
+
+def test_groups_of_a_parquet_file_are_bounded(tmp_path: Path, in_pairs: None) -> None:
+    from pyarrow import parquet
+
+    export(large(tmp_path / "run"), tmp_path / "t.parquet")
+    file = parquet.ParquetFile(tmp_path / "t.parquet")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 1]
+
+
+def test_lines_that_went_elsewhere_meanwhile_leave_what_the_plan_knows(tmp_path: Path) -> None:
+    made = large(tmp_path / "run")
+    table = Table(made)
+    for part in made.manifest.iterdir():
+        part.write_text("no more\n" if '"0.png"' in part.read_text() else "")
+    found = [row for some in table.rows() for row in some]
+    assert [row["output"] for row in found] == [f"{n}.png" for n in range(9)] and "bytes" not in found[0]

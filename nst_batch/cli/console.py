@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TextIO
 
@@ -122,6 +122,15 @@ def printable(text: str) -> str:
 def print_json(value: dict[str, Any]) -> None:
     """A result for machines, on one line."""
     print(json.dumps(value), flush=True)
+
+
+def print_json_with(value: dict[str, Any], key: str, items: Iterable[dict[str, Any]]) -> None:
+    """Likewise, with a list behind it, however long, which is printed as it is made."""
+    write = sys.stdout.write
+    write(f"{json.dumps(value)[:-1]}, {json.dumps(key)}: [")
+    for place, item in enumerate(items):
+        write(f"{', ' * (place > 0)}{json.dumps(item)}")
+    print("]}", flush=True)
 
 
 def overridden(sets: Sequence[str] | None) -> dict[str, str]:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from nst_batch.cli.console import SHOWN, in_words, overridden, print_json, printable, reports_errors, say, tasks
+import typer
+
+from nst_batch.cli.console import (
+    SHOWN,
+    in_words,
+    overridden,
+    print_json_with,
+    printable,
+    reports_errors,
+    say,
+    tasks,
+)
 from nst_batch.cli.figures import Column, Line, clock, table
 from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, Verify
 from nst_batch.errors import ExitCode
@@ -18,6 +31,8 @@ if TYPE_CHECKING:
     from nst_batch.forecasts import Forecaster, Total
     from nst_batch.pipeline import Pipeline
 
+MOST_LISTED = 10_000  # decisions: of a million, 300 MB of JSON
+
 
 @reports_errors
 def plan(
@@ -27,6 +42,9 @@ def plan(
     force: Force = False,
     retry_failed: RetryFailed = False,
     as_json: Json = False,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"With --json: every decision, where there are more than {MOST_LISTED:,}.")
+    ] = False,
 ) -> int:
     """Show what would be rendered, and why."""
     begun = time.monotonic()
@@ -39,14 +57,12 @@ def plan(
     warn_of_broken_lines(ready)
     ahead, room = ready.forecaster(), ready.room()
     if as_json:
-        listed = [
-            {"task": d.task.id, "output": d.task.output, "state": d.state, "reason": d.reason, "detail": d.detail}
-            | _forecast(ahead, d)
-            for d in ready.decisions
-        ]
+        most = None if every else MOST_LISTED
         total = dataclasses.asdict(_total(ahead, ready))
-        print_json({**_state(ready, begun), "reasons": ready.reasons(), "forecast": total,
-                    "disk": dataclasses.asdict(room), "decisions": listed})  # fmt: skip
+        left_out = 0 if most is None else max(0, len(ready.decisions) - most)
+        head = {**_state(ready, begun), "reasons": ready.reasons(), "forecast": total,
+                "disk": dataclasses.asdict(room), "decisions_left_out": left_out}  # fmt: skip
+        print_json_with(head, "decisions", (_as_json(each, ahead) for each in _listed(ready.decisions, most)))
         return ExitCode.DONE
     from nst_batch.cli.figures import show
 
@@ -62,6 +78,20 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
         lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
         lines += _disk(room)
     return lines + _table(ready.decisions.but("done"), ahead, width)
+
+
+def _listed(decisions: Decisions, most: int | None) -> Iterable[Decision]:
+    """All of them; of more than that, what is not done comes first."""
+    if most is None or len(decisions) <= most:
+        return decisions
+    first = decisions.but("done")[:most]
+    return chain(first, decisions.only("done")[: most - len(first)])
+
+
+def _as_json(decision: Decision, ahead: Forecaster) -> dict[str, Any]:
+    task = decision.task
+    told = {"task": task.id, "output": task.output, "state": decision.state, "reason": decision.reason}
+    return {**told, "detail": decision.detail, **_forecast(ahead, decision)}
 
 
 def _forecast(ahead: Forecaster, decision: Decision) -> dict[str, Any]:
@@ -112,7 +142,8 @@ def _table(decisions: Decisions, ahead: Forecaster, width: int | None) -> list[L
     head: Line = tuple((text, "bright_black") for text, _ in lines[0])
     foot = list[Line]()
     if len(decisions) > SHOWN:
-        foot.append(((f"… and {len(decisions) - SHOWN} more; --json lists them all", ""),))
+        way = "--json --all" if len(decisions) > MOST_LISTED else "--json"
+        foot.append(((f"… and {len(decisions) - SHOWN} more; {way} lists them all", ""),))
     if len(decisions.only("failed")):
         foot.append((("what was given up, `nst-batch run --retry-failed` tries again", ""),))
     return [(), head, *lines[1:], *foot]

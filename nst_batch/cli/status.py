@@ -17,6 +17,9 @@ from nst_batch.paths import RunPaths
 
 if TYPE_CHECKING:
     from nst_batch.overview import Overview
+    from nst_batch.report.page import Where
+
+TOLD_SECONDS = 10.0
 
 
 @reports_errors
@@ -59,12 +62,14 @@ def _by_file(file: Path, sets: list[str] | None) -> tuple[RunPaths, Overview]:
     with Reading() as reading:
         ready = prepare(file, overridden(sets), Choices(), say, progress=reading)
     warn_of_broken_lines(ready)
-    try:
-        seen = Follower(ready.paths).look()
-    except UsageError:
-        seen = nothing_yet(ready.paths)
+    paths, name, counts = ready.paths, ready.name, ready.counts()
     given_up = {each.task.output: (each.detail, each.hint) for each in ready.given_up()}
-    return ready.paths, seen.with_counts(ready.name, ready.counts(), given_up)
+    del ready  # what follows reads as much again
+    try:
+        seen = Follower(paths).look()
+    except UsageError:
+        seen = nothing_yet(paths)
+    return paths, seen.with_counts(name, counts, given_up)
 
 
 @reports_errors
@@ -82,6 +87,13 @@ def export(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Losses by evaluation and small pictures, as TensorBoard reads them.")
     ] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="With --tensorboard: so many pictures. Default: all up to 5000, 500 of more."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another one chooses other pictures.")] = 0,
 ) -> int:
     """Write all that is known of a run's tasks into a table, one row each."""
     if len(places) > 2:
@@ -89,31 +101,62 @@ def export(
     place, file = places if len(places) == 2 else (Path("pipeline.yaml"), places[0])
     if tensorboard:
         from nst_batch.report.events import export_events
+        from nst_batch.report.sample import parsed
 
-        count = export_events(run_of(place, sets), file, force=force)
-        say(f"{count} picture{'s' * (count != 1)} in {file}: tensorboard --logdir {shlex.quote(str(file))}")
+        count, done = export_events(run_of(place, sets), file, force=force, most=parsed(sample), seed=seed)
+        what = f"{count} of {done}" if count < done else f"{count}"
+        say(f"{what} picture{'s' * (done != 1)} in {file}: tensorboard --logdir {shlex.quote(str(file))}")
         return ExitCode.DONE
-    from nst_batch.rows import export as write
+    if sample is not None:
+        raise UsageError(f"--sample {sample}: a table has all rows", hint="leave it out, or add --tensorboard")
+    from nst_batch.row_files import export as write
 
-    say(f"{tasks(write(run_of(place, sets), file, force=force))} in {file}")
+    say(f"{tasks(write(run_of(place, sets), file, force=force, tick=_Ticks()))} in {file}")
     return ExitCode.DONE
+
+
+class _Ticks:
+    """Says now and then how far a large table is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + TOLD_SECONDS
+
+    def __call__(self, done: int, of: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next += TOLD_SECONDS
+            say(f"export: {done:,} of {of:,} rows")
 
 
 @reports_errors
 def report(
     place: Place = Path("pipeline.yaml"),
     sets: Sets = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Show so many pictures: failures, and others from all over. Default: all up to 5000, 500 of more.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another one shows other pictures.")] = 0,
     beside: Annotated[
-        bool, typer.Option("--beside", help="Keep small pictures beside the page, not inside it: for thousands.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--beside/--inside",
+            help="Keep small pictures beside the page or inside it. Default: inside, but for samples of more than 400.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> int:
-    """Write a page to look at: every picture, in a grid of contents and styles."""
+    """Write a page to look at: every picture, in a grid of contents and styles, or a sample of many."""
     from nst_batch.report.keeper import goes_on
     from nst_batch.report.page import write_report
+    from nst_batch.report.sample import parsed
 
-    paths = run_of(place, sets)
-    page = write_report(paths, where="beside" if beside else "inside", live=goes_on(paths))
+    most, paths = parsed(sample), run_of(place, sets)
+    where: Where | None = None if beside is None else "beside" if beside else "inside"
+    page = write_report(paths, where=where, live=goes_on(paths), most=most, seed=seed)
     print(printable(str(page)))
     if show:
         typer.launch(str(page))

@@ -18,6 +18,7 @@ from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
 from nst_batch.planned import read_plan
 from nst_batch.records import Task
+from nst_batch.report.sample import chosen
 from nst_batch.report.thumbnails import thumbnails
 from nst_batch.rows import text
 from nst_batch.status import DONE, states_of
@@ -37,26 +38,41 @@ class Curve:
     points: tuple[tuple[int, float, float], ...]
 
 
-def export_events(paths: RunPaths, folder: Path, *, force: bool = False) -> int:
-    """Write a run of TensorBoard's into ``folder`` for each picture that is done, named as it is; how many there are.
+def export_events(
+    paths: RunPaths, folder: Path, *, force: bool = False, most: int | None = None, seed: int = 0
+) -> tuple[int, int]:
+    """Write a run of TensorBoard's into ``folder`` for each picture that is done, named as it is; of more than some
+    thousands, for a sample.
+
+    Args:
+        paths: of the run.
+        folder: to write into.
+        force: whatever it holds.
+        most: pictures, as in a report; None: all, up to some thousands.
+        seed: which ones, where they are not all.
+
+    Returns:
+        How many pictures were written, and how many are done.
 
     Raises:
         UsageError: no run, no tensorboard, a folder that holds something (but for ``force``) or cannot be written.
     """
     protos = _Protos()
     known, tasks = read(paths), read_plan(paths)
-    rows = np.flatnonzero(states_of(tasks, known, paths)[0] == DONE).tolist()
-    done, records = [tasks[row] for row in rows], Records(paths, known)
+    states = states_of(tasks, known, paths)[0]
+    sample, all_done = chosen(tasks, states, known, most, seed), np.flatnonzero(states == DONE)
+    some = tasks.only(all_done if sample is None else sample.rows[states[sample.rows] == DONE])
+    done, records = list(some), Records(paths, known)
     _check(folder, done, force=force)
     small = thumbnails(paths, [paths.output(item.output) for item in done])
-    choices = {item.output: hyperparameters(item, tasks.point(row)) for item, row in zip(done, rows, strict=True)}
+    choices = {item.output: hyperparameters(item, some.point(row)) for row, item in enumerate(done)}
     _write(folder / FILE, [protos.experiment(list(choices.values()))])
     for item in done:
         record = records.done(item.output)
         image = small[paths.output(item.output)]
         events = protos.events(record, choices[item.output], _png(image.data) if image else None)
         _write(folder / item.output / FILE, events)
-    return len(done)
+    return len(done), len(all_done)
 
 
 def _check(folder: Path, done: Iterable[Task], *, force: bool) -> None:

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from nst_batch import __version__, tar_outputs, tars
 from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
 from nst_batch.planned import read_plan
 from nst_batch.records import Task, utc_now
+from nst_batch.report.sample import chosen
 from nst_batch.settings import TransferSettings
 from nst_batch.status import STATES, states_of
+from nst_batch.task_table import TaskTable
 
 SHOWN = (
     *(
@@ -50,39 +54,48 @@ class Gallery:
     thumbnails: list[Path]
 
 
-def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
-    """Everything about a run's pictures.
+def gallery(paths: RunPaths, *, live: bool = False, most: int | None = None, seed: int = 0) -> Gallery:
+    """Everything about a run's pictures, or about a sample of them.
 
     Args:
         paths: of the run.
         live: the run goes on.
+        most: pictures; None: all, up to some thousands.
+        seed: which sample.
 
     Raises:
         UsageError: no run was ever started there.
     """
-    known, tasks = read(paths), read_plan(paths)
-    numbers, records = states_of(tasks, known, paths)[0], Records(paths, known)
+    known, every = read(paths), read_plan(paths)
+    numbers, records = states_of(every, known, paths)[0], Records(paths, known)
+    sample = chosen(every, numbers, known, most, seed)
+    rows = np.arange(len(every)) if sample is None else sample.rows
+    tasks = every if sample is None else every.only(rows)
     states = [
         (task, state, records.of(task, state))
-        for task, state in zip(tasks, (STATES[number] for number in numbers.tolist()), strict=True)
+        for task, state in zip(tasks, (STATES[number] for number in numbers[rows]), strict=True)
     ]
     files = _Files(paths)
     contents, styles = _Names(files), _Names(files)
     common = _common([record["settings"] for _, state, record in states if state == "done" and record])
-    pictures = []
+    pictures = list[dict[str, Any]]()
     for row, (item, state, record) in enumerate(states):
         place = {
             "content": contents.of([item.content.path]),
             "style": styles.of([style.source.path for style in item.styles]),
         }
         pictures.append({**place, **_picture(item, tasks.point(row), state, record, common, files)})
+    if sample:
+        for row, alike in sample.alike.items():
+            pictures[int(np.searchsorted(rows, row))]["error"]["alike"] = alike
     weights = {record["weights"]["name"] for _, _, record in states if record}
     values = {
         "name": _name(paths.root.resolve().name),
         "version": __version__,
         "written": utc_now(),
         "live": live,
-        "counts": {state: sum(each == state for _, each, _ in states) for state in ("done", "failed", "todo")},
+        "counts": {state: int((numbers == STATES.index(state)).sum()) for state in ("done", "failed", "todo")},
+        "sample": None if sample is None else _whole(every),
         "weights": sorted(map(_name, weights)),
         "skipped": known.skipped,
         "axes": _axes(tasks.point(row) for row in range(len(tasks))),
@@ -93,6 +106,12 @@ def gallery(paths: RunPaths, *, live: bool = False) -> Gallery:
         "pictures": pictures,
     }
     return Gallery(values, files.small)
+
+
+def _whole(tasks: TaskTable) -> dict[str, int]:
+    """What there is of which the page shows a sample."""
+    contents, styles = len(np.unique(tasks.contents)), len(np.unique(tasks.group_of))
+    return {"pictures": len(tasks), "contents": contents, "styles": styles}
 
 
 def text(value: str) -> str:

@@ -17,19 +17,18 @@ from nst_batch.decisions import Decision
 from nst_batch.observers import Observer
 from nst_batch.paths import RunPaths
 from nst_batch.records import TaskResult
-from nst_batch.report.page import Where, write_report
+from nst_batch.report.page import MOST_INSIDE, Where, write_report
+from nst_batch.report.sample import WHOLE
 from nst_batch.writers import Heartbeats
 
 EVERY_SECONDS = 60.0
 PATIENCE = 20.0  # times as long as the last page took
-MOST_TASKS = 5000  # of larger runs a page is made when it is asked for
-MOST_INSIDE = 400  # pictures that a page holds itself: 12 MB of them
 LEAVE_SECONDS = 10.0
 
 
 def wanted(choice: str, tasks: int) -> bool:
-    """Whether runs keep a page: what ``run.report`` comes to."""
-    return choice == "on" or (choice == "auto" and tasks <= MOST_TASKS)
+    """Whether runs keep a page: what ``run.report`` comes to. Of a large run it shows a sample."""
+    return choice != "off" and tasks > 0
 
 
 def place_of_thumbnails(tasks: int) -> Where:
@@ -102,14 +101,12 @@ class PageKeeper(Observer):
             self._maker = _begin(self._paths, self._where)
 
 
-def _begin(paths: RunPaths, where: Where) -> subprocess.Popen[bytes] | None:
+def _begin(paths: RunPaths, where: Where, errors: int = subprocess.DEVNULL) -> subprocess.Popen[bytes] | None:
     """``nst-batch report``, unheard, and out of reach of the terminal's Ctrl-C; None: the machine takes no more."""
-    beside = ["--beside"] if where == "beside" else []
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "nst_batch", "report", os.fspath(paths.root), *beside],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            [sys.executable, "-m", "nst_batch", "report", os.fspath(paths.root), f"--{where}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
         )  # fmt: skip
     except OSError:
         return None
@@ -119,8 +116,19 @@ def write_last(paths: RunPaths, tasks: int) -> str:
     """The page at the end of a run, by whoever leaves last; why it could not be made, or nothing."""
     if goes_on(paths):
         return ""
+    if tasks > WHOLE:  # what is read for it would be read into a process that has much in memory
+        return _by_another(paths, place_of_thumbnails(tasks))
     try:
         write_report(paths, where=place_of_thumbnails(tasks))
     except Exception as error:  # noqa: BLE001 - every picture is there and recorded: a page is no reason to fail
         return str(error) or type(error).__name__
     return ""
+
+
+def _by_another(paths: RunPaths, where: Where) -> str:
+    maker = _begin(paths, where, subprocess.PIPE)
+    if maker is None:
+        return "no process could be started"
+    _, said = maker.communicate()
+    lines = said.decode(errors="replace").strip().splitlines()
+    return "" if maker.returncode == 0 else lines[0] if lines else f"ended with {maker.returncode}"

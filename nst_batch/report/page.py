@@ -19,23 +19,31 @@ from nst_batch.report.thumbnails import Thumbnail, forget_others, thumbnails
 
 Where = Literal["inside", "beside"]
 
+MOST_INSIDE = 400  # pictures that a page holds itself: 12 MB of them
+
 _PARTS = Path(__file__).parent
 _SCRIPTS = ("elements", "data", "tiles", "grid", "large", "about", "curves", "keys", "head")  # in this order, as one
 
 
-def write_report(paths: RunPaths, *, where: Where = "inside", live: bool = False) -> Path:
+def write_report(
+    paths: RunPaths, *, where: Where | None = None, live: bool = False, most: int | None = None, seed: int = 0
+) -> Path:
     """Make ``RUN/report.html`` anew, whole or not at all; small pictures that are there already are not made again.
 
     Args:
         paths: of the run.
         where: thumbnails are ``inside`` the page, which can then be sent as one file, or ``beside`` it, which keeps the
-            page of thousands of pictures small.
+            page of thousands of pictures small; None: inside, but for large samples.
         live: the run goes on: the page loads itself again from time to time.
+        most: pictures that are shown; None: all, up to some thousands.
+        seed: which ones, where they are not all.
 
     Raises:
         UsageError: no run was ever started there, or the page cannot be written.
     """
-    shown = gallery(paths, live=live)
+    shown = gallery(paths, live=live, most=most, seed=seed)
+    if where is None:
+        where = "beside" if shown.values["sample"] and len(shown.values["pictures"]) > MOST_INSIDE else "inside"
     small = thumbnails(paths, shown.thumbnails)
     links = [_link(paths, small[each], where) for each in shown.thumbnails]
     try:

@@ -14,7 +14,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from nst_batch.planned import write_plan
 from nst_batch.report.page import write_report
+from nst_batch.task_table import TaskTable
 from tests.browser.chromium import PHONE, Watched
 from tests.report.made import STYLES, Made, make_run
 
@@ -571,3 +573,78 @@ def test_odd_shapes(
     assert page.locator("#large-place").inner_text() == f"1 of {len(made.tasks)}"
     for key in itertools.chain("123", ["ArrowRight"]):
         page.keyboard.press(key)
+
+
+# --- runs with more than a page shows, and such as have a few of very many pairs --------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """750 pictures, of which 60 are shown."""
+    contents, styles = (tuple(f"{kind}{n:02}.png" for n in range(many)) for kind, many in (("c", 25), ("s", 15)))
+    made = make_run(tmp_path_factory.mktemp("large"), contents, styles, sweep={"strength": (0.4, 0.7)}, side=32)
+    write_report(made.paths, most=60)
+    return made
+
+
+def groups(page: Any) -> dict[str, int]:
+    found: dict[str, int] = page.eval_on_selector_all(
+        ".group", "all => Object.fromEntries(all.map(each => [each.ariaLabel, each.querySelectorAll('.pic').length]))"
+    )
+    return found
+
+
+def test_a_sample_says_so_and_counts_the_whole_run(window: Windows, large: Made) -> None:
+    page = window().open(large.paths.report)
+    facts = page.locator("#facts").inner_text()
+    assert facts.startswith(f"a sample of 60 of {len(large.tasks)} pictures · 25 contents, 16 styles")
+    assert page.locator("#states .done").inner_text() == f"{large.count('done')} done"
+    assert page.locator("#states .todo").is_disabled() and len(tiles(page)) == 60
+    page.locator("#states .done").click()
+    failed = len(tiles(page))
+    assert 0 < failed <= 15 and page.locator("#count").inner_text() == f"{failed} of 60 in the sample"
+    assert "like it" in page.locator(".hollow.failed").first.inner_text()
+    page.locator(".pic").first.click()
+    assert "of the run failed like this" in page.locator("#about").inner_text()
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_pictures_of_one_style_stand_together_where_a_grid_would_be_full_of_holes(
+    window: Windows, large: Made, phone: bool
+) -> None:
+    page = window(**({"viewport": PHONE} if phone else {})).open(large.paths.report)
+    assert page.locator(".list").is_visible() and page.locator("#as-list").text_content() == "Wall"
+    page.keyboard.press("g")
+    assert page.locator("table").count() == 0 and sum(groups(page).values()) == 60
+    assert list(groups(page)) == sorted(groups(page)) and len(groups(page)) == 16
+    page.locator("#across").evaluate("each => { each.value = 'strength'; each.dispatchEvent(new Event('change')) }")
+    assert set(groups(page)) == {"strength 0.4", "strength 0.7"}
+    page.locator("#across").evaluate("each => { each.value = 'content'; each.dispatchEvent(new Event('change')) }")
+    assert len(groups(page)) == 25 and page.locator(".what img").count() == 25
+    page.locator(".pic").nth(1).click()
+    assert page.locator("#large-place").inner_text() == "2 of 60"
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == tiles(page)[2]
+    width = page.evaluate("document.getElementById('main').scrollWidth - document.getElementById('main').clientWidth")
+    assert width <= 0, "nothing is to be looked for at the side"
+
+
+def test_groups_follow_the_order_that_is_asked_for(window: Windows, large: Made) -> None:
+    page = window().open(large.paths.report)
+    page.keyboard.press("g")
+    page.locator("#sort").select_option("slow")
+    said = page.locator(".group .pic:first-of-type .caption > span:last-child").all_inner_texts()
+    seconds = [float(each.rpartition("· ")[2].removesuffix(" s")) for each in said if each.endswith(" s")]
+    assert len(seconds) > 8 and seconds == sorted(seconds, reverse=True)
+
+
+def test_a_whole_run_of_few_among_very_many_pairs_has_no_grid_of_nothing(window: Windows, tmp_path: Path) -> None:
+    made = make_run(tmp_path, tuple(f"c{n}.png" for n in range(30)), tuple(f"s{n}.png" for n in range(30)), sweep={},
+                    state_of=lambda _: "todo", side=16)  # fmt: skip
+    some = TaskTable.of(made.tasks).only(np.arange(0, len(made.tasks), 7))
+    write_plan(made.paths, some)
+    page = window().open(write_report(made.paths))
+    page.keyboard.press("g")
+    assert page.locator("table").count() == 0 and sum(groups(page).values()) == len(some)
+    assert "sample" not in page.locator("#facts").inner_text()

@@ -523,3 +523,26 @@ def test_names_that_the_terminal_cannot_show_are_printed_all_the_same(
     (pipeline.parent / "content" / "🌊.png").rename(pipeline.parent / "content" / "\udcff🌊.png")
     plan = nst_batch("plan", pipeline)
     assert plan.code == 0 and "\\udcff\\U0001f30a__s0.png" in plan.out
+
+
+def test_of_many_decisions_what_is_not_done_comes_first(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_json(pipeline)
+    (pipeline.parent / "out" / "c1__s1.png").unlink()
+    whole = here("plan", pipeline, "--json").json
+    assert whole["decisions_left_out"] == 0 and [each["state"] for each in whole["decisions"]] == ["done"] * 3 + [
+        "todo"
+    ]
+    monkeypatch.setattr("nst_batch.cli.plan.MOST_LISTED", 2)
+    few = here("plan", pipeline, "--json")
+    assert few.out.count("\n") == 1 and few.json["decisions_left_out"] == 2
+    assert [each["output"] for each in few.json["decisions"]] == ["c1__s1.png", "c0__s0.png"]
+    assert few.json["reasons"] == whole["reasons"] and few.json["done"] == 3
+    every = here("plan", pipeline, "--json", "--all").json
+    assert every["decisions"] == whole["decisions"] and every["decisions_left_out"] == 0
+
+
+def test_a_long_plan_says_how_all_of_it_is_listed(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.cli.plan.SHOWN", 1)
+    assert "and 3 more; --json lists them all" in here("plan", pipeline).out
+    monkeypatch.setattr("nst_batch.cli.plan.MOST_LISTED", 2)
+    assert "and 3 more; --json --all lists them all" in here("plan", pipeline).out

@@ -24,7 +24,8 @@ from nst_batch.planned import read_plan, write_plan
 from nst_batch.records import Failure, OutputFormat, TaskResult
 from nst_batch.report.events import export_events
 from nst_batch.report.page import write_report
-from nst_batch.rows import export
+from nst_batch.report.sample import parsed
+from nst_batch.row_files import export
 from nst_batch.signals import StopSignals
 from nst_batch.task_table import TaskTable
 from nst_batch.transfer.encode import encode
@@ -274,6 +275,16 @@ def a_board_of_names_outside(world: World) -> None:
 def a_board_without_its_library(world: World) -> None:
     world.without("tensorboard.compat.proto")
     export_events(world.planned(), world.folder / "board")
+
+
+@provokes("--sample")
+def a_table_of_some(world: World) -> None:
+    called(export_command, [world.folder, Path("t.csv")], sample="10")
+
+
+@provokes("--sample")
+def a_sample_that_is_no_number(_: World) -> None:
+    parsed("many")
 
 
 @provokes("report.html")

@@ -68,7 +68,7 @@ def read(folder: Path) -> Any:
 
 
 def test_every_picture_is_a_run_with_its_losses_and_itself(paths: RunPaths, tmp_path: Path) -> None:
-    assert export_events(paths, tmp_path / "board") == 2
+    assert export_events(paths, tmp_path / "board") == (2, 2)
     for each in (ONE, OTHER):
         found = read(tmp_path / "board" / each.output)
         scalars = {tag: [(at.step, at.value) for at in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
@@ -115,7 +115,7 @@ def test_runs_from_before_terms_have_their_total(paths: RunPaths) -> None:
 def test_a_picture_that_cannot_be_read_has_its_losses(paths: RunPaths, tmp_path: Path) -> None:
     data = paths.output(ONE.output).read_bytes()
     paths.output(ONE.output).write_bytes(bytes(len(data)))
-    assert export_events(paths, tmp_path / "board") == 2
+    assert export_events(paths, tmp_path / "board") == (2, 2)
     found = read(tmp_path / "board" / ONE.output)
     assert found.Tags()["images"] == [] and len(found.Scalars("loss/total")) == 3
 
@@ -127,7 +127,7 @@ def test_folders_are_not_written_into_in_silence(paths: RunPaths, tmp_path: Path
     with pytest.raises(UsageError, match="holds something already") as error:
         export_events(paths, board)
     assert "--force" in error.value.hint
-    assert export_events(paths, board, force=True) == 2
+    assert export_events(paths, board, force=True) == (2, 2)
     assert (board / ONE.output / FILE).read_bytes() == before, "nothing is counted twice"
     with pytest.raises(UsageError, match="need a folder"):
         export_events(paths, paths.plan)
@@ -170,3 +170,9 @@ def test_on_the_command_line(paths: RunPaths, tmp_path: Path) -> None:
     told = runs.here("export", paths.root, tmp_path / "my board", "--tensorboard")
     assert told.code == 0 and "2 pictures in" in told.err and f"--logdir '{tmp_path}/my board'" in told.err
     assert len(list((tmp_path / "my board").rglob("*tfevents*"))) == 3
+
+
+def test_of_many_pictures_a_sample_is_written(paths: RunPaths, tmp_path: Path) -> None:
+    assert export_events(paths, tmp_path / "board", most=1) == (1, 2)
+    written = {str(file.parent.relative_to(tmp_path / "board")) for file in (tmp_path / "board").rglob(FILE)} - {"."}
+    assert len(written) == 1 and written < {ONE.output, OTHER.output}

@@ -212,3 +212,27 @@ def test_a_plan_alone_is_shown(tmp_path: Path) -> None:
 def test_a_folder_where_no_run_was_started_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run has been started here"):
         gallery(RunPaths(tmp_path))
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_says_of_what_and_counts_all(made: Made, values: dict[str, Any]) -> None:
+    found = gallery(made.paths, most=12).values
+    assert values["sample"] is None
+    assert found["sample"] == {"pictures": len(made.tasks), "contents": len(HOSTILE) + 1, "styles": 2}
+    assert found["counts"] == values["counts"] and len(found["pictures"]) == 12
+    assert len(found["contents"]) == len({picture["content"] for picture in found["pictures"]}) > 4
+    every = {picture["output"]: picture for picture in values["pictures"]}
+    for picture in found["pictures"]:
+        whole = every[picture["output"]]
+        assert {key: picture.get(key) for key in ("losses", "state", "task")} == {
+            key: whole.get(key) for key in ("losses", "state", "task")
+        }
+
+
+def test_a_failure_of_a_sample_says_how_many_are_like_it(made: Made) -> None:
+    found = gallery(made.paths, most=12).values
+    failed = [picture["error"] for picture in found["pictures"] if picture["state"] == "failed"]
+    assert failed and all(1 <= error["alike"] <= made.count("failed") for error in failed)
+    assert not any("alike" in each.get("error", {}) for each in gallery(made.paths).values["pictures"])

@@ -30,9 +30,9 @@ def paths(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield RunPaths(tmp_path / "out")
 
 
-def test_of_small_runs_it_is_kept_unless_told_otherwise() -> None:
-    assert wanted("auto", 5000) and not wanted("auto", 5001)
-    assert wanted("on", 10**6) and not wanted("off", 1)
+def test_it_is_kept_unless_told_otherwise() -> None:
+    assert wanted("auto", 1) and wanted("auto", 10**6) and wanted("on", 10**6)
+    assert not wanted("off", 1) and not wanted("auto", 0)
     assert (place_of_thumbnails(400), place_of_thumbnails(401)) == ("inside", "beside")
 
 
@@ -83,3 +83,16 @@ def test_a_page_that_cannot_be_made_is_said_and_no_more(tmp_path: Path, weights:
     ended = runs.here("run", runs.write_pipeline(tmp_path, weights))
     assert ended.code == 0 and "no report: " in ended.err and "Traceback" not in ended.err
     assert len(runs.lines(tmp_path / "out")) == 1
+
+
+def test_the_last_page_of_a_large_run_is_made_by_another_process(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "WHOLE", 1)
+    monkeypatch.setattr(keeper, "write_report", None)
+    assert write_last(paths, 2) == "" and '"live":false' in paths.report.read_text()
+    paths.report.unlink()
+    paths.report.mkdir()
+    assert "report.html: cannot be written" in write_last(paths, 2)
+    monkeypatch.setattr(keeper, "_begin", lambda *_: None)
+    assert write_last(paths, 2) == "no process could be started"

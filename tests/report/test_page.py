@@ -214,3 +214,14 @@ def test_it_is_made_without_torch(made: Made) -> None:
     )
     command = [sys.executable, "-c", program, str(made.paths.root)]
     assert subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True).stdout == "False\n"
+
+
+def test_a_large_sample_has_its_small_pictures_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_run(tmp_path, ("a.png", "b.png"), ("s.png", "t.png"), sweep={}, state_of=lambda _: "done", side=32)
+    links = [data_of(write_report(made.paths, most=most).read_text())["thumbnails"] for most in (None, 3)]
+    assert all(link.startswith("data:") for link in links[0] + links[1])
+    monkeypatch.setattr("nst_batch.report.page.MOST_INSIDE", 2)
+    assert data_of(write_report(made.paths).read_text())["thumbnails"][0].startswith("data:"), "it is no sample"
+    assert data_of(write_report(made.paths, most=3).read_text())["thumbnails"][0].startswith("report/")
+    one = data_of(write_report(made.paths, most=3, where="inside").read_text())["thumbnails"][0]
+    assert one.startswith("data:")

@@ -15,7 +15,8 @@ function drawAbout() {
 }
 
 function failure({ error }) {
-  return error && section("Failed", el("div", { class: "reason" }, error.message || error.type, error.hint && el("small", { text: error.hint })));
+  return error && section("Failed", el("div", { class: "reason" }, error.message || error.type, error.hint && el("small", { text: error.hint }),
+    error.alike > 1 && el("small", { text: `${many(error.alike, "task")} of the run failed like this.` })));
 }
 
 function variants(picture) {  // others of the same pair

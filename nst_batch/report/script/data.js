@@ -43,17 +43,22 @@ function keep() {
 try { Object.assign(state, JSON.parse(sessionStorage.getItem(memory) || "{}")); } catch { /* likewise */ }
 if (!SORTS[state.sort]) state.sort = "plan";
 if (!LOOKS.includes(state.look)) state.look = "compare";
-if (state.across !== "style" && !axes.some((axis) => axis.name === state.across)) state.across = "style";
+// A grid of thousands of contents by hundreds of styles, of which each content has one, would be nothing but holes: where
+// cells are so many and so empty, pictures of one style stand together instead.
+const holes = data.contents.length * data.styles.length;
+const cells = new Set(pictures.map((picture) => `${picture.content} ${picture.style}`)).size;
+const sparse = holes >= 400 && cells < 0.25 * holes;
+const few = (axis) => axis.values.length <= 50;  // values, so that one can choose among them
 
 const pointsOfAPair = new Set(pictures.map((picture) => picture.points)).size;
+if (!["style", sparse ? "content" : "style", ...axes.filter(few).map((axis) => axis.name)].includes(state.across)) state.across = "style";
 for (const axis of axes) {  // a few variants of a pair fit into one cell, more do not
   const known = axis.values.map((each) => JSON.stringify(each));
   if (["", ...known].includes(state.axes[axis.name])) continue;
-  state.axes[axis.name] = pointsOfAPair <= 4 ? "" : known[0];
+  state.axes[axis.name] = pointsOfAPair <= 4 || sparse || !few(axis) ? "" : known[0];
 }
 if (!state.view) {  // a grid is for what is one: several contents by several styles, most of them there
-  const cells = new Set(pictures.map((picture) => `${picture.content} ${picture.style}`)).size;
-  const dense = cells >= 0.4 * data.contents.length * data.styles.length;
+  const dense = cells >= 0.4 * holes;
   state.view = dense && data.contents.length > 1 && data.styles.length > 1 && !narrow.matches ? "grid" : "list";
 }
 if (!state.zoom) {  // as large as lets all columns be seen

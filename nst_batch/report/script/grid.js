@@ -25,14 +25,15 @@ function draw() {
   main.textContent = "";
   near.disconnect();
   const found = chosen();
-  shown = state.view === "grid" ? drawGrid(found) : drawList(found);
+  shown = state.view !== "grid" ? drawList(found) : sparse ? drawGroups(found) : drawGrid(found);
   keep();
   main.hidden = !found.length;
   $("nothing").hidden = found.length > 0;
-  $("count").textContent = found.length < pictures.length ? `${found.length.toLocaleString()} of ${pictures.length.toLocaleString()}` : "";
+  const all = `${pictures.length.toLocaleString()}${data.sample ? " in the sample" : ""}`;
+  $("count").textContent = found.length < pictures.length ? `${found.length.toLocaleString()} of ${all}` : "";
   $("as-grid").setAttribute("aria-pressed", state.view === "grid");
   $("as-list").setAttribute("aria-pressed", state.view === "list");
-  $("across-label").hidden = state.view !== "grid" || !axes.length;
+  $("across-label").hidden = state.view !== "grid" || !(sparse || axes.length);
   document.documentElement.style.setProperty("--cell", `${state.zoom}px`);
   for (const label of document.querySelectorAll("#axes label")) {
     label.hidden = state.view === "grid" && label.dataset.axis === state.across;
@@ -58,6 +59,32 @@ function drawList(found) {
     el("span", { text: [picture.points, measured(picture)].filter(Boolean).join(" · ") }),
   ]))));
   return found;
+}
+
+// Pictures that have something in common, each time behind what that is.
+function drawGroups(found) {
+  const by = state.across;
+  const keyOf = (picture) => (by === "style" ? picture.style : by === "content" ? picture.content : value(picture, by));
+  const groups = new Map();
+  for (const picture of found) {
+    if (!groups.has(keyOf(picture))) groups.set(keyOf(picture), []);
+    groups.get(keyOf(picture)).push(picture);
+  }
+  const named = (key) => (by === "style" ? data.styles[key].name : by === "content" ? data.contents[key].name : `${by} ${word(JSON.parse(key || "null"))}`);
+  const order = new Intl.Collator(undefined, { numeric: true }).compare;
+  const keys = [...groups.keys()];
+  if (state.sort === "plan") keys.sort((a, b) => order(named(a), named(b)));
+  const head = (key) => {
+    const item = by === "style" ? data.styles[key] : by === "content" ? data.contents[key] : null;
+    return el("div", { class: item ? "what" : "what alone", title: item ? item.paths.join("\n") : named(key) }, item && el("span", { class: "frame" }, small(item, "")),
+      el("span", { class: "caption" }, el("b", { class: "name", text: named(key) }), el("span", { text: many(groups.get(key).length, "picture") })));
+  };
+  const told = (picture) => [by !== "content" && el("b", { text: picture.contentName }), by !== "content" && by !== "style" && " × ",
+    by !== "style" && el("i", { text: picture.styleName })];
+  main.append(el("div", { class: "groups" }, keys.map((key) => el("section", { class: "group", "aria-label": named(key) }, head(key),
+    groups.get(key).map((picture) => tile(picture, [el("span", { class: "title" }, told(picture)),
+      el("span", { text: [picture.points, measured(picture)].filter(Boolean).join(" · ") })]))))));
+  return keys.flatMap((key) => groups.get(key));
 }
 
 const source = (item, ...more) =>

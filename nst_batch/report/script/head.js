@@ -10,20 +10,29 @@ function head() {
   $("name").textContent = data.name;
   for (const [key, label] of Object.entries({ done: "done", failed: "failed", todo: "to do" })) {
     if (!data.counts[key]) continue;
+    const there = pictures.some((picture) => picture.state === key);
     const toggle = () => {
       state.hidden = state.hidden.includes(key) ? state.hidden.filter((each) => each !== key) : [...state.hidden, key];
       draw();
     };
-    $("states").append(el("button", { class: key, "data-state": key, title: "Show or hide", text: `${data.counts[key].toLocaleString()} ${label}`, onclick: toggle }));
+    $("states").append(el("button", { class: key, "data-state": key, title: there ? "Show or hide" : "None of them is in the sample", disabled: !there, text: `${data.counts[key].toLocaleString()} ${label}`, onclick: toggle }));
   }
-  for (const axis of axes) {
+  for (const axis of axes.filter(few)) {
     const select = el("select", { onchange: () => { state.axes[axis.name] = select.value; draw(); } },
       el("option", { value: "", text: "all" }), axis.values.map((each) => el("option", { value: JSON.stringify(each), text: word(each) })));
     select.value = state.axes[axis.name];
     $("axes").append(el("label", { "data-axis": axis.name }, `${axis.name} `, select));
   }
   choice("sort", Object.entries(SORTS).map(([key, [label]]) => [key, label]));
-  choice("across", [["style", "styles"], ...axes.map((axis) => [axis.name, axis.name])]);
+  const own = axes.filter(few).map((axis) => [axis.name, axis.name]);
+  choice("across", sparse ? [["style", "style"], ["content", "content"], ...own] : [["style", "styles"], ...own]);
+  if (sparse) {
+    $("across-label").firstChild.textContent = "by ";
+    $("as-grid").textContent = "Groups";
+    $("as-grid").title = "What has a style, a content or a setting in common (g)";
+    $("as-list").textContent = "Wall";
+  }
+  if (data.sample) $("search").placeholder = "Find in the sample";
   $("zoom").value = state.zoom;
   $("zoom").oninput = () => { state.zoom = Number($("zoom").value); document.documentElement.style.setProperty("--cell", `${state.zoom}px`); keep(); };
   $("search").value = state.find;
@@ -55,16 +64,19 @@ function facts() {
   const seconds = pictures.reduce((sum, picture) => sum + (picture.seconds || 0), 0);
   const devices = new Set(pictures.filter((p) => p.state === "done").map((p) => `${p.host} ${p.device}`)).size;
   const warning = (text, long) => el("span", { class: "warning", title: long, text });
+  const whole = data.sample || { contents: data.contents.length, styles: data.styles.length };
   const parts = [
-    `${many(data.contents.length, "content")} × ${many(data.styles.length, "style")}`,
+    data.sample && el("b", { text: `a sample of ${pictures.length.toLocaleString()} of ${many(whole.pictures, "picture")}`,
+      title: "Some failures of each kind, the slowest, and others from all over. `nst-batch report --sample N` shows more, --seed N others." }),
+    `${many(whole.contents, "content")}${sparse ? "," : " ×"} ${many(whole.styles, "style")}`,
     size && steps && `${size} px, ${steps} evaluations`,
-    seconds && `${clock(seconds)} on ${many(devices, "device")}`,
+    !data.sample && seconds && `${clock(seconds)} on ${many(devices, "device")}`,
     `${data.live ? "running, " : ""}as of ${moment(data.written)}`,
     data.weights.includes("random") && warning("embedded weights, not ImageNet’s", "Rendered with the embedded weights, made from a seed: no ImageNet VGG-19 was on the machine."),
     data.skipped > 0 && warning(`${many(data.skipped, "broken line")} in the manifest`, "Lines that a crash or a full disk has torn; what they said is not shown."),
   ];
   $("facts").append(...parts.filter(Boolean).flatMap((part, place) => (place ? [" · ", part] : [part])));
-  const all = pictures.length, share = (count) => `${(100 * count / all).toFixed(2)}%`;
+  const all = data.counts.done + data.counts.failed + data.counts.todo, share = (count) => `${(100 * count / all).toFixed(2)}%`;
   $("progress").hidden = !data.counts.todo;
   $("progress").style.setProperty("--done", share(data.counts.done));
   $("progress").style.setProperty("--ended", share(data.counts.done + data.counts.failed));

@@ -24,7 +24,9 @@ const WORDS = { failed: "failed", todo: "not rendered yet" };
 function frame(picture) {
   if (picture.state === "done") return small(picture, `${picture.contentName} in the style of ${picture.styleName}`);
   const reason = picture.error ? picture.error.message || picture.error.type : "";
-  return el("span", { class: `hollow ${picture.state}` }, el("span", { text: reason || WORDS[picture.state] }));
+  const others = picture.error && picture.error.alike > 1 ? `one of ${picture.error.alike.toLocaleString()} like it` : "";
+  return el("span", { class: `hollow ${picture.state}` }, el("span", { text: reason || WORDS[picture.state] }),
+    others && el("small", { text: others }));
 }
 
 function tile(picture, caption) {
