@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks import batch, closure, eta, handout, overhead, precision, report, shards, sizes
 from benchmarks.pictures import DATA
-from nst_batch.devices import choose_threads
+from nst_batch.running.devices import choose_threads
 
 STAGES = (
     "closure",

@@ -13,7 +13,7 @@ import dataclasses
 import math
 from pathlib import Path
 
-from nst_batch.inputs import find_pictures
+from nst_batch.pipeline_file.inputs import find_pictures
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import stages
 from nst_batch.transfer.cache import TensorCache

@@ -21,15 +21,15 @@ import numpy as np
 from PIL import Image
 
 from nst_batch.columns import NONE, Bytes, Ints, Strings
-from nst_batch.fanout import bucket
-from nst_batch.ids import ids_of
-from nst_batch.manifest import line
 from nst_batch.paths import RunPaths
-from nst_batch.planned import write_plan
+from nst_batch.planning.fanout import bucket
+from nst_batch.planning.ids import ids_of
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.source_table import SourceTable
+from nst_batch.planning.task_table import Share, TaskTable, Variant
+from nst_batch.recorded.manifest import line
 from nst_batch.records import Failure, Losses, OutputFormat, Source, Style, Task, TaskResult, Weights
 from nst_batch.settings import TransferSettings
-from nst_batch.source_table import SourceTable
-from nst_batch.task_table import Share, TaskTable, Variant
 
 _PHOTOS, _PAINTINGS, _SIDE = 64, 16, 96
 _POINTS = 32  # of each curve

@@ -20,15 +20,15 @@ from typing_extensions import override
 
 from benchmarks.closure import REPOSITORY
 from benchmarks.pictures import DATA, squares
-from nst_batch.decisions import Decision
-from nst_batch.expectations import Expectations
-from nst_batch.live import read
-from nst_batch.messages import Progress
 from nst_batch.paths import RunPaths
+from nst_batch.recorded.decisions import Decision
 from nst_batch.records import Source, Style, Task, TaskResult, Weights
+from nst_batch.running.expectations import Expectations
+from nst_batch.running.live import read
+from nst_batch.running.messages import Progress
+from nst_batch.running.tally import Tally
+from nst_batch.running.todo import hand_out_order
 from nst_batch.settings import TransferSettings
-from nst_batch.tally import Tally
-from nst_batch.todo import hand_out_order
 
 SHARES = (0.1, 0.25, 0.5)
 """Of a run's time, at which what it foretells is noted."""

@@ -23,26 +23,26 @@ from typing import Any
 from rich.console import Console
 from typing_extensions import override
 
-from nst_batch import scheduler, worker
-from nst_batch.backlog import Backlog, News
-from nst_batch.claims import Claims
 from nst_batch.cli.progress import ProgressView
-from nst_batch.dealing import Dealer
-from nst_batch.decisions import Decision, decide
-from nst_batch.forecasts import Forecaster
-from nst_batch.history import ManifestReader
-from nst_batch.links import Pipe, Worker
-from nst_batch.live import LiveFile
-from nst_batch.manifest import ManifestWriter
-from nst_batch.messages import Job, Progress, WorkerOptions
-from nst_batch.observers import Observer, Observers
 from nst_batch.paths import RunPaths
-from nst_batch.processes import WorkerProcess
+from nst_batch.planning.forecasts import Forecaster
+from nst_batch.recorded.decisions import Decision, decide
+from nst_batch.recorded.history import ManifestReader
+from nst_batch.recorded.manifest import ManifestWriter
+from nst_batch.recorded.writers import entered
 from nst_batch.records import Losses, Source, Style, Task, TaskResult, Weights, utc_now
+from nst_batch.running import scheduler, worker
+from nst_batch.running.backlog import Backlog, News
+from nst_batch.running.claims import Claims
+from nst_batch.running.dealing import Dealer
+from nst_batch.running.links import Pipe, Worker
+from nst_batch.running.live import LiveFile
+from nst_batch.running.messages import Job, Progress, WorkerOptions
+from nst_batch.running.observers import Observer, Observers
+from nst_batch.running.processes import WorkerProcess
+from nst_batch.running.signals import StopSignals
+from nst_batch.running.tally import Tally
 from nst_batch.settings import TransferSettings
-from nst_batch.signals import StopSignals
-from nst_batch.tally import Tally
-from nst_batch.writers import entered
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu3_2", "relu4_2", "relu5_2")
 STYLES = 1000

@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks.closure import REPOSITORY
 from benchmarks.pictures import DATA, squares
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 
 PRESET = "pytorch-tutorial-fast"
 SIZE, LONG, SHORT = 96, 41, 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import squares
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.transfer.pictures import picture_of
 from nst_batch.transfer.stylize import Stylizer
 

@@ -15,15 +15,15 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.pictures import DATA, squares
-from nst_batch.ids import task_id
-from nst_batch.manifest import line
 from nst_batch.paths import RunPaths
-from nst_batch.planned import write_plan
+from nst_batch.planning.ids import task_id
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.manifest import line
 from nst_batch.records import Losses, Source, Style, Task, TaskResult, Weights
 from nst_batch.report.gallery import gallery
 from nst_batch.report.page import page, write_report
 from nst_batch.settings import TransferSettings
-from nst_batch.task_table import TaskTable
 
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 POINTS, STYLE_TERMS = 32, 12

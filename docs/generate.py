@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
+from nst_batch.pipeline_file.spec import Output, PairBase, PipelineSpec, Sample, StyleShare, Transfer, WeightsFile
+from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run
 from nst_batch.settings import SETTINGS
-from nst_batch.spec import Output, PairBase, PipelineSpec, Sample, StyleShare, Transfer, WeightsFile
-from nst_batch.spec_run import Cluster, InputLimits, Run
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -16,30 +16,33 @@ from typing import Any
 
 import numpy as np
 
-from nst_batch import claims, decisions, disk, live, status, tars
+from nst_batch.archives import tars
+from nst_batch.archives.tar_memory import TarMemory
 from nst_batch.atomic import remove_temporaries, write_atomic
-from nst_batch.backlog import News
 from nst_batch.columns import NONE
-from nst_batch.decisions import Decision, Decisions
-from nst_batch.disk import Room
 from nst_batch.errors import RunLocked, UsageError, WeightsError
-from nst_batch.fanout import by_folder, crowded
-from nst_batch.forecasts import Forecaster
-from nst_batch.frozen import Frozen
-from nst_batch.history import History, ManifestReader
-from nst_batch.input_cache import InputCache, Progress
 from nst_batch.paths import RunPaths
-from nst_batch.plan import plan
-from nst_batch.planned import read_plan, write_plan
+from nst_batch.pipeline_file.spec import PipelineSpec, WeightsFile, load_spec
+from nst_batch.pipeline_file.spec_run import Cluster, Run
+from nst_batch.planning import disk
+from nst_batch.planning.disk import Room
+from nst_batch.planning.fanout import by_folder, crowded
+from nst_batch.planning.forecasts import Forecaster
+from nst_batch.planning.frozen import Frozen
+from nst_batch.planning.input_cache import InputCache, Progress
+from nst_batch.planning.plan import plan
+from nst_batch.planning.planned import read_plan, write_plan
+from nst_batch.planning.shares import Part, shard
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded import decisions, status
+from nst_batch.recorded.decisions import Decision, Decisions
+from nst_batch.recorded.history import History, ManifestReader
+from nst_batch.recorded.writers import Writer, describe, entered, entrance
 from nst_batch.records import Task, Weights
-from nst_batch.shares import Part, shard
-from nst_batch.spec import PipelineSpec, WeightsFile, load_spec
-from nst_batch.spec_run import Cluster, Run
-from nst_batch.tar_memory import TarMemory
-from nst_batch.task_table import TaskTable
+from nst_batch.running import claims, live
+from nst_batch.running.backlog import News
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.user_cache import digests_before
-from nst_batch.writers import Writer, describe, entered, entrance
 
 DOWNLOAD_AGAIN_SECONDS = 3600.0
 """After a download that failed, ``auto`` does not try again for so long: machines without network stay without."""

@@ -7,11 +7,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from nst_batch.history import Attempts, Records, read
-from nst_batch.manifest import line
 from nst_batch.paths import RunPaths
+from nst_batch.recorded.history import Attempts, Records, read
+from nst_batch.recorded.manifest import line
+from nst_batch.recorded.rendered import Rendered
 from nst_batch.records import Task, TaskResult
-from nst_batch.rendered import Rendered
 from tests.lines import done, failed, task, write
 
 Known = tuple[dict[str, Rendered], dict[str, Attempts], dict[tuple[str, str], dict[str, Any]]]

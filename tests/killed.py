@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nst_batch import merging
-from nst_batch.compaction import compact
-from nst_batch.history import ManifestReader
-from nst_batch.parts import heads
 from nst_batch.paths import RunPaths
+from nst_batch.recorded import merging
+from nst_batch.recorded.compaction import compact
+from nst_batch.recorded.history import ManifestReader
+from nst_batch.recorded.parts import heads
 from tests.histories import known
 from tests.runs import temporaries
 

@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from nst_batch.decisions import Decision, decide
-from nst_batch.history import read
-from nst_batch.ids import task_id
-from nst_batch.manifest import ManifestWriter
 from nst_batch.paths import RunPaths
+from nst_batch.planning.ids import task_id
+from nst_batch.recorded.decisions import Decision, decide
+from nst_batch.recorded.history import read
+from nst_batch.recorded.manifest import ManifestWriter
 from nst_batch.records import Failure, Losses, Source, Style, Task, TaskResult, Weights
 from nst_batch.settings import TransferSettings
 

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from nst_batch.input_cache import InputCache
-from nst_batch.plan import plan
+from nst_batch.pipeline_file.spec import load_spec
+from nst_batch.planning.input_cache import InputCache
+from nst_batch.planning.plan import plan
+from nst_batch.planning.source_table import SourceTable
+from nst_batch.planning.task_table import TaskTable
 from nst_batch.records import Weights
-from nst_batch.source_table import SourceTable
-from nst_batch.spec import load_spec
-from nst_batch.task_table import TaskTable
 
 FILE = Weights("vgg.pth", "ab" * 32, "vgg.pth")
 BOTH = "content: content\nstyle: style\n"

@@ -16,14 +16,14 @@ from typing import Any
 
 from typing_extensions import override
 
-from nst_batch.decisions import Decision
-from nst_batch.finishing import OnResult
-from nst_batch.links import Worker
-from nst_batch.messages import Job, Progress, WorkerOptions
-from nst_batch.observers import Observer
+from nst_batch.recorded.decisions import Decision
 from nst_batch.records import Task, TaskResult
-from nst_batch.renderer import OnProgress
-from nst_batch.worker import converse
+from nst_batch.running.finishing import OnResult
+from nst_batch.running.links import Worker
+from nst_batch.running.messages import Job, Progress, WorkerOptions
+from nst_batch.running.observers import Observer
+from nst_batch.running.renderer import OnProgress
+from nst_batch.running.worker import converse
 from tests.lines import done
 
 PATIENCE_SECONDS = 15.0

@@ -8,8 +8,8 @@ import json
 import random
 from typing import Any
 
-from nst_batch.manifest import line
 from nst_batch.paths import RunPaths
+from nst_batch.recorded.manifest import line
 from nst_batch.records import Source, Style, Task, Weights
 from nst_batch.settings import Stop
 from tests.lines import WEIGHTS, done, failed, task

@@ -15,145 +15,44 @@ from tests.runs import REPOSITORY
 
 PACKAGE = REPOSITORY / "nst_batch"
 
-# From the bottom up: a module may import those above it in this list, and no other.
-LAYERS = (
-    *(
-        "errors",
-        "settings",
-        "records",
-        "messages",
-        "paths",
-        "atomic",
-        "columns",
-        "tar_headers",
-        "tar_memory",
-        "tars",
-        "tar_finding",
-        "tar_outputs",
-        "sizes",
-        "demands",
-        "source_table",
-        "task_table",
-        "memory",
-        "batches",
-        "disk",
-        "presets",
-        "yaml_lines",
-        "mistakes",
-        "inputs",
-        "input_files",
-        "input_cache",
-        "lists",
-        "tables",
+# From the bottom up: a folder may import those above it in this list, and a module those of its folder above it.
+FOLDERS = {
+    "": ("errors settings records paths atomic columns sizes demands memory"),
+    "archives": ("tar_headers tar_memory tars tar_finding tar_outputs"),
+    "transfer": (
+        "user_cache vgg embedded weights ops native.library native.ops passes bands octaves statistics strips "
+        "seeing variation losses balance snapshot curvature line_search lbfgs searching adam precondition "
+        "optimise precision networks graphs images tensors metadata encode color masks cache pictures targets "
+        "member batch throughput stylize"
     ),
-    "starting",
-    *("spec_values", "pair_table"),
-    "fanout",
-    *("spec_run", "spec", "shares", "pairs", "ids", "names", "plan", "planned"),
-    *("manifest", "parts", "lines", "highlights", "rendered", "recall", "history"),
-    *("status", "changes", "decisions", "todo", "alike", "rows", "row_files"),
-    *("eta", "observers", "run_state", "expectations", "tally", "live"),
-    *("writers", "overview", "claims", "waiting", "backlog", "deadline", "frozen"),
-    *("superseded", "merging", "compaction"),
-    *("transfer.user_cache", "transfer.vgg", "transfer.embedded", "transfer.weights"),
-    *("transfer.ops", "transfer.native.library", "transfer.native.ops", "transfer.passes", "transfer.bands"),
-    *(
-        "transfer.octaves",
-        "transfer.statistics",
-        "transfer.strips",
-        "transfer.seeing",
-        "transfer.variation",
-        "transfer.losses",
-        "transfer.balance",
+    "pipeline_file": ("presets yaml_lines mistakes inputs lists tables starting spec_values pair_table spec_run spec"),
+    "planning": (
+        "source_table task_table disk input_files input_cache fanout shares pairs ids names plan planned frozen "
+        "measured forecasts"
     ),
-    *(
-        "transfer.snapshot",
-        "transfer.curvature",
-        "transfer.line_search",
-        "transfer.lbfgs",
-        "transfer.searching",
-        "transfer.adam",
+    "recorded": (
+        "manifest parts lines highlights rendered recall history status changes decisions alike rows row_files "
+        "writers superseded merging compaction"
     ),
-    *("transfer.precondition", "transfer.optimise", "transfer.precision", "transfer.networks", "transfer.graphs"),
-    *(
-        "transfer.images",
-        "transfer.tensors",
-        "transfer.metadata",
-        "transfer.encode",
-        "transfer.color",
-        "transfer.masks",
+    "running": (
+        "messages batches todo eta observers run_state expectations tally live overview claims waiting backlog "
+        "deadline signals devices ahead links checkpoints packing packer finishing renderer worker processes "
+        "deaths dealing recording scheduler"
     ),
-    *("transfer.cache", "transfer.pictures", "transfer.targets", "transfer.member", "transfer.batch"),
-    *("transfer.throughput", "transfer.stylize"),
-    *(
-        "measured",
-        "forecasts",
-        "pipeline",
-        "signals",
-        "devices",
-        "ahead",
-        "links",
-        "checkpoints",
-        "packing",
-        "packer",
-        "finishing",
-        "renderer",
-        "worker",
-        "processes",
-        "deaths",
-        "dealing",
-        "recording",
-        "scheduler",
+    ".": ("pipeline"),
+    "cluster": ("slurm script submission elements actor ray_engine"),
+    "report": ("sample thumbnails events gallery page keeper"),
+    "doctor": ("findings software machine storage network queue probe computing prospects examination"),
+    "cli": (
+        "console completion figures failures screen progress events options reading rendering run plan cluster "
+        "overviews watch status compact explain weights doctor init app"
     ),
-    *(
-        "cluster.slurm",
-        "cluster.script",
-        "cluster.submission",
-        "cluster.elements",
-        "cluster.actor",
-        "cluster.ray_engine",
-    ),
-    *("report.sample", "report.thumbnails", "report.events", "report.gallery", "report.page", "report.keeper"),
-    *(
-        "doctor.findings",
-        "doctor.software",
-        "doctor.machine",
-        "doctor.storage",
-        "doctor.network",
-        "doctor.queue",
-        "doctor.probe",
-        "doctor.computing",
-        "doctor.prospects",
-        "doctor.examination",
-    ),
-    *(
-        "cli.console",
-        "cli.completion",
-        "cli.figures",
-        "cli.failures",
-        "cli.screen",
-        "cli.progress",
-        "cli.events",
-        "cli.options",
-        "cli.reading",
-        "cli.rendering",
-    ),
-    *(
-        "cli.run",
-        "cli.plan",
-        "cli.cluster",
-        "cli.overviews",
-        "cli.watch",
-        "cli.status",
-        "cli.compact",
-        "cli.explain",
-        "cli.weights",
-        "cli.doctor",
-        "cli.init",
-        "cli.app",
-    ),
-)
-ALGORITHM_MAY_IMPORT = {"errors", "records", "settings", "sizes", "demands", "memory", "tars", "tar_headers"}
+}
+LAYERS = tuple(f"{folder}.{name}".lstrip(".") for folder, names in FOLDERS.items() for name in names.split())
+ALGORITHM_MAY_IMPORT = {
+    *("errors", "records", "settings", "sizes", "demands", "memory"),
+    *("archives.tars", "archives.tar_headers"),
+}
 
 
 def modules() -> dict[str, Path]:

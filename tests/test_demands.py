@@ -26,7 +26,7 @@ from nst_batch.demands import (
     ways,
     work,
 )
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage
 from nst_batch.transfer.embedded import embedded_state

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-from nst_batch.manifest import line
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
+from nst_batch.pipeline_file.spec import Output, PipelineSpec, Sample, StyleShare, WeightsFile
+from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run
+from nst_batch.recorded.manifest import line
 from nst_batch.records import Balance
 from nst_batch.settings import SETTINGS
-from nst_batch.spec import Output, PipelineSpec, Sample, StyleShare, WeightsFile
-from nst_batch.spec_run import Cluster, InputLimits, Run
 from tests import lines
 from tests.runs import REPOSITORY
 
@@ -103,7 +103,7 @@ def test_every_preset_and_every_module_is_explained() -> None:
     assert all(f"`{name}`" in presets for name in PRESETS)
     architecture = (REPOSITORY / "nst_batch" / "ARCHITECTURE.md").read_text()
     package = REPOSITORY / "nst_batch"
-    for folder in (package, package / "transfer", package / "cluster", package / "doctor"):
+    for folder in (package, *(path for path in package.iterdir() if path.is_dir())):
         for module in folder.glob("*.py"):
             assert module.name.startswith("__") or f"`{module.name}`" in architecture, module
 

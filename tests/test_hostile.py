@@ -15,9 +15,9 @@ import tifffile
 from PIL import Image, ImageCms
 
 from nst_batch.errors import ImageError, SpecError
-from nst_batch.input_cache import InputCache
+from nst_batch.pipeline_file.spec import load_spec
+from nst_batch.planning.input_cache import InputCache
 from nst_batch.records import Limits
-from nst_batch.spec import load_spec
 from nst_batch.transfer.images import load_picture
 from tests import hostile, runs
 from tests.hostile import GOOD, KINDS, LEFT

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.datasets import Dataset, make
-from nst_batch.decisions import decide
-from nst_batch.history import Records, read
-from nst_batch.planned import read_plan
+from nst_batch.planning.planned import read_plan
+from nst_batch.recorded.decisions import decide
+from nst_batch.recorded.history import Records, read
 
 
 @pytest.mark.parametrize("pairs", ["sample", "product"])

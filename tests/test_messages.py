@@ -13,8 +13,8 @@ from tests.provoked.sites import Site, error_sites, is_end_of, mistake_sites
 from tests.provoked.world import PROVOCATIONS, Provocation
 
 UNHEARD = {
-    ("worker.py", "told to stop"): "it ends a picture in the middle; the command says so in words of its own",
-    ("scheduler.py", "told to stop"): "the same in `run --inline`",
+    ("running/worker.py", "told to stop"): "it ends a picture in the middle; the command says so in words of its own",
+    ("running/scheduler.py", "told to stop"): "the same in `run --inline`",
 }
 """Errors that nobody is ever told, each with the reason: they need no provocation, hint or name."""
 

@@ -14,7 +14,7 @@ import pytest
 from nst_batch.errors import ImageError, RunLocked, WeightsError
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare
-from nst_batch.planned import read_plan
+from nst_batch.planning.planned import read_plan
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.images import load_picture
 from tests import runs

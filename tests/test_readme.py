@@ -81,7 +81,7 @@ def test_init_as_it_is_typed_beside_the_shipped_file(home: Path, tmp_path: Path)
 
 def test_the_other_pipeline_lines_are_valid(home: Path) -> None:
     """``What you can ask for``, with what every file must have."""
-    from nst_batch.spec import load_spec
+    from nst_batch.pipeline_file.spec import load_spec
 
     for block in blocks("yaml")[1:]:
         (home / "other.yaml").write_text(f"name: other\ncontent: photos\nstyle: paintings\n{block}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nst_batch.decisions import Decision
-from nst_batch.messages import Progress
+from nst_batch.recorded.decisions import Decision
 from nst_batch.records import Failure, Losses, Source, Style, Task, TaskResult, Weights
+from nst_batch.running.messages import Progress
+from nst_batch.running.tally import Tally
 from nst_batch.settings import TransferSettings
-from nst_batch.tally import Tally
 
 PICTURE = Source("a.png", "0" * 64, 1, 10, 10)
 STEPS = 100

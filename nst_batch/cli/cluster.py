@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from nst_batch.cluster.slurm import Position
     from nst_batch.paths import RunPaths
     from nst_batch.pipeline import Pipeline
-    from nst_batch.recording import Outcome
-    from nst_batch.signals import StopSignals
+    from nst_batch.running.recording import Outcome
+    from nst_batch.running.signals import StopSignals
 
 AT_WORK = ("running", "pending")
 
@@ -90,7 +90,7 @@ def _heed_others(ready: Pipeline) -> None:
     """Raises UsageError: a job that waits or runs would render other pictures under the same names."""
     from nst_batch.cluster.slurm import queued
     from nst_batch.cluster.submission import submitted
-    from nst_batch.frozen import load
+    from nst_batch.planning.frozen import load
 
     jobs = {job.job: paths for paths, job in submitted(ready.paths)}
     ours = ready.tasks
@@ -163,15 +163,15 @@ def work(
     is work left. Exit status: as `run`.
     """
     begun = time.monotonic()
-    from nst_batch.signals import StopSignals
+    from nst_batch.running.signals import StopSignals
 
     with StopSignals(patient=True) as stop:  # first of all: a job may be pre-empted as soon as it begins
         from nst_batch.cli.rendering import sum_up, summary_of
         from nst_batch.cluster import slurm
         from nst_batch.cluster.elements import Diary
-        from nst_batch.frozen import load
         from nst_batch.paths import SubmissionPaths
         from nst_batch.pipeline import Choices, compare
+        from nst_batch.planning.frozen import load
 
         here = slurm.place(os.environ)
         paths = SubmissionPaths(Path(os.path.abspath(folder)))
@@ -190,8 +190,8 @@ def work(
 def _render(ready: Pipeline, here: Position | None, grace: float, stop: StopSignals, diary: Diary) -> Outcome:
     from nst_batch.cli.rendering import render
     from nst_batch.cluster.slurm import seconds_left
-    from nst_batch.deadline import Deadline
-    from nst_batch.shares import ALONE
+    from nst_batch.planning.shares import ALONE
+    from nst_batch.running.deadline import Deadline
 
     ahead = ready.forecaster()
 

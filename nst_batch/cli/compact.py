@@ -14,10 +14,10 @@ from nst_batch.cli.figures import ahead, bar, count
 from nst_batch.cli.options import Json, Place, Sets, run_of
 from nst_batch.cli.screen import Screen, can_draw
 from nst_batch.errors import ExitCode, Interrupted
-from nst_batch.signals import StopSignals
+from nst_batch.running.signals import StopSignals
 
 if TYPE_CHECKING:
-    from nst_batch.compaction import Compacted, Sizes
+    from nst_batch.recorded.compaction import Compacted, Sizes
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
 FRAME_SECONDS = 0.25
@@ -33,7 +33,7 @@ def compact(
     """Merge the parts of a run's manifest into few, without lines that were superseded; beside runs that go on, too."""
     begun = time.monotonic()
     from nst_batch.cli.progress import error_console
-    from nst_batch.compaction import compact as merge
+    from nst_batch.recorded.compaction import compact as merge
 
     paths, console = run_of(place, sets), error_console()
     with StopSignals() as stop:

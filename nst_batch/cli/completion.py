@@ -94,7 +94,7 @@ def prepare_answer() -> None:
 
 def preset_names(incomplete: str) -> list[str]:
     """Presets that begin so."""
-    from nst_batch.presets import PRESETS
+    from nst_batch.pipeline_file.presets import PRESETS
 
     return _beginning(incomplete, PRESETS)
 
@@ -107,7 +107,7 @@ def assignments(incomplete: str) -> list[str]:
         return _beginning(incomplete, (f"{key}={word}" for word in _words(section, name)))
     if dot:
         return _beginning(incomplete, (f"{section}.{each}=" for each in _fields(section)))
-    from nst_batch.spec import PipelineSpec
+    from nst_batch.pipeline_file.spec import PipelineSpec
 
     known = (f"{each}." if _fields(each) else f"{each}=" for each in PipelineSpec.model_fields)
     return _beginning(incomplete, known)
@@ -117,7 +117,7 @@ def _fields(section: str) -> Iterable[str]:
     """Of a section of the pipeline file; none of what is a single value."""
     if section not in ("transfer", "sweep", "output", "run", "limits", "cluster"):
         return ()
-    from nst_batch.spec import fields_of
+    from nst_batch.pipeline_file.spec import fields_of
 
     return fields_of(section)
 

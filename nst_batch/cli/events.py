@@ -10,11 +10,11 @@ from typing import Any
 from typing_extensions import override
 
 from nst_batch.cli.console import tell
-from nst_batch.decisions import Decision
-from nst_batch.observers import Observer
 from nst_batch.paths import RunPaths
+from nst_batch.recorded.decisions import Decision
 from nst_batch.records import TaskResult
-from nst_batch.tally import Tally
+from nst_batch.running.observers import Observer
+from nst_batch.running.tally import Tally
 
 PROGRESS_SECONDS = 10.0
 

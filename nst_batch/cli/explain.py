@@ -25,7 +25,7 @@ def presets(
     """List the presets, or print one."""
     import yaml
 
-    from nst_batch.presets import PRESETS
+    from nst_batch.pipeline_file.presets import PRESETS
     from nst_batch.settings import choices
 
     if name is None:
@@ -47,7 +47,7 @@ def inspect(
     """Show what made a picture: its task, inputs, settings and loss, from the file itself."""
     import yaml
 
-    from nst_batch import tars
+    from nst_batch.archives import tars
     from nst_batch.transfer.metadata import read_metadata
 
     if not file.is_file() and not tars.exists(str(file)):
@@ -68,7 +68,7 @@ def inspect(
 @reports_errors
 def schema() -> int:
     """Print the JSON Schema of a pipeline file, for editors."""
-    from nst_batch.spec import PipelineSpec
+    from nst_batch.pipeline_file.spec import PipelineSpec
 
     print(json.dumps(PipelineSpec.model_json_schema(), indent=2))
     return ExitCode.DONE

@@ -10,7 +10,7 @@ from nst_batch.cli.console import SHOWN, printable, with_hint
 from nst_batch.cli.figures import Line
 
 if TYPE_CHECKING:
-    from nst_batch.alike import Group
+    from nst_batch.recorded.alike import Group
 
 
 def failure_lines(groups: Sequence[Group], width: int | None, *, again: bool = True) -> list[Line]:

@@ -23,8 +23,8 @@ def init(
 ) -> int:
     """Write a pipeline file to begin with, for the folders that are here."""
     from nst_batch.atomic import write_atomic
-    from nst_batch.spec import load_spec
-    from nst_batch.starting import as_written, guessed, pipeline_text, run_name
+    from nst_batch.pipeline_file.spec import load_spec
+    from nst_batch.pipeline_file.starting import as_written, guessed, pipeline_text, run_name
 
     if file.exists() and not (force and file.is_file()):
         raise UsageError(f"{file}: is there already", hint="name another file, or write over it with --force")

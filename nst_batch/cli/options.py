@@ -33,7 +33,7 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try tasks aga
 def run_of(place: Path, sets: list[str] | None) -> RunPaths:
     """The run's folder that a command is about."""
     from nst_batch.paths import RunPaths
-    from nst_batch.spec import load_spec
+    from nst_batch.pipeline_file.spec import load_spec
 
     folder = place if place.is_dir() else load_spec(place, overridden(sets)).output_dir
     return RunPaths(Path(os.path.abspath(folder)))

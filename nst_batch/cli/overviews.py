@@ -27,7 +27,7 @@ from nst_batch.cli.figures import (
 from nst_batch.memory import in_words as size_in_words
 
 if TYPE_CHECKING:
-    from nst_batch.overview import Overview
+    from nst_batch.running.overview import Overview
 
 _WORKER = (
     *(Column("cyan", needs=60), Column("cyan"), Column(right=True), Column(gives_way=True), Column(right=True)),

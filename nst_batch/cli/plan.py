@@ -26,10 +26,10 @@ from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, 
 from nst_batch.errors import ExitCode
 
 if TYPE_CHECKING:
-    from nst_batch.decisions import Decision, Decisions
-    from nst_batch.disk import Room
-    from nst_batch.forecasts import Forecaster, Total
     from nst_batch.pipeline import Pipeline
+    from nst_batch.planning.disk import Room
+    from nst_batch.planning.forecasts import Forecaster, Total
+    from nst_batch.recorded.decisions import Decision, Decisions
 
 MOST_LISTED = 10_000  # decisions: of a million, 300 MB of JSON
 

@@ -26,10 +26,10 @@ from nst_batch.cli.figures import (
     table,
 )
 from nst_batch.cli.screen import Screen, can_draw
-from nst_batch.observers import Observer
 from nst_batch.records import TaskResult
-from nst_batch.run_state import RunState, WorkerState
-from nst_batch.tally import Tally
+from nst_batch.running.observers import Observer
+from nst_batch.running.run_state import RunState, WorkerState
+from nst_batch.running.tally import Tally
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from nst_batch.cli.screen import Screen, can_draw
 from nst_batch.errors import Interrupted
 
 if TYPE_CHECKING:
-    from nst_batch.signals import StopSignals
+    from nst_batch.running.signals import StopSignals
 
 QUIET_SECONDS = 3.0
 """Most commands are over by then."""

@@ -7,28 +7,28 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from nst_batch.archives.tar_outputs import archives
 from nst_batch.cli.console import say, tasks, tell
 from nst_batch.cli.events import EventLog
 from nst_batch.cli.failures import failure_lines
 from nst_batch.cli.figures import clock, per_hour, show
 from nst_batch.cli.progress import ProgressView, error_console
-from nst_batch.deadline import NEVER, Deadline
-from nst_batch.decisions import Decision
-from nst_batch.live import LiveFile
-from nst_batch.observers import Observer, Observers
 from nst_batch.paths import ARCHIVE_SUFFIX
 from nst_batch.pipeline import Pipeline
-from nst_batch.shares import ALONE, Part
-from nst_batch.signals import StopSignals
-from nst_batch.tally import Tally
-from nst_batch.tar_outputs import archives
-from nst_batch.writers import Writer
+from nst_batch.planning.shares import ALONE, Part
+from nst_batch.recorded.decisions import Decision
+from nst_batch.recorded.writers import Writer
+from nst_batch.running.deadline import NEVER, Deadline
+from nst_batch.running.live import LiveFile
+from nst_batch.running.observers import Observer, Observers
+from nst_batch.running.signals import StopSignals
+from nst_batch.running.tally import Tally
 
 if TYPE_CHECKING:
     from nst_batch.cluster.ray_engine import RayEngine
-    from nst_batch.links import Start
-    from nst_batch.messages import WorkerOptions
-    from nst_batch.recording import Outcome
+    from nst_batch.running.links import Start
+    from nst_batch.running.messages import WorkerOptions
+    from nst_batch.running.recording import Outcome
 
 
 def render(
@@ -56,8 +56,8 @@ def render(
         engine: a cluster whose actors render; None: processes of this machine do.
         events: whether programs read what happens, or people.
     """
-    from nst_batch.packer import Packer
     from nst_batch.report.keeper import PageKeeper, wanted, write_last
+    from nst_batch.running.packer import Packer
 
     paged = wanted(ready.run.report, len(ready.tasks))
     with ready.entered(say) as writer, ExitStack() as watching:
@@ -72,7 +72,7 @@ def render(
             watching.enter_context(view := ProgressView(tally, error_console()))
             view.note(f"{ready.name}: {tasks(len(todo))} to render, {ready.counts()['done']} done before")
             shown = view
-        from nst_batch.scheduler import Scheduler  # torch: two seconds
+        from nst_batch.running.scheduler import Scheduler  # torch: two seconds
 
         devices, options, begin = _workers(ready, engine)
         run = ready.run
@@ -95,7 +95,7 @@ def render(
 
 def pack_rest(ready: Pipeline, stop: StopSignals) -> None:
     """Pack what a run has left loose that was ended when all was rendered."""
-    from nst_batch.packer import Packer
+    from nst_batch.running.packer import Packer
 
     if found := _archives(ready):
         with Packer(ready.paths, found, (), say, lambda: stop.seen):
@@ -115,9 +115,9 @@ def _how_many(ready: Pipeline, engine: RayEngine | None) -> int:
 
 def _workers(ready: Pipeline, engine: RayEngine | None) -> tuple[Sequence[str], WorkerOptions, Start]:
     """What each worker renders on, what all of them are told, and how one begins."""
-    from nst_batch.devices import choose_devices, choose_threads, grouped, sharing_memory
-    from nst_batch.messages import WorkerOptions
-    from nst_batch.processes import WorkerProcess
+    from nst_batch.running.devices import choose_devices, choose_threads, grouped, sharing_memory
+    from nst_batch.running.messages import WorkerOptions
+    from nst_batch.running.processes import WorkerProcess
 
     run, begin = ready.run, WorkerProcess if engine is None else engine.start
     if engine is None:
@@ -175,8 +175,8 @@ def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
 
 def _list_failures(ready: Pipeline) -> None:
     """Why tasks failed and what to do, from the manifest as it is now."""
-    from nst_batch.alike import groups
-    from nst_batch.history import last_words, read
+    from nst_batch.recorded.alike import groups
+    from nst_batch.recorded.history import last_words, read
 
     attempts = read(ready.paths).attempts
     tasks = ready.decisions.tasks

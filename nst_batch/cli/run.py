@@ -49,8 +49,8 @@ def run(
     from nst_batch.cli.reading import Reading
     from nst_batch.cli.rendering import pack_rest, render, sum_up, summary_of, warn_of_broken_lines
     from nst_batch.pipeline import Choices, prepare
-    from nst_batch.shares import parse
-    from nst_batch.signals import StopSignals
+    from nst_batch.planning.shares import parse
+    from nst_batch.running.signals import StopSignals
 
     overrides = overridden(sets)
     if devices is not None:

@@ -16,8 +16,8 @@ from nst_batch.errors import ExitCode, UsageError
 from nst_batch.paths import RunPaths
 
 if TYPE_CHECKING:
-    from nst_batch.overview import Overview
     from nst_batch.report.page import Where
+    from nst_batch.running.overview import Overview
 
 TOLD_SECONDS = 10.0
 
@@ -33,7 +33,7 @@ def status(
     begun = time.monotonic()
     from nst_batch.cli.figures import show
     from nst_batch.cli.overviews import facts, lines
-    from nst_batch.overview import Follower
+    from nst_batch.running.overview import Follower
 
     if watch:
         from nst_batch.cli.watch import follow
@@ -56,8 +56,8 @@ def _by_file(file: Path, sets: list[str] | None) -> tuple[RunPaths, Overview]:
     """Tasks as the file has them now, and what goes on in its folder."""
     from nst_batch.cli.reading import Reading
     from nst_batch.cli.rendering import warn_of_broken_lines
-    from nst_batch.overview import Follower, nothing_yet
     from nst_batch.pipeline import Choices, prepare
+    from nst_batch.running.overview import Follower, nothing_yet
 
     with Reading() as reading:
         ready = prepare(file, overridden(sets), Choices(), say, progress=reading)
@@ -109,7 +109,7 @@ def export(
         return ExitCode.DONE
     if sample is not None:
         raise UsageError(f"--sample {sample}: a table has all rows", hint="leave it out, or add --tensorboard")
-    from nst_batch.row_files import export as write
+    from nst_batch.recorded.row_files import export as write
 
     say(f"{tasks(write(run_of(place, sets), file, force=force, tick=_Ticks()))} in {file}")
     return ExitCode.DONE

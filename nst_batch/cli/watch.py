@@ -13,7 +13,7 @@ from nst_batch.cli.figures import show
 from nst_batch.cli.overviews import facts, lines, one_line
 from nst_batch.cli.screen import Screen, can_draw
 from nst_batch.errors import ExitCode
-from nst_batch.overview import Follower, Overview
+from nst_batch.running.overview import Follower, Overview
 
 if TYPE_CHECKING:
     from nst_batch.paths import RunPaths

@@ -33,7 +33,7 @@ def weights_verify(
     file: Annotated[Path | None, typer.Argument(help="A weights file of your own, in torchvision's format.")] = None,
 ) -> int:
     """Check the ImageNet VGG-19's checksum, or that a file holds a VGG-19."""
-    from nst_batch.inputs import sha256_of
+    from nst_batch.pipeline_file.inputs import sha256_of
     from nst_batch.transfer import weights as vgg
 
     if file is not None:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nst_batch.links import Pipe
-from nst_batch.messages import WorkerOptions
+from nst_batch.running.links import Pipe
+from nst_batch.running.messages import WorkerOptions
 
 Numbered = tuple[int, object]
 
@@ -73,7 +73,7 @@ class Actor:
 
     @staticmethod
     def _converse(there: Pipe, options: WorkerOptions, device: str) -> None:
-        from nst_batch.worker import converse  # torch: only where it is used
+        from nst_batch.running.worker import converse  # torch: only where it is used
 
         try:
             converse(there, options, device)

@@ -11,14 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from nst_batch import parts
 from nst_batch.atomic import write_atomic
 from nst_batch.cluster import slurm
 from nst_batch.cluster.slurm import Position, Seen
 from nst_batch.cluster.submission import Submitted, submitted
 from nst_batch.paths import PART_SUFFIX, RunPaths, SubmissionPaths
+from nst_batch.recorded import parts
+from nst_batch.recorded.writers import STALE_SECONDS
 from nst_batch.records import utc_now
-from nst_batch.writers import STALE_SECONDS
 
 FRUITLESS = 3  # restarts in a row without a single step, after which an element is not requeued any more
 

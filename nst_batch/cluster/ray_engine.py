@@ -21,10 +21,10 @@ from typing_extensions import override
 
 from nst_batch.cluster.actor import Actor, Numbered, Said
 from nst_batch.errors import UsageError
-from nst_batch.links import LEAVE_SECONDS, Pipe, Worker
-from nst_batch.messages import Note, WorkerOptions
-from nst_batch.processes import ALLOCATOR
-from nst_batch.spec_run import Run
+from nst_batch.pipeline_file.spec_run import Run
+from nst_batch.running.links import LEAVE_SECONDS, Pipe, Worker
+from nst_batch.running.messages import Note, WorkerOptions
+from nst_batch.running.processes import ALLOCATOR
 
 PATIENCE_SECONDS = 0.2  # an actor waits so long for something to say
 UNAVAILABLE_SECONDS = 60.0  # without an answer, after which an actor is given up

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import SubmissionPaths
-from nst_batch.spec_run import Cluster, Run
+from nst_batch.pipeline_file.spec_run import Cluster, Run
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nst_batch.errors import UsageError
-from nst_batch.shares import ALONE, Part
+from nst_batch.planning.shares import ALONE, Part
 
 PATIENCE_SECONDS = 60.0  # a controller under load takes long to answer
 SHORT_PATIENCE_SECONDS = 10.0  # where nothing depends on the answer

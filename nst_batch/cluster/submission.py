@@ -12,9 +12,9 @@ from nst_batch.atomic import write_atomic
 from nst_batch.cluster import slurm
 from nst_batch.cluster.script import Shape, script, shape_of
 from nst_batch.errors import WRITABLE, UsageError
-from nst_batch.frozen import save
 from nst_batch.paths import RunPaths, SubmissionPaths, new_name
 from nst_batch.pipeline import Pipeline
+from nst_batch.planning.frozen import save
 from nst_batch.records import utc_now
 
 

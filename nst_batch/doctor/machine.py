@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nst_batch.doctor.findings import Finding
-from nst_batch.measured import cores as usable_cores
-from nst_batch.measured import quota
 from nst_batch.memory import free, in_words
+from nst_batch.planning.measured import cores as usable_cores
+from nst_batch.planning.measured import quota
 
 LEAST_BYTES = 10**9
 """What Python and torch take, before the first picture."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from nst_batch.doctor.findings import Finding
 from nst_batch.errors import WeightsError
 from nst_batch.errors import in_words as error_in_words
-from nst_batch.inputs import sha256_of
 from nst_batch.memory import in_words
+from nst_batch.pipeline_file.inputs import sha256_of
 from nst_batch.transfer import weights as vgg
 
 if TYPE_CHECKING:
-    from nst_batch.spec import WeightsChoice
+    from nst_batch.pipeline_file.spec import WeightsChoice
 
 IMAGENET_MIB = 548.051
 """The file's size, as torchvision has it (a test compares)."""

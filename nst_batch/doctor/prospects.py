@@ -10,10 +10,10 @@ import numpy as np
 from nst_batch.doctor.computing import Probed
 from nst_batch.doctor.findings import Finding, Level
 from nst_batch.errors import NstError, SpecError, WeightsError
-from nst_batch.forecasts import Forecaster
 from nst_batch.memory import free, in_words
 from nst_batch.pipeline import Choices, Pipeline, prepare
-from nst_batch.spec import PipelineSpec, load_spec
+from nst_batch.pipeline_file.spec import PipelineSpec, load_spec
+from nst_batch.planning.forecasts import Forecaster
 
 _LISTED = 3
 

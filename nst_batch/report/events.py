@@ -14,14 +14,14 @@ import numpy as np
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import UsageError
 from nst_batch.errors import in_words as error_in_words
-from nst_batch.history import Records, read
 from nst_batch.paths import RunPaths
-from nst_batch.planned import read_plan
+from nst_batch.planning.planned import read_plan
+from nst_batch.recorded.history import Records, read
+from nst_batch.recorded.rows import text
+from nst_batch.recorded.status import DONE, states_of
 from nst_batch.records import Task
 from nst_batch.report.sample import chosen
 from nst_batch.report.thumbnails import thumbnails
-from nst_batch.rows import text
-from nst_batch.status import DONE, states_of
 
 FILE = "events.out.tfevents.0.nst_batch"
 """The same whenever it is written, so that it takes the place of the one before. ``tfevents`` has to be in it."""

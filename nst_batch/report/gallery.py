@@ -13,15 +13,16 @@ from urllib.parse import quote
 
 import numpy as np
 
-from nst_batch import __version__, tar_outputs, tars
-from nst_batch.history import Records, read
+from nst_batch import __version__
+from nst_batch.archives import tar_outputs, tars
 from nst_batch.paths import RunPaths
-from nst_batch.planned import read_plan
+from nst_batch.planning.planned import read_plan
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.history import Records, read
+from nst_batch.recorded.status import STATES, states_of
 from nst_batch.records import Task, utc_now
 from nst_batch.report.sample import chosen
 from nst_batch.settings import TransferSettings
-from nst_batch.status import STATES, states_of
-from nst_batch.task_table import TaskTable
 
 SHOWN = (
     *(

@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from nst_batch.decisions import Decision
-from nst_batch.observers import Observer
 from nst_batch.paths import RunPaths
+from nst_batch.recorded.decisions import Decision
+from nst_batch.recorded.writers import Heartbeats
 from nst_batch.records import TaskResult
 from nst_batch.report.page import MOST_INSIDE, Where, write_report
 from nst_batch.report.sample import WHOLE
-from nst_batch.writers import Heartbeats
+from nst_batch.running.observers import Observer
 
 EVERY_SECONDS = 60.0
 PATIENCE = 20.0  # times as long as the last page took

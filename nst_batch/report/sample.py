@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from nst_batch.alike import Kinds
 from nst_batch.columns import NONE, Ints, halves
 from nst_batch.errors import UsageError
-from nst_batch.history import History, last_words
-from nst_batch.status import DONE, FAILED
-from nst_batch.task_table import TaskTable
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.alike import Kinds
+from nst_batch.recorded.history import History, last_words
+from nst_batch.recorded.status import DONE, FAILED
 
 WHOLE = 5000  # pictures that a page shows unasked; of a larger run it shows a sample
 USUAL = 500  # pictures of that

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nst_batch import tars
+from nst_batch.archives import tars
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import ImageError
-from nst_batch.measured import cores
 from nst_batch.paths import RunPaths
+from nst_batch.planning.measured import cores
 from nst_batch.transfer.images import FULL, Decoded, load_picture
 
 SIDE = 320  # pixels of the longer side: sharp on screens with two pixels to a point, 10 to 20 kB each

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from nst_batch import tars
+from nst_batch.archives import tars
+from nst_batch.archives.tar_headers import ArchiveError
 from nst_batch.errors import ImageError, in_words
 from nst_batch.records import Limits
-from nst_batch.tar_headers import ArchiveError
 
 Pixels = npt.NDArray[Any]  # uint8 or uint16
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from nst_batch import tars
+from nst_batch.archives import tars
 
 METADATA_KEY = "nst_batch"
 IMAGE_DESCRIPTION = 0x010E  # EXIF and TIFF tag, for formats that have no text chunks

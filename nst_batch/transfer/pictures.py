@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from nst_batch import tars
+from nst_batch.archives import tars
+from nst_batch.archives.tar_headers import Status
 from nst_batch.errors import ImageError
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import SMALLEST_SIDE, Stage, style_size
-from nst_batch.tar_headers import Status
 from nst_batch.transfer import color
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.images import Decoded, from_image, load_picture

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from nst_batch.planned import write_plan
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.task_table import TaskTable
 from nst_batch.report.page import write_report
-from nst_batch.task_table import TaskTable
 from tests.browser.chromium import PHONE, Watched
 from tests.report.made import STYLES, Made, make_run
 

@@ -304,7 +304,7 @@ def test_where_memory_is_short_pictures_have_less_of_a_history(tmp_path: Path, w
     settled = {"rel": 0.99, "window": 2}
     asked = {"preset": "pytorch-tutorial", "size": 256, "steps": 1000, "history": 1000, "stop": settled}
     pipeline = runs.write_pipeline(tmp_path, weights, transfer=asked)
-    with runs.address_space_ends_at(runs.address_space_of("nst_batch.worker") + 1_300_000_000):
+    with runs.address_space_ends_at(runs.address_space_of("nst_batch.running.worker") + 1_300_000_000):
         process = start("run", pipeline, "--json")
     ended = end_of(process)
     assert ended.code == 0 and ended.json["rendered"] == 2
@@ -423,7 +423,7 @@ def test_a_plan_is_a_table_with_what_the_disk_must_hold(pipeline: Path, monkeypa
     assert here("plan", pipeline, "--json").json["disk"]["needed"] == 0
     (pipeline.parent / "out" / "c0__s0.png").unlink()
     assert 0 < here("plan", pipeline, "--json").json["disk"]["needed"] < before["needed"]
-    monkeypatch.setattr("nst_batch.disk.free", lambda _: 1000)  # the border to a full disk
+    monkeypatch.setattr("nst_batch.planning.disk.free", lambda _: 1000)  # the border to a full disk
     assert re.search(r"disk: .* needed, only 0 MB free: not enough", here("plan", pipeline).out)
 
 

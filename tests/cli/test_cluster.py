@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch import live
 from nst_batch.paths import RunPaths, SubmissionPaths
-from nst_batch.planned import read_plan, write_plan
-from nst_batch.task_table import TaskTable
-from nst_batch.writers import entered
+from nst_batch.planning.planned import read_plan, write_plan
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.writers import entered
+from nst_batch.running import live
 from tests import runs
 from tests.cluster.programs import Programs
 

@@ -16,10 +16,10 @@ import pytest
 from nst_batch.cli import compact
 from nst_batch.cli.compact import Ticks, in_words
 from nst_batch.cli.screen import Screen
-from nst_batch.compaction import Compacted, Sizes
 from nst_batch.errors import Interrupted
 from nst_batch.paths import RunPaths
-from nst_batch.signals import StopSignals
+from nst_batch.recorded.compaction import Compacted, Sizes
+from nst_batch.running.signals import StopSignals
 from tests import runs
 from tests.histories import known, moment, parts, small
 from tests.lines import done, task, write

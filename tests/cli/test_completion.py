@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from nst_batch.cli.completion import SCRIPTS, assignments, preset_names
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
+from nst_batch.pipeline_file.spec import PipelineSpec, load_spec
 from nst_batch.settings import SETTINGS
-from nst_batch.spec import PipelineSpec, load_spec
 from tests import runs
 from tests.runs import REPOSITORY, here
 

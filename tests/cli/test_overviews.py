@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from nst_batch.alike import Group
 from nst_batch.cli import watch
 from nst_batch.cli.figures import plain
 from nst_batch.cli.overviews import facts, lines, one_line
-from nst_batch.disk import Room
-from nst_batch.highlights import Took
-from nst_batch.live import Live
-from nst_batch.overview import Device, Overview
-from nst_batch.run_state import RunState, WorkerState
+from nst_batch.planning.disk import Room
+from nst_batch.recorded.alike import Group
+from nst_batch.recorded.highlights import Took
+from nst_batch.running.live import Live
+from nst_batch.running.overview import Device, Overview
+from nst_batch.running.run_state import RunState, WorkerState
 from tests import runs
 from tests.runs import here
 

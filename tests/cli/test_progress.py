@@ -12,7 +12,7 @@ from rich.console import Console
 
 from nst_batch.cli.figures import plain
 from nst_batch.cli.progress import ProgressView, frame, line
-from nst_batch.tally import Tally
+from nst_batch.running.tally import Tally
 from tests.watched import Clock, decision, done, failed, progress, tally
 
 A, B = decision("a", 30), decision("b", 10)

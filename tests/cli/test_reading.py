@@ -17,7 +17,7 @@ from rich.console import Console
 from nst_batch import columns
 from nst_batch.cli.reading import Reading
 from nst_batch.errors import Interrupted
-from nst_batch.signals import StopSignals
+from nst_batch.running.signals import StopSignals
 from nst_batch.transfer.user_cache import digests_before
 from tests import runs
 

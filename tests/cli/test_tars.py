@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch import tar_headers, tars
+from nst_batch.archives import tar_headers, tars
 from nst_batch.paths import RunPaths
 from tests import runs, tar_files
 from tests.runs import here, lines

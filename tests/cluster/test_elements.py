@@ -13,11 +13,11 @@ from nst_batch.cluster import elements as module
 from nst_batch.cluster.elements import FRUITLESS, Diary, Element, elements
 from nst_batch.cluster.slurm import Position
 from nst_batch.cluster.submission import Submitted
-from nst_batch.compaction import compact
-from nst_batch.manifest import line
 from nst_batch.paths import RunPaths, SubmissionPaths
-from nst_batch.shares import Part
-from nst_batch.writers import STALE_SECONDS
+from nst_batch.planning.shares import Part
+from nst_batch.recorded.compaction import compact
+from nst_batch.recorded.manifest import line
+from nst_batch.recorded.writers import STALE_SECONDS
 from tests import lines
 from tests.cluster.programs import Programs
 

@@ -12,7 +12,7 @@ import pytest
 from nst_batch.cluster.script import Shape, script, shape_of
 from nst_batch.errors import UsageError
 from nst_batch.paths import SubmissionPaths
-from nst_batch.spec_run import Cluster, Run
+from nst_batch.pipeline_file.spec_run import Cluster, Run
 
 PATHS = SubmissionPaths(Path("/scratch/holiday/submissions/20261123T100000-login-1-abcdef"))
 

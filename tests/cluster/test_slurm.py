@@ -9,7 +9,7 @@ import pytest
 from nst_batch.cluster import slurm
 from nst_batch.cluster.slurm import NEVER, Position, Seen
 from nst_batch.errors import UsageError
-from nst_batch.shares import ALONE, Part
+from nst_batch.planning.shares import ALONE, Part
 from tests.cluster.programs import Programs
 
 ELEMENT = {

@@ -10,8 +10,8 @@ import pytest
 
 from nst_batch.cluster.submission import Submission, submitted
 from nst_batch.errors import UsageError
-from nst_batch.frozen import load
 from nst_batch.pipeline import Choices, Pipeline, prepare
+from nst_batch.planning.frozen import load
 from tests import runs
 from tests.cluster.programs import Programs
 

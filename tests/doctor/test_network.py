@@ -8,7 +8,7 @@ import pytest
 from torchvision.models import VGG19_Weights
 
 from nst_batch.doctor import network
-from nst_batch.spec import WeightsFile
+from nst_batch.pipeline_file.spec import WeightsFile
 from nst_batch.transfer.weights import IMAGENET_FILE
 
 

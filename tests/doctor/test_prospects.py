@@ -9,7 +9,7 @@ import pytest
 from nst_batch.doctor import prospects
 from nst_batch.doctor.computing import Probed
 from nst_batch.doctor.findings import Finding
-from nst_batch.spec import load_spec
+from nst_batch.pipeline_file.spec import load_spec
 from tests import runs
 
 GPUS = Probed({"gpus": {"devices": [{"name": "H100", "free": 10**8, "total": 8 * 10**10, "error": ""}], "mps": False}})

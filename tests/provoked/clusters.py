@@ -12,9 +12,9 @@ from nst_batch.cluster import slurm
 from nst_batch.cluster.ray_engine import RayEngine, connected
 from nst_batch.cluster.script import shape_of
 from nst_batch.cluster.submission import Submission
-from nst_batch.frozen import load
-from nst_batch.shares import parse
-from nst_batch.spec_run import Cluster, Run
+from nst_batch.pipeline_file.spec_run import Cluster, Run
+from nst_batch.planning.frozen import load
+from nst_batch.planning.shares import parse
 from tests.provoked.world import World, called, provokes
 
 

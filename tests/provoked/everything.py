@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from nst_batch.errors import NstError
-from nst_batch.messages import Broken
+from nst_batch.running.messages import Broken
 from tests.provoked import clusters, files, folders, machines
 from tests.provoked.sites import ERRORS, PACKAGE
 from tests.provoked.world import PROVOCATIONS, World

@@ -14,11 +14,11 @@ from PIL import Image
 from nst_batch.cli.console import overridden
 from nst_batch.cli.init import init
 from nst_batch.cli.weights import weights_verify
-from nst_batch.inputs import sha256_of
+from nst_batch.pipeline_file.inputs import sha256_of
+from nst_batch.pipeline_file.spec import load_spec
+from nst_batch.pipeline_file.starting import as_written, guessed
 from nst_batch.records import Limits
 from nst_batch.settings import Stop, TransferSettings
-from nst_batch.spec import load_spec
-from nst_batch.starting import as_written, guessed
 from nst_batch.transfer import images, weights
 from nst_batch.transfer.masks import Wanted, lay_out, read_mask
 from nst_batch.transfer.pictures import picture_of

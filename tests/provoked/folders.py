@@ -8,26 +8,26 @@ from pathlib import Path
 
 import torch
 
-from nst_batch import writers
 from nst_batch.cli import explain
 from nst_batch.cli.compact import Ticks
 from nst_batch.cli.console import reports_errors
 from nst_batch.cli.reading import Reading
 from nst_batch.cli.status import export as export_command
-from nst_batch.compaction import compact
-from nst_batch.finishing import Finisher, _put
-from nst_batch.manifest import ManifestWriter
-from nst_batch.messages import Job
-from nst_batch.packing import pack
 from nst_batch.paths import RunPaths
-from nst_batch.planned import read_plan, write_plan
+from nst_batch.planning.planned import read_plan, write_plan
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded import writers
+from nst_batch.recorded.compaction import compact
+from nst_batch.recorded.manifest import ManifestWriter
+from nst_batch.recorded.row_files import export
 from nst_batch.records import Failure, OutputFormat, TaskResult
 from nst_batch.report.events import export_events
 from nst_batch.report.page import write_report
 from nst_batch.report.sample import parsed
-from nst_batch.row_files import export
-from nst_batch.signals import StopSignals
-from nst_batch.task_table import TaskTable
+from nst_batch.running.finishing import Finisher, _put
+from nst_batch.running.messages import Job
+from nst_batch.running.packing import pack
+from nst_batch.running.signals import StopSignals
 from nst_batch.transfer.encode import encode
 from tests import lines, tar_files
 from tests.provoked.world import World, called, provokes
@@ -105,7 +105,7 @@ def a_full_disk(world: World) -> None:
 
 @provokes("a.png")
 def a_disk_that_stays_full(world: World) -> None:
-    world.patch.setattr("nst_batch.recording.takes", lambda *_: False)
+    world.patch.setattr("nst_batch.running.recording.takes", lambda *_: False)
     full = Failure("StorageError", "a.png: No space left on device", "", transient=True)
     with world.scheduler() as (scheduler, ready):
         (task,) = ready.tasks
@@ -145,7 +145,7 @@ def two_compactions_at_once(world: World) -> None:
 
 @provokes("manifest")
 def compacting_without_room(world: World) -> None:
-    world.patch.setattr("nst_batch.disk.free", lambda _: 10)
+    world.patch.setattr("nst_batch.planning.disk.free", lambda _: 10)
     compact(_two_parts(world))
 
 

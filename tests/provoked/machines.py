@@ -6,17 +6,17 @@ import dataclasses
 import multiprocessing
 from types import SimpleNamespace
 
-from nst_batch.deaths import lost_with
-from nst_batch.devices import choose_devices, grouped
-from nst_batch.inputs import sha256_of
-from nst_batch.messages import Broken, Job
-from nst_batch.processes import _work
-from nst_batch.renderer import Renderer
+from nst_batch.pipeline_file.inputs import sha256_of
+from nst_batch.running.deaths import lost_with
+from nst_batch.running.devices import choose_devices, grouped
+from nst_batch.running.messages import Broken, Job
+from nst_batch.running.processes import _work
+from nst_batch.running.renderer import Renderer
+from nst_batch.running.worker import _renderer
 from nst_batch.transfer import weights
 from nst_batch.transfer.native.library import Built
 from nst_batch.transfer.pictures import picture_of
 from nst_batch.transfer.stylize import Stylizer
-from nst_batch.worker import _renderer
 from tests import lines
 from tests.provoked.world import SMALL, Dead, World, provokes
 
@@ -59,7 +59,7 @@ def a_network_that_memory_does_not_hold(world: World) -> None:
     def no_memory(*_: object, **__: object) -> None:
         raise MemoryError
 
-    world.patch.setattr("nst_batch.renderer.Stylizer", no_memory)
+    world.patch.setattr("nst_batch.running.renderer.Stylizer", no_memory)
     _renderer(world.options(), "cpu", Renderer)
 
 
@@ -71,7 +71,7 @@ def a_worker_that_cannot_load_its_weights(world: World) -> None:
 
 @provokes("worker")
 def a_worker_that_cannot_start(world: World) -> None:
-    world.without("nst_batch.worker")
+    world.without("nst_batch.running.worker")
     _work(SimpleNamespace(send=lambda _: None))
 
 
@@ -87,7 +87,7 @@ def a_worker_that_dies(world: World) -> None:
 
 @provokes("cpu")
 def workers_that_never_come_up(world: World) -> None:
-    world.patch.setattr("nst_batch.scheduler.FALSE_STARTS", 1)
+    world.patch.setattr("nst_batch.running.scheduler.FALSE_STARTS", 1)
     dead = Dead()
     with world.scheduler() as (scheduler, _):
         scheduler._replace(dead, [dead])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.errors import SpecError
-from nst_batch.spec import load_spec
+from nst_batch.pipeline_file.spec import load_spec
 from tests import runs
 
 TOGETHER = "transfer: {style_layers: [relu1_1], style_layer_weights: [1]}\n"
@@ -121,7 +121,7 @@ def all_mistakes() -> list[Mistake]:
     """What is said of each of the files."""
     found = []
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nst_batch.yaml_lines.MOST_PLACES", 1000)
+        patch.setattr("nst_batch.pipeline_file.yaml_lines.MOST_PLACES", 1000)
         folder = Path(name)
         runs.make_pictures(folder, contents=2, styles=3)
         (folder / "empty").mkdir()

@@ -21,16 +21,22 @@ HOLE = "…"
 ERRORS = {name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.NstError)}
 BROKEN = "Broken"  # what a worker says that cannot begin; the scheduler makes an error of it
 MISTAKES = {"ValueError", "ListMistake", "NothingFound", "YamlSyntaxError", "ConstructorError"}
-CHECKERS = ("spec_values.py", "inputs.py", "lists.py", "pair_table.py", "yaml_lines.py")
+CHECKERS = (
+    "pipeline_file/spec_values.py",
+    "pipeline_file/inputs.py",
+    "pipeline_file/lists.py",
+    "pipeline_file/pair_table.py",
+    "pipeline_file/yaml_lines.py",
+)
 """Modules whose ``MISTAKES`` pydantic and ``load_spec`` turn into mistakes of a pipeline file."""
 
 WRITERS = {
-    "lists.py": ("none_is_there",),
-    "mistakes.py": ("in_words", "override"),
-    "pair_table.py": ("read_pairs", "_refuse_columns"),
+    "pipeline_file/lists.py": ("none_is_there",),
+    "pipeline_file/mistakes.py": ("in_words", "override"),
+    "pipeline_file/pair_table.py": ("read_pairs", "_refuse_columns"),
     "settings.py": ("_disagreements", "mistakes", "_item_mistakes"),
-    "spec.py": ("_across", "load_spec"),
-    "tables.py": (
+    "pipeline_file/spec.py": ("_across", "load_spec"),
+    "pipeline_file/tables.py": (
         *("batches", "_refuse_twice", "_delimited", "_some", "_json_lines", "_parquet"),
         *("_path", "seek", "column", "_refuse_others", "told"),
     ),

@@ -19,15 +19,15 @@ from typing import Any, cast
 import pytest
 
 from nst_batch.cluster.submission import Submitted
-from nst_batch.frozen import save
-from nst_batch.links import Worker
-from nst_batch.messages import WorkerOptions
 from nst_batch.paths import RunPaths, SubmissionPaths
 from nst_batch.pipeline import Choices, Pipeline, prepare
-from nst_batch.planned import write_plan
-from nst_batch.scheduler import Scheduler
+from nst_batch.planning.frozen import save
+from nst_batch.planning.planned import write_plan
+from nst_batch.running.links import Worker
+from nst_batch.running.messages import WorkerOptions
+from nst_batch.running.scheduler import Scheduler
+from nst_batch.running.signals import StopSignals
 from nst_batch.settings import TransferSettings
-from nst_batch.signals import StopSignals
 from nst_batch.transfer import weights
 from tests import runs
 from tests.cluster.programs import Programs

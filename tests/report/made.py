@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nst_batch.manifest import ManifestWriter
 from nst_batch.paths import RunPaths
-from nst_batch.planned import write_plan
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.manifest import ManifestWriter
 from nst_batch.records import Balance, Failure, Losses, Source, Style, Task, TaskResult
-from nst_batch.task_table import TaskTable
 from tests.lines import task
 
 SCRIPT = "<script>window.hacked=1</script>.png"  # a file called "script>.png" in a folder: no name holds a slash

@@ -13,10 +13,10 @@ from PIL import Image
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.planned import write_plan
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.task_table import TaskTable
 from nst_batch.records import Style, Task, TaskResult
 from nst_batch.report.events import FILE, columns, curves, export_events, hyperparameters
-from nst_batch.task_table import TaskTable
 from tests import runs
 from tests.lines import CONTENT, STYLE, done, failed, put, task, write
 

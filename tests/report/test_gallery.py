@@ -14,10 +14,10 @@ import pytest
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.planned import write_plan
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.task_table import TaskTable
 from nst_batch.records import Source, Style
 from nst_batch.report.gallery import gallery, text
-from nst_batch.task_table import TaskTable
 from tests.lines import done, failed, put, task, write
 from tests.report.made import HOSTILE, SCRIPT, Made, make_run
 

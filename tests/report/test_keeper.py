@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nst_batch.paths import RunPaths
+from nst_batch.recorded.writers import entered
 from nst_batch.records import TaskResult
 from nst_batch.report import keeper
 from nst_batch.report.keeper import PageKeeper, goes_on, place_of_thumbnails, wanted, write_last
-from nst_batch.writers import entered
 from tests import runs
 
 

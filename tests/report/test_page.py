@@ -18,9 +18,9 @@ from PIL import Image
 
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
-from nst_batch.planned import write_plan
+from nst_batch.planning.planned import write_plan
+from nst_batch.planning.task_table import TaskTable
 from nst_batch.report.page import page, write_report
-from nst_batch.task_table import TaskTable
 from tests.lines import task
 from tests.report.made import HOSTILE, Made, make_run
 from tests.runs import REPOSITORY, files_end_at, save_picture, temporaries

@@ -12,14 +12,14 @@ import pytest
 
 from nst_batch.columns import Ints
 from nst_batch.errors import UsageError
-from nst_batch.highlights import Highlights, Took
-from nst_batch.history import Attempts, History
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.highlights import Highlights, Took
+from nst_batch.recorded.history import Attempts, History
+from nst_batch.recorded.status import DONE, FAILED, TODO
 from nst_batch.records import Source, Style, Task
 from nst_batch.report import sample
 from nst_batch.report.sample import ALL, chosen, parsed
 from nst_batch.settings import TransferSettings
-from nst_batch.status import DONE, FAILED, TODO
-from nst_batch.task_table import TaskTable
 from tests.lines import WEIGHTS
 
 CONTENTS, STYLES, STRENGTHS = 60, 20, (0.4, 0.8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nst_batch.errors import DivergedError
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.images import from_image
 from nst_batch.transfer.losses import Objective, Terms

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.records import Weights
 from nst_batch.settings import CONV_LAYERS, TransferSettings
 from nst_batch.sizes import Stage

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.precision import EXACT, ROUNDED, arithmetic, precision_for
 

@@ -24,7 +24,7 @@ from nst_batch import Stylizer as PublicStylizer
 from nst_batch.demands import Way, stage_bytes
 from nst_batch.errors import DivergedError, ImageError, TooLarge
 from nst_batch.memory import resident
-from nst_batch.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.records import Losses, Weights
 from nst_batch.settings import Stop, TransferSettings
 from nst_batch.sizes import Stage

@@ -12,7 +12,7 @@ import torch
 from torchvision.models import VGG19_Weights
 
 from nst_batch.errors import WeightsError
-from nst_batch.inputs import sha256_of
+from nst_batch.pipeline_file.inputs import sha256_of
 from nst_batch.records import Weights
 from nst_batch.settings import CONV_LAYERS
 from nst_batch.transfer import weights as vgg_weights

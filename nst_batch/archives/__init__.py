@@ -1,0 +1,1 @@
+"""Tar files are folders: what is in them, and where outputs in them lie."""

@@ -1,0 +1,1 @@
+"""The pipeline file: YAML to ``PipelineSpec``, with its pictures found and every mistake in words."""

@@ -1,0 +1,392 @@
+"""``pipeline.yaml`` to ``PipelineSpec``: every mistake found at once, each with its line and the valid choices."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+    field_validator,
+)
+
+from nst_batch.archives import tars
+from nst_batch.errors import SettingsError, SpecError
+from nst_batch.paths import RunPaths
+from nst_batch.pipeline_file.mistakes import Report, in_words, show
+from nst_batch.pipeline_file.pair_table import PairTable, pairs_of
+from nst_batch.pipeline_file.presets import PRESETS
+from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run, Section
+from nst_batch.pipeline_file.spec_values import (
+    ExistingFile,
+    Folder,
+    NameTemplate,
+    Pictures,
+    RegionColor,
+    setting_type,
+)
+from nst_batch.pipeline_file.tables import Mistakes, TableMistakes
+from nst_batch.pipeline_file.yaml_lines import Place, YamlSyntaxError, parse
+from nst_batch.settings import SETTINGS, TOGETHER, Stop, TransferSettings
+
+MOST_BYTES = 16 << 20  # of a pipeline file: a hundred thousand pairs fit
+
+
+_SETTING_FIELDS: dict[str, Any] = {
+    name: (setting_type(name), Field(default=item.default, description=item.metadata["doc"]))
+    for name, item in SETTINGS.items()
+}
+
+
+class _Overrides(Section):
+    """Any field of TransferSettings; those not given keep the value from below."""
+
+    def overrides(self) -> dict[str, Any]:
+        """Only what was given."""
+        return {name: getattr(self, name) for name in self.model_fields_set if name in SETTINGS}
+
+
+class _TransferBase(_Overrides):
+    preset: Literal[tuple(PRESETS)] = Field(default="default", description="settings to start from")  # type: ignore[valid-type]
+
+
+class StyleShare(Section):
+    """One of several styles of a picture."""
+
+    path: ExistingFile = Field(description="its picture")
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="its share, against the others'")
+    region: RegionColor = Field(
+        default="", description="`#rrggbb` of the content's mask that it is for; default: all of the picture"
+    )
+
+
+class PairBase(_Overrides):
+    """An explicit pair: its pictures, and settings for it alone."""
+
+    content: Pictures = Field(description="as `content` above")
+    style: Pictures = Field(default=(), description="each gives a picture of its own; default: either this or `styles`")
+    styles: tuple[StyleShare, ...] = Field(
+        default=(), description="several styles in one picture; default: either these or `style`"
+    )
+
+
+Transfer = create_model("Transfer", __base__=_TransferBase, **_SETTING_FIELDS)
+Pair = create_model("Pair", __base__=PairBase, **_SETTING_FIELDS)
+_SWEEP_FIELDS: dict[str, Any] = {
+    name: (Annotated[tuple[kind, ...], Field(min_length=1)], Field(default=(), description=item.description))  # type: ignore[valid-type]
+    for name, (kind, item) in _SETTING_FIELDS.items()
+}
+Sweep = create_model("Sweep", __base__=Section, **_SWEEP_FIELDS)
+
+
+class Sample(Section):
+    """Some styles for each content, chosen at random."""
+
+    sample: int = Field(ge=1, description="so many styles for each content, chosen at random")
+    seed: int = Field(default=0, description="the choice is the same for the same seed and names")
+
+
+class WeightsFile(Section):
+    """VGG-19 weights of one's own."""
+
+    path: ExistingFile = Field(description="state dict, with torchvision's names (`features.0`) or Gatys' (`conv1_1`)")
+    format: Literal["torchvision", "caffe"] = Field(
+        default="torchvision",
+        description="trained on RGB in [0, 1], normalised; or on BGR from 0 to 255, minus the mean, as Gatys' "
+        "`vgg_conv.pth` and neural-style's",
+    )
+
+
+class Output(Section):
+    """Where pictures go."""
+
+    dir: Folder | None = Field(default=None, description="the run's folder; default: `outputs/NAME`")
+    name: NameTemplate = Field(
+        default="{content}__{style}{sweep}.png",
+        description="file name in it; its ending is the format: png, jpg, webp, tif",
+    )
+    bits: Literal[8, 16] = Field(default=8, description="a channel; 16 for PNG and TIFF")
+    quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
+
+
+_OR_PAIRS, _OR_FILE = "<word, or {sample: N}, or a list of pairs, or '@TABLE'>", "<word, or {path: FILE}>"
+
+
+def _kind_of(value: Any) -> str:
+    """Which branch of a union a value means, by its shape alone: so errors speak of that branch only."""
+    if isinstance(value, dict | Sample):
+        return "<map>"
+    if isinstance(value, PairTable) or (isinstance(value, str) and value.startswith("@")):
+        return "<table>"
+    return "<list>" if isinstance(value, list | tuple) else _OR_PAIRS
+
+
+if TYPE_CHECKING:
+    Pairs = Literal["product", "zip"] | Sample | tuple[PairBase, ...] | PairTable
+else:
+    Pairs = Annotated[
+        Annotated[Literal["product", "zip"], Tag(_OR_PAIRS)]
+        | Annotated[Sample, Tag("<map>")]
+        | Annotated[tuple[Pair, ...], Field(min_length=1), Tag("<list>")]
+        | Annotated[str, AfterValidator(pairs_of), WithJsonSchema({"type": "string", "pattern": "^@"}), Tag("<table>")],
+        Discriminator(_kind_of),
+    ]
+WeightsChoice = Annotated[
+    Annotated[Literal["auto", "imagenet", "random"], Tag(_OR_FILE)] | Annotated[WeightsFile, Tag("<map>")],
+    Discriminator(lambda value: "<map>" if isinstance(value, dict | WeightsFile) else _OR_FILE),
+]
+
+
+class PipelineSpec(Section):
+    """A whole pipeline file, checked, with its picture files found."""
+
+    version: Literal[1] = Field(default=1, description="of this format")
+    name: str = Field(pattern=r"^[\w][\w.-]*$", description="of the run; letters, digits, `_`, `-`, `.`")
+    content: Pictures = Field(
+        default=(),
+        description="pictures to render: a folder (without its subfolders), a glob (`photos/**/*.jpg` with them), a "
+        "file, `'@LIST'` (the paths in a text file or a table), or a list of these; "
+        "default: required, unless `pairs` names them",
+    )
+    style: Pictures = Field(
+        default=(),
+        description="pictures whose style is used, likewise; default: required, unless `pairs` names them",
+    )
+    pairs: Pairs = Field(default="product", description="which content meets which style; `'@TABLE'`: a row for each")
+    transfer: Transfer = Field(  # type: ignore[valid-type]
+        default_factory=Transfer,
+        description="a preset, and any setting that differs from it; default: `{preset: default}`",
+    )
+    sweep: Sweep = Field(  # type: ignore[valid-type]
+        default_factory=Sweep,
+        description="lists of values for transfer settings; every combination is rendered; default: nothing",
+    )
+    weights: WeightsChoice = Field(
+        default="auto",
+        description="VGG-19: trained on ImageNet, or else the embedded one (`auto`); `imagenet` insists on it, "
+        "`random` is the embedded one, `{path: FILE}` your own",
+    )
+    output: Output = Field(default_factory=Output, description="where pictures go, and as what")
+    run: Run = Field(default_factory=Run, description="how tasks are run; changes no picture")
+    limits: InputLimits = Field(default_factory=InputLimits, description="what an input picture may be")
+    cluster: Cluster = Field(
+        default_factory=Cluster, description="what `nst-batch submit` asks of Slurm; default: nothing"
+    )
+
+    @field_validator("transfer", "sweep", "output", "run", "limits", "cluster", mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: Any) -> Any:
+        """A section whose lines are all commented out is null in YAML."""
+        return {} if value is None else value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _remember(cls, value: Any, info: ValidationInfo) -> Any:
+        """Keep each part that is right, so that what spans parts is checked even beside other mistakes."""
+        if info.context is not None:
+            info.context["valid"][info.field_name] = value
+        return value
+
+    @property
+    def output_dir(self) -> Path:
+        """The run's folder."""
+        if self.output.dir is None:
+            raise AssertionError("load_spec fills it in")
+        return self.output.dir
+
+    def settings(self) -> TransferSettings:
+        """The preset with the file's own values."""
+        return _base_settings(self.transfer)
+
+
+def sweep_points(sweep: BaseModel) -> list[dict[str, Any]]:
+    """Every combination of the swept values, in the order written; one empty one when nothing is swept."""
+    names = [name for name in type(sweep).model_fields if name in sweep.model_fields_set]
+    values = [getattr(sweep, name) for name in names]
+    return [dict(zip(names, point, strict=True)) for point in itertools.product(*values)]
+
+
+def _base_settings(transfer: Any) -> TransferSettings:
+    return dataclasses.replace(PRESETS[transfer.preset], **transfer.overrides())
+
+
+# --- reading a file ---------------------------------------------------------------------------------------------------
+
+
+def load_spec(path: Path, overrides: Mapping[str, str] | None = None) -> PipelineSpec:
+    """Read and check a pipeline file.
+
+    Args:
+        path: the file; relative paths in it start at its folder.
+        overrides: ``{"transfer.size": "512"}``, values in YAML, as from ``--set``; they win over the file.
+
+    Raises:
+        SpecError: with every mistake, in the file's order.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SpecError(
+            [f"{path}: cannot be read: {reason}"], hint="name a pipeline file, as `nst-batch run FILE`"
+        ) from error
+    if len(data) > MOST_BYTES:
+        raise SpecError([f"{path}: more than {MOST_BYTES >> 20} MiB; name a pipeline file, or make several of it"])
+    try:
+        document = parse(text)
+    except YamlSyntaxError as error:
+        raise SpecError(
+            [f"{path}:{error.line}: not YAML: {error}"],
+            hint="look at this line and the one before: an open bracket or quote, a tab, no space after a colon",
+        ) from error
+    if not isinstance(document.data, dict):
+        raise SpecError([f"{path}:1: expected keys and values such as `content: photos`, not {show(document.data)}"])
+    report = Report(path, document)
+    for place, line in document.repeated:
+        report.add(place, "given twice; keep one", line)
+    for key, value in (overrides or {}).items():
+        report.override(key, value)
+    return _validate(document.data, path.parent, report)
+
+
+def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
+    valid: dict[str, Any] = {}
+    spec = None
+    try:
+        with tars.remembering() as memory:
+            if folder := _folder(data, base):
+                memory.read(RunPaths(Path(os.path.abspath(folder))).archives)
+            spec = PipelineSpec.model_validate(data, context={"base": base, "valid": valid})
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            if item["type"] == "too_short" and item["input"]:
+                continue  # pydantic counts items that are right alone; those that are wrong are in the report
+            if item["type"] == "value_error" and isinstance(item["ctx"]["error"], TableMistakes):
+                report.add_from(item["loc"], item["ctx"]["error"].mistakes)
+            else:
+                report.add(item["loc"], in_words(item, _fields_at))
+    for place, message in _across(data, valid):
+        report.add(place, message)
+    report.add_from(("pairs",), _rows_disagree(data, valid))
+    if spec is None or report.mistakes:
+        raise SpecError(report.mistakes)
+    if spec.output.dir is None:
+        output = spec.output.model_copy(update={"dir": base / "outputs" / spec.name})
+        spec = spec.model_copy(update={"output": output})
+    return spec
+
+
+def _folder(data: Mapping[str, Any], base: Path) -> Path | None:
+    """The run's folder, before anything else is looked at; None where that cannot be told."""
+    with contextlib.suppress(ValidationError):
+        output = Output.model_validate(data.get("output") or {}, context={"base": base, "valid": {}})
+        return output.dir or base / "outputs" / str(data.get("name"))
+    return None
+
+
+def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """What is wrong between parts; looks only at parts that are right alone."""
+    pairs = valid.get("pairs", "product" if "pairs" not in data else None)
+    for kind in ("content", "style"):
+        if kind not in data and not isinstance(pairs, tuple | PairTable) and pairs is not None:
+            yield (kind,), "missing: a folder, glob or file of pictures"
+    counts = {kind: len(valid[kind]) for kind in ("content", "style") if valid.get(kind)}
+    if pairs == "zip" and len(counts) == 2 and counts["content"] != counts["style"]:
+        yield ("pairs",), f"zip needs as many styles as contents, not {counts['content']} and {counts['style']}"
+    if isinstance(pairs, Sample) and pairs.sample > counts.get("style", pairs.sample):
+        yield (
+            ("pairs", "sample"),
+            f"{pairs.sample} styles for each content, but there are only {counts['style']}; use no more than these",
+        )
+    if isinstance(pairs, tuple):
+        for place, pair in enumerate(pairs):
+            if bool(pair.style) == bool(pair.styles):
+                yield (
+                    ("pairs", place),
+                    "needs either style (a picture for each) or styles (several in one picture)",
+                )
+    output = valid.get("output", Output())
+    if output.bits == 16 and not output.name.lower().endswith((".png", ".tif", ".tiff")):
+        yield ("output", "bits"), "16 bits are for PNG and TIFF; end output.name in .png or .tif"
+    yield from _settings_disagree(data, valid, pairs)
+
+
+def _settings_disagree(data: Mapping[str, Any], valid: Mapping[str, Any], pairs: Any) -> Iterator[tuple[Place, str]]:
+    """Settings that are right alone and not together, in each place that sets some."""
+    transfer = valid.get("transfer", Transfer() if "transfer" not in data else None)
+    if transfer is None:
+        return
+    sweep = valid.get("sweep", Sweep())
+    layers: list[tuple[Place, dict[str, Any]]] = [(("transfer",), {})]
+    layers += [(("sweep",), point) for point in sweep_points(sweep) if point]
+    if isinstance(pairs, tuple):
+        layers += [(("pairs", position), pair.overrides()) for position, pair in enumerate(pairs)]
+    try:
+        settings = _base_settings(transfer)
+    except SettingsError as error:
+        yield ("transfer",), str(error)
+        return
+    for place, values in layers:
+        if text := _disagreement(settings, values):
+            yield place, text
+
+
+def _rows_disagree(data: Mapping[str, Any], valid: Mapping[str, Any]) -> list[str]:
+    """The same for the rows of a table, each with its place there. Few differ in what could disagree."""
+    table, transfer = valid.get("pairs"), valid.get("transfer", None if "transfer" in data else Transfer())
+    if not isinstance(table, PairTable) or transfer is None:
+        return []
+    try:
+        settings = _base_settings(transfer)
+    except SettingsError:
+        return []  # which is told already
+    mistakes = Mistakes(table.file)
+    for row, values in table.combinations(TOGETHER):
+        if text := _disagreement(settings, values):
+            mistakes.add(table.lines[row], text)
+    return mistakes.told()
+
+
+def _disagreement(settings: TransferSettings, values: Mapping[str, Any]) -> str:
+    try:
+        dataclasses.replace(settings, **values)
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+def _fields_at(place: Place) -> list[str]:
+    """The fields that the section at ``place`` may have."""
+    sections: dict[str, Any] = {
+        "transfer": Transfer, "sweep": Sweep, "output": Output, "run": Run, "limits": InputLimits,
+        "weights": WeightsFile, "cluster": Cluster,
+    }  # fmt: skip
+    if not place:
+        return list(PipelineSpec.model_fields)
+    if "stop" in place:
+        return [item.name for item in dataclasses.fields(Stop)]
+    if "styles" in place:
+        return list(StyleShare.model_fields)
+    if place[0] == "pairs":
+        return list(Pair.model_fields if "<list>" in place else Sample.model_fields)
+    return list(sections[str(place[0])].model_fields)
+
+
+def fields_of(section: str) -> list[str]:
+    """The fields that a section of the file may have, by its key: ``transfer``, ``run``, …"""
+    return _fields_at((section,))

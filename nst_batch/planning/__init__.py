@@ -1,0 +1,1 @@
+"""What is to be rendered: digests, pairs, names and ids, and what it will take."""

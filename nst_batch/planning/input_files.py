@@ -1,0 +1,124 @@
+"""What input files hold: a digest of the bytes, and a picture's size by its header; of many files by several threads.
+
+Pillow reads headers here, nothing decodes pixels, and nothing imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import stat
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
+from typing import BinaryIO, NamedTuple
+
+from nst_batch.archives import tars
+
+_AT_ONCE = 1 << 20  # bytes of a file that are read in one go
+_FEW, _CHUNK = 16, 64  # files for which no thread is worth while; that a thread reads in turn
+_TICK_SECONDS = 0.2
+_EXIF_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+class Seen(NamedTuple):
+    """What a file's bytes say; ``lasting``: they were read."""
+
+    digest: bytes
+    width: int
+    height: int
+    lasting: bool
+
+
+def see(path: str, size: int, most: float) -> Seen:
+    """What is in a file of ``size`` bytes; if these are more than ``most``, or cannot be read, a digest of its own."""
+    if size > most:
+        return Seen(_digest_of(f"too large {path} {size}"), 0, 0, False)
+    try:
+        if tars.split(path):
+            data = tars.read(path)
+            return Seen(hashlib.sha256(data).digest(), *_header_size(io.BytesIO(data)), True)
+        with opened(path) as file:
+            data = file.read(_AT_ONCE)
+            digest = hashlib.sha256(data)
+            if len(data) < _AT_ONCE:
+                return Seen(digest.digest(), *_header_size(io.BytesIO(data)), True)
+            while data := file.read(_AT_ONCE):
+                digest.update(data)
+            file.seek(0)
+            return Seen(digest.digest(), *_header_size(file), True)
+    except (OSError, ValueError):  # the latter for names that no file can have
+        return Seen(unreadable(path), 0, 0, False)
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """A file, and nothing that would be waited for: pipes and devices are refused."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a file", path)
+        yield file
+
+
+def unreadable(path: str) -> bytes:
+    """A digest of its own."""
+    return _digest_of(f"unreadable {path}")
+
+
+def _digest_of(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+
+
+def in_threads(look: Callable[[int], None], rows: Sequence[int], tick: Callable[[int], None]) -> None:
+    """Look at each, several at once: disks far away are waited for together.
+
+    Args:
+        look: called by threads, with one of ``rows``.
+        rows: in whatever order.
+        tick: called by this thread now and then, with how many were looked at; what it raises ends all.
+    """
+    if len(rows) <= _FEW:
+        for done, row in enumerate(rows, 1):
+            look(row)
+            tick(done)
+        return
+    threads = ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1) + 2), thread_name_prefix="inputs")
+    ended, done_by_all = threading.Event(), bytearray()  # of which each has a byte
+
+    def look_at_all(some: Sequence[int]) -> None:
+        for row in some:
+            if ended.is_set():
+                return
+            look(row)
+            done_by_all.append(1)
+
+    try:
+        chunks = (rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK))
+        under_way = deque(threads.submit(look_at_all, chunk) for chunk in islice(chunks, 64))
+        while under_way:
+            if wait([under_way[0]], _TICK_SECONDS).done:
+                under_way.popleft().result()
+                under_way.extend(threads.submit(look_at_all, chunk) for chunk in islice(chunks, 1))
+            tick(len(done_by_all))
+    finally:
+        ended.set()  # whoever has had enough waits for no more than the files in hand
+        threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _header_size(file: BinaryIO) -> tuple[int, int]:
+    """(width, height) in pixels, upright, from the header alone; (0, 0) if Pillow does not know the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+    except Exception:  # noqa: BLE001 - any decoder error, on a file that may hold anything: the task itself will say why
+        return 0, 0
+    return (height, width) if turned else (width, height)

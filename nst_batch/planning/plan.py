@@ -1,0 +1,85 @@
+"""PipelineSpec to tasks: pairs, sweeps, ids, names. Pure: the same spec and inputs give the same tasks.
+
+All of it is columns from the first to the last; nothing is made for each of a million tasks but its id and its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from nst_batch.archives.tars import keyed
+from nst_batch.columns import NONE, Strings
+from nst_batch.paths import archive_of
+from nst_batch.pipeline_file.spec import PipelineSpec, sweep_points
+from nst_batch.planning.ids import ids_of
+from nst_batch.planning.names import Names, checked, refuse_collisions, starts, starts_from_file
+from nst_batch.planning.pairs import StyleFile, pairs_of
+from nst_batch.planning.source_table import SourceTable
+from nst_batch.planning.task_table import Share, TaskTable, Variant
+from nst_batch.records import OutputFormat, Weights
+from nst_batch.settings import FROM_FILE, TransferSettings
+
+ReadSources = Callable[[Sequence[str]], SourceTable]
+"""What is known of files: a row for each path, in their order, and more behind them for masks."""
+
+
+def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
+    """Every picture that ``spec`` asks for, in its order.
+
+    Args:
+        spec: checked.
+        read: digests and sizes of input files; asked once for all of them.
+        weights: what ``spec.weights`` came to.
+
+    Raises:
+        PlanError: two tasks would write one file, or a name leaves the output folder.
+    """
+    pairs, points, base = pairs_of(spec), sweep_points(spec.sweep), spec.settings()
+    settings = [
+        resolve(dataclasses.replace(base, **{**overrides, **point}), weights)
+        for overrides in pairs.overrides
+        for point in points
+    ]
+    content_of, group_of = pairs.content_of.repeat(len(points)), pairs.group_of.repeat(len(points))
+    variant_of = pairs.override_of.repeat(len(points)) * len(points)
+    variant_of += np.tile(np.arange(len(points)), len(pairs.content_of))
+    names = Names(pairs, settings, points, content_of, group_of, variant_of)
+
+    begins = list(starts(settings, names)) if any(map(starts_from_file, settings)) else []
+    beside = [share.path for group in pairs.groups for share in group] + begins
+    every = [*pairs.contents, *dict.fromkeys(path for path in beside if path)]
+    sources = read(every)
+    row_of = {path: row for row, path in enumerate(every[len(pairs.contents) :], len(pairs.contents))}
+    start_of = np.array([row_of.get(path, NONE) for path in begins] or [NONE] * len(content_of), np.int64)
+
+    groups = [_shares(group, row_of) for group in pairs.groups]
+    form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
+    variants = [
+        Variant(dataclasses.replace(each, init=FROM_FILE) if starts_from_file(each) else each, weights, form)
+        for each in settings
+    ]
+    ids = ids_of(sources, groups, variants, (content_of, group_of, variant_of, start_of))
+    named = names.of(spec.output.name, ids)
+    outputs = Strings.of(map(checked, map(keyed, named) if archive_of(spec.output.name) else named))
+    tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs)
+    refuse_collisions(tasks, spec.output.name)
+    return tasks
+
+
+def resolve(settings: TransferSettings, weights: Weights) -> TransferSettings:
+    """``auto`` values replaced by what they come to with these weights."""
+    if settings.pooling == "auto":
+        pooling: Literal["avg", "max"] = "avg" if weights.path is None else "max"
+        return dataclasses.replace(settings, pooling=pooling)
+    return settings
+
+
+def _shares(group: tuple[StyleFile, ...], row_of: Mapping[str, int]) -> tuple[Share, ...]:
+    shares = tuple(Share(row_of[share.path], share.weight, share.region) for share in group)
+    alone = len(shares) == 1 and not shares[0].region
+    return (Share(shares[0].source),) if alone else shares  # alone, a weight changes nothing

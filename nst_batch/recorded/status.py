@@ -1,0 +1,126 @@
+"""The state of each task of a run, by its manifest and its pictures. Reads only, but remembers what is in archives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
+from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
+
+from nst_batch.archives import tar_outputs, tars
+from nst_batch.columns import NONE, Ints, hashes
+from nst_batch.paths import ARCHIVE_SUFFIX, RunPaths, archive_of
+from nst_batch.planning.task_table import TaskTable
+from nst_batch.recorded.history import History
+from nst_batch.records import Task
+
+TODO, DONE, FAILED = range(3)
+STATES = ("todo", "done", "failed")
+"""By number."""
+
+_AT_ONCE = 1 << 14  # files of a folder that are looked at together
+
+Flags = npt.NDArray[np.bool_]
+
+
+def states_of(tasks: TaskTable, history: History, paths: RunPaths) -> tuple[npt.NDArray[np.uint8], Ints]:
+    """Each task's state by number, and the size of the file under its name, ``NONE`` where it does not matter."""
+    before = history.rendered.rows(tasks.output_hashes)
+    same = is_same(tasks, history, before)
+    sizes = sizes_of(tasks, paths, same)
+    states = np.where(same & (sizes == recorded_sizes(history, before)), DONE, TODO).astype(np.uint8)
+    for identity in history.attempts:
+        for row in tasks.rows_of(identity):
+            if states[row] != DONE:
+                states[row] = FAILED
+    return states, sizes
+
+
+def state_of(task: Task, history: History, size: int | None) -> int:
+    """The same of one task; ``size`` is that of the file under its name, None: there is none."""
+    found = history.rendered.get(task.output)
+    if found is not None and found.task == task.id and size == found.bytes:
+        return DONE
+    return FAILED if task.id in history.attempts else TODO
+
+
+def is_same(tasks: TaskTable, history: History, before: Ints) -> Flags:
+    """Whether what was last rendered under a task's name (``before``: in which row) is that very task."""
+    if not len(history.rendered.tasks):
+        return np.zeros(len(tasks), np.bool_)
+    same: Flags = (before != NONE) & (history.rendered.tasks[before] == tasks.ids).all(1)
+    return same
+
+
+def recorded_sizes(history: History, before: Ints) -> Ints:
+    """Bytes of each picture as they were recorded, ``NONE`` where nothing was."""
+    if not len(history.rendered.sizes):
+        return np.full(len(before), NONE, np.int64)
+    return np.where(before != NONE, history.rendered.sizes[before], NONE)
+
+
+def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
+    """Bytes of the files under the names of those tasks that are ``wanted``, ``NONE`` where there is none.
+
+    Each folder is listed once: of a million pictures, asking for each would be asking a million times.
+    """
+    found = np.full(len(tasks), NONE, np.int64)
+    if not wanted.any():
+        return found
+    outputs = tasks.outputs if wanted.all() else tasks.outputs.only(np.flatnonzero(wanted))
+    folders, archives = folders_of(outputs)
+    with tars.remembering() as memory:
+        memory.read(paths.archives)
+        for archive in archives:
+            members = tar_outputs.sizes(paths, archive)
+            rows = tasks.by_output.rows(hashes(f"{archive}/{name}" for name in members))
+            there = (rows != NONE) & wanted[rows]
+            found[rows[there]] = np.fromiter(members.values(), np.int64)[there]
+        memory.save(paths.archives)
+    for folder in folders:
+        for entries in _listed(os.fspath(paths.output(folder))):
+            before = f"{folder}/" if folder else ""
+            rows = tasks.by_output.rows(hashes(before + each.name for each in entries))
+            asked = np.flatnonzero((rows != NONE) & wanted[rows])
+            found[rows[asked]] = [_size(entries[place]) for place in asked.tolist()]
+    return found
+
+
+def folders_of(outputs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The folders and the archives in which they are, each once."""
+    folders = dict.fromkeys(map(itemgetter(0), map(str.rpartition, outputs, repeat("/"))))
+    archives = {folder: archive_of(f"{folder}/") for folder in folders if ARCHIVE_SUFFIX in folder}
+    inside = dict.fromkeys(parts[0] for parts in archives.values() if parts)
+    return [folder for folder in folders if not archives.get(folder)], list(inside)
+
+
+def size_of(paths: RunPaths, output: str) -> int | None:
+    """Bytes of the file under one name; None: there is none."""
+    try:
+        place = tar_outputs.place(paths, output)
+        if tars.split(os.fspath(place)):
+            return tars.stat(os.fspath(place)).size
+        found = place.stat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _listed(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        while some := list(islice(entries, _AT_ONCE)):
+            yield some
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Of what is a file, and has not gone since it was listed."""
+    try:
+        found = entry.stat()
+    except OSError:
+        return NONE
+    return found.st_size if stat.S_ISREG(found.st_mode) else NONE

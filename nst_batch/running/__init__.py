@@ -1,0 +1,1 @@
+"""A run: workers, who hands out to them, who watches, and several runs in one folder."""
