@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, eta, handout, overhead, precision, report, shards, sizes
+from benchmarks import batch, closure, eta, handout, overhead, precision, report, scale, shards, sizes
 from benchmarks.pictures import DATA
 from nst_batch.running.devices import choose_threads
 
@@ -33,7 +33,7 @@ STAGES = (
     "handout",
     "report",
     "eta",
-)  # sizes and shards, which take long, when asked for
+)  # sizes, shards and scale, which take long, when asked for
 PRESET = "pytorch-tutorial-fast"
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)} (none: these), sizes, shards"
+        "stages", nargs="*", default=STAGES, help=f"of {', '.join(STAGES)} (none: these), sizes, shards, scale"
     )
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, help="of a batch; default: one for each GPU, or two on a CPU")
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="of the plain method")
     parser.add_argument("--contents", type=Path, default=DATA / "content")
     parser.add_argument("--styles", type=Path, default=DATA / "style")
+    parser.add_argument("--tasks", type=int, nargs="+", default=[100_000, 300_000, 1_000_000], help="of scale")
     parser.add_argument("--json", type=Path, help="write all figures here too")
     given = parser.parse_args()
     if unknown := set(given.stages) - set(_STAGES):
@@ -221,6 +222,21 @@ def _shards(_: argparse.Namespace, console: Console, folder: Path) -> dict[str, 
     return dataclasses.asdict(found)
 
 
+def _scale(given: argparse.Namespace, console: Console, folder: Path) -> list[dict[str, Any]]:
+    rows = []
+    for pairs in scale.PAIRS:
+        table = _table(f"Large runs, {pairs}", "tasks", "", "seconds", "of processors", "peak MB", "us a task")
+        for tasks in given.tasks:
+            for cost in scale.measure(folder / f"{pairs}{tasks}", tasks=tasks, pairs=pairs):
+                rows.append({"pairs": pairs, "tasks": tasks, **dataclasses.asdict(cost)})
+                table.add_row(
+                    f"{tasks:,}", cost.name, f"{cost.seconds:.1f}", f"{cost.cpu_seconds:.1f}",
+                    f"{cost.memory / 1e6:.0f}", f"{cost.seconds / tasks * 1e6:.1f}",
+                )  # fmt: skip
+        console.print(table)
+    return rows
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title)
     for column in columns:
@@ -239,6 +255,7 @@ _STAGES = {
     "eta": _eta,
     "sizes": _sizes,
     "shards": _shards,
+    "scale": _scale,
 }
 
 if __name__ == "__main__":

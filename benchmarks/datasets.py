@@ -58,23 +58,28 @@ class Dataset:
 def make(folder: Path, wanted: Dataset) -> RunPaths:
     """The folder of such a run, ``run``, beside those of its inputs."""
     paths = RunPaths(folder / "run")
-    drawn = _drawn(folder / "drawn")
+    drawn = draw(folder / "drawn")
     tasks = _tasks(folder, wanted)
     if wanted.pictures:
         _link_inputs(tasks.sources, drawn)
-    paths.state.mkdir(parents=True)
+    finish(paths, tasks, wanted, drawn)
+    return paths
+
+
+def finish(paths: RunPaths, tasks: TaskTable, wanted: Dataset, drawn: Drawn) -> None:
+    """What a run of these tasks leaves behind; contents come first among their sources, and then styles."""
+    paths.state.mkdir(parents=True, exist_ok=True)
     paths.manifest.mkdir()
     write_plan(paths, tasks)
     _write_lines(paths, tasks, wanted, drawn)
     _link_outputs(paths, tasks, wanted, drawn)
-    return paths
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class _Drawn:
+class Drawn:
     """Files that are linked under other names, and the outputs' sizes."""
 
     photos: list[Path]
@@ -83,7 +88,8 @@ class _Drawn:
     sizes: Ints
 
 
-def _drawn(folder: Path) -> _Drawn:
+def draw(folder: Path) -> Drawn:
+    """Make them."""
     from benchmarks.pictures import DATA, squares  # torch comes with it
 
     folder.mkdir(parents=True)
@@ -91,7 +97,7 @@ def _drawn(folder: Path) -> _Drawn:
     photos, paintings = ([_saved(each, folder) for each in images] for images in seen)
     blends = [[_saved(Image.blend(photo, art, 0.6), folder) for art in seen[1]] for photo in seen[0]]
     sizes = np.array([[path.stat().st_size for path in row] for row in blends], np.int64)
-    return _Drawn(photos, paintings, blends, sizes)
+    return Drawn(photos, paintings, blends, sizes)
 
 
 def _saved(image: Image.Image, folder: Path) -> Path:
@@ -102,7 +108,7 @@ def _saved(image: Image.Image, folder: Path) -> Path:
     return path
 
 
-def _link_inputs(sources: SourceTable, drawn: _Drawn) -> None:
+def _link_inputs(sources: SourceTable, drawn: Drawn) -> None:
     for row, path in enumerate(sources.paths):
         kind = drawn.photos if "/photos/" in path else drawn.paintings
         place = row if kind is drawn.photos else int(path[-8:-4])
@@ -110,7 +116,7 @@ def _link_inputs(sources: SourceTable, drawn: _Drawn) -> None:
         os.link(kind[place % len(kind)], path)
 
 
-def _link_outputs(paths: RunPaths, tasks: TaskTable, wanted: Dataset, drawn: _Drawn) -> None:
+def _link_outputs(paths: RunPaths, tasks: TaskTable, wanted: Dataset, drawn: Drawn) -> None:
     made, root = set[str](), os.fspath(paths.root)
     for row, (output, content, group) in enumerate(_of_each(tasks)):
         if _state(row, wanted) == "done":
@@ -180,7 +186,7 @@ _MARKS = ("id", "output", "content", "style", "moment", "sha256", "photo", "pain
 _NUMBERS = {"loss": "4321.015625", "seconds": "4321.03125", "bytes": "987654321"}
 
 
-def _write_lines(paths: RunPaths, tasks: TaskTable, wanted: Dataset, drawn: _Drawn) -> None:
+def _write_lines(paths: RunPaths, tasks: TaskTable, wanted: Dataset, drawn: Drawn) -> None:
     """A share of the plan's order in each part."""
     digests, sources = tasks.sources.digests.tobytes().hex(), list(tasks.sources.paths)
     templates = [_templates(each) for each in tasks.variants]
