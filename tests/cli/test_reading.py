@@ -23,7 +23,7 @@ from tests import runs
 
 SLOWLY = """
 import sys, time
-from nst_batch import input_cache
+from nst_batch.planning import input_cache
 from nst_batch.cli import reading
 from nst_batch.cli.app import main
 real, quick, seen = input_cache.see, int(sys.argv.pop(1)), []
