@@ -1,7 +1,7 @@
 """What a large dataset costs beside its transfers: planning it, finding it done, looking at it; at several sizes.
 
-Inputs and outputs are real files (hard links of a few), the manifest has lines of the usual length, and every command is
-a process of its own, whose time and memory are the system's figures.
+Inputs and outputs are real files (hard links of a few), the manifest has lines of the usual length, and every command
+is a process of its own, whose time and memory are the system's figures.
 """
 
 from __future__ import annotations
