@@ -2,7 +2,7 @@
 
 Failures first, some of each kind; then what took longest; then what is done, spread over contents, styles and settings.
 Lots are drawn by the tasks' ids: the same tasks in the same states give the same pictures, whoever makes the page, and
-while a run goes on, a picture only leaves for others that were rendered since.
+while a run goes on, most of them stay.
 """
 
 from __future__ import annotations
