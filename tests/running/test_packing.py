@@ -150,7 +150,7 @@ def test_it_can_be_stopped_before_anything_has_changed(paths: RunPaths) -> None:
 
 KILLED = """
 import os, pathlib, shutil, signal, sys
-from nst_batch import packing
+from nst_batch.running import packing
 from nst_batch.paths import RunPaths
 from tests.running import test_packing
 root = pathlib.Path(sys.argv[1])
@@ -208,7 +208,7 @@ def test_killed_at_any_step_nothing_is_lost_and_the_next_goes_on(paths: RunPaths
 
 PACKER = """
 import pathlib, sys
-from nst_batch import packing
+from nst_batch.running import packing
 from nst_batch.paths import RunPaths
 from nst_batch.atomic import write_atomic
 from tests.tar_files import png
