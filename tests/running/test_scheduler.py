@@ -226,7 +226,7 @@ def test_a_worker_takes_several_of_a_kind_and_no_more_than_its_share(tmp_path: P
     assert together == {output: len(batch) for batch in watcher.batches for output in batch}
     assert max(together.values()) == 4
     small = [batch for batch in watcher.batches if "small" in batch[0]]
-    assert len(small[0]) == 3  # of 5 that are left, for two workers
+    assert max(map(len, small)) == 3  # of 5 that are left, for two workers; which begins first is chance
 
 
 def test_what_shared_a_workers_death_is_tried_again_alone(tmp_path: Path, weights: Path) -> None:
