@@ -105,9 +105,19 @@ class Strings(Sequence[str]):
         return hashes(self, len(self))
 
 
-def numbers(column: Ints) -> Iterator[int]:
+def numbers(column: npt.NDArray[np.integer[Any]]) -> Iterator[int]:
     """A column's values as Python's own, without a list of all of them."""
     return chain.from_iterable(column[first : first + _CHUNK].tolist() for first in range(0, len(column), _CHUNK))
+
+
+def distinct(*columns: npt.NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
+    """The first row of each distinct combination, and which of these combinations each row has."""
+    first, kinds = np.zeros(1, np.int64), np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        values, places = np.unique(column, return_inverse=True)
+        keys = kinds * max(1, len(values)) + places
+        _, first, kinds = np.unique(keys, return_index=True, return_inverse=True)
+    return first, kinds
 
 
 def hashes(values: Iterable[str], count: int = -1) -> Ints:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import itertools
 import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,8 +75,10 @@ class PairTable:
 
     def rows(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Content, style, and the settings of this row alone."""
+        from nst_batch.columns import numbers
+
         variant = functools.lru_cache(4096)(self.variants.__getitem__)
-        return zip(self.contents, self.styles, map(variant, _ints(self.variant)), strict=True)
+        return zip(self.contents, self.styles, map(variant, numbers(self.variant)), strict=True)
 
     def place(self, row: int) -> str:
         """Where a row stands: ``pairs.csv:17``."""
@@ -85,28 +86,25 @@ class PairTable:
 
     def combinations(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         """The first row with each combination of these settings, and the combination; none where no row sets one."""
+        from nst_batch.columns import numbers
+
         columns = {name: self.variants.codes[name][self.variant] for name in names if name in self.variants.codes}
         if columns:
             first, _, codes = _distinct(columns, len(self))
-            for index, row in enumerate(_ints(first)):
+            for index, row in enumerate(numbers(first)):
                 given = ((name, int(each[index])) for name, each in codes.items())
                 yield row, {name: self.variants.values[name][code] for name, code in given if code}
-
-
-def _ints(array: Indices) -> Iterator[int]:
-    """Python's own, without a list of all."""
-    return itertools.chain.from_iterable(array[at : at + 65536].tolist() for at in range(0, len(array), 65536))
 
 
 def _distinct(columns: Mapping[str, Indices], rows: int) -> tuple[Indices, Indices, dict[str, Indices]]:
     """Of columns of codes, the combinations: the first row of each, the combination of each row, and their codes."""
     import numpy as np
 
-    which = np.zeros(rows, dtype=np.int64)
-    first = np.zeros(min(rows, 1), dtype=np.int64)
-    for codes in columns.values():
-        joined = which * (int(codes.max(initial=0)) + 1) + codes  # no overflow: rows x distinct cells
-        _, first, which = np.unique(joined, return_index=True, return_inverse=True)
+    from nst_batch.columns import distinct
+
+    if not columns:
+        return np.zeros(min(rows, 1), np.int64), np.zeros(rows, np.uint32), {}
+    first, which = distinct(*columns.values())
     return first, which.astype(np.uint32), {name: codes[first] for name, codes in columns.items()}
 
 

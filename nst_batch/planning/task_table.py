@@ -20,6 +20,7 @@ from nst_batch.columns import (
     Ints,
     Strings,
     digests_of,
+    distinct,
     halves,
     key_of,
     places_in,
@@ -216,7 +217,7 @@ class TaskTable(Sequence[Task]):
     def _kinds(self) -> tuple[Ints, Ints]:
         """Distinct (variant, width and height of the content), and which of them each row is."""
         width, height = self.sources.widths[self.contents], self.sources.heights[self.contents]
-        first, kinds = _distinct(self.variant_of, width, height)
+        first, kinds = distinct(self.variant_of, width, height)
         return np.stack([self.variant_of[first], width[first], height[first]], 1), kinds
 
     @property
@@ -235,7 +236,7 @@ class TaskTable(Sequence[Task]):
     @cached_property
     def _by_kind(self) -> tuple[Ints, Ints]:
         """The first row of each kind, and which kind each row is."""
-        return _distinct(self.variant_of, *self.shapes.T)
+        return distinct(self.variant_of, *self.shapes.T)
 
     def kinds(self, rows: Ints) -> list[Kind]:
         """Tasks that have the same settings and the same shape, so that they take the same time and memory."""
@@ -369,16 +370,6 @@ def _groups(arrays: Mapping[str, npt.NDArray[Any]], sources: int) -> list[tuple[
     if not all(groups) or [0, *ends][-1] != len(shares):
         raise ValueError("group_ends: not where groups end")
     return groups
-
-
-def _distinct(*columns: Ints) -> tuple[Ints, Ints]:
-    """The first row of each distinct combination, and which of these combinations each row has."""
-    first, kinds = np.zeros(1, np.int64), np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        values, places = np.unique(column, return_inverse=True)
-        keys = kinds * max(1, len(values)) + places
-        _, first, kinds = np.unique(keys, return_index=True, return_inverse=True)
-    return first, kinds
 
 
 class _Places(dict[T, int]):
