@@ -106,11 +106,3 @@ def _fits(parts: list[str], patterns: list[str]) -> bool:
         rest = patterns[1:]
         return bool(parts) if not rest else any(_fits(parts[place:], rest) for place in range(len(parts)))
     return bool(parts) and fnmatch.fnmatchcase(parts[0], patterns[0]) and _fits(parts[1:], patterns[1:])
-
-
-def is_at(path: str | Path) -> bool:
-    """Whether there is a file, in an archive or outside; never raises."""
-    try:
-        return Path(path).is_file() or tars.exists(os.fspath(path))
-    except OSError:
-        return False

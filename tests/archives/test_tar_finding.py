@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.archives.tar_finding import by_archive, find, is_at
+from nst_batch.archives.tar_finding import by_archive, find
 from nst_batch.archives.tar_headers import ArchiveError
 from tests import tar_files
 
@@ -83,11 +83,3 @@ def test_paths_by_their_archives(shards: Path) -> None:
         "shard-1.tar": [0, 4],
         "shard-0.tar": [2],
     }
-
-
-def test_whether_there_is_a_file(shards: Path) -> None:
-    (shards / "plain.jpg").touch()
-    there = [
-        name for name in ("plain.jpg", "shard-0.tar/top.jpg", "shard-0.tar/no", "no", "x" * 300) if is_at(shards / name)
-    ]
-    assert there == ["plain.jpg", "shard-0.tar/top.jpg"]
