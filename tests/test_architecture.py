@@ -31,8 +31,8 @@ FOLDERS = {
         "measured forecasts"
     ),
     "recorded": (
-        "manifest parts lines highlights rendered recall history status changes decisions alike rows row_files "
-        "writers superseded merging compaction"
+        "manifest parts lines highlights gathering gatherers rendered recall history status changes decisions alike "
+        "rows row_files writers superseded merging compaction"
     ),
     "running": (
         "messages batches todo eta observers run_state expectations tally live overview claims waiting backlog "

@@ -49,6 +49,8 @@ def splitter() -> Callable[[str], tuple[str, str] | None]:
     known = set[str]()
 
     def split_one(path: str) -> tuple[str, str] | None:
+        if ".t" not in path:  # as most are, of a million
+            return None
         head, slash, member = path.partition(f"{ARCHIVE_SUFFIX}/")
         if slash and head + ARCHIVE_SUFFIX in known:
             return head + ARCHIVE_SUFFIX, member

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ _MOST = 1e18  # that a number can be
 _FEW, _MANY = 50, 1000  # of the slowest, that are kept of as many while reading
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, which takes three times as long to make: there may be one for each line
 class Took:
     """What a task took: seconds of its device, and its picture's size."""
 
@@ -31,20 +31,38 @@ class Highlights:
     last: Took | None = None
     peak_memory_bytes: int = 0
     _slowest: dict[str, Took] = field(default_factory=dict)
+    _least: float = 0.0  # seconds: others that took less are not among the slowest
 
     def heed(self, line: Line) -> None:
         """A done line."""
-        took = Took(
-            line.output, _number(line.seconds), int(_number(line.width)), int(_number(line.height)), line.finished
-        )
-        self.peak_memory_bytes = max(self.peak_memory_bytes, int(_number(line.peak_memory_bytes)))
-        if self.last is None or self.last.finished <= took.finished:
-            self.last = took
+        seconds, memory = _number(line.seconds), _number(line.peak_memory_bytes)
+        if memory > self.peak_memory_bytes:
+            self.peak_memory_bytes = int(memory)
+        is_last = self.last is None or self.last.finished <= line.finished
+        if is_last or seconds >= self._least or line.output in self._slowest:
+            took = Took(line.output, seconds, int(_number(line.width)), int(_number(line.height)), line.finished)
+            self.last = took if is_last else self.last
+            self._add(took)
+
+    def join(self, others: Highlights) -> None:
+        """Those of lines that came later."""
+        self.peak_memory_bytes = max(self.peak_memory_bytes, others.peak_memory_bytes)
+        if self.last is None or (others.last is not None and self.last.finished <= others.last.finished):
+            self.last = others.last
+        for took in others._slowest.values():
+            self._add(took)
+
+    def _add(self, took: Took) -> None:
         before = self._slowest.get(took.output)
         if before is None or before.finished <= took.finished:
             self._slowest[took.output] = took
         if len(self._slowest) > _MANY:
-            self._slowest = {each.output: each for each in self.slowest(_FEW)}
+            few = self.slowest(_FEW)
+            self._slowest, self._least = {each.output: each for each in few}, few[-1].seconds
+
+    def keep(self, stands: Callable[[Took], bool]) -> None:
+        """Forget pictures among the slowest that were rendered once more since."""
+        self._slowest = {output: took for output, took in self._slowest.items() if stands(took)}
 
     def slowest(self, most: int) -> list[Took]:
         """Those that took longest, the longest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ import numpy.typing as npt
 
 from nst_batch.columns import NONE, Bytes, Index, halves, key_of
 from nst_batch.paths import RunPaths
-from nst_batch.recorded import recall
+from nst_batch.recorded import gatherers, recall
+from nst_batch.recorded.gathering import Gathered, Rows, moment_of
 from nst_batch.recorded.highlights import Highlights
 from nst_batch.recorded.lines import Line, Place, WholeLines, parse, whole
 from nst_batch.recorded.parts import Parts, Repeats, is_head, writer_of
-from nst_batch.recorded.rendered import RenderedTable, moment_of
+from nst_batch.recorded.rendered import RenderedTable
 from nst_batch.records import Task
 
 
@@ -91,20 +93,51 @@ class ManifestReader:
             history.highlights = known.highlights
             failed = [_Failed(when, task, error, Place(*place)) for when, task, error, place in known.failed]
         before = sum(self._parts.read.values())
-        rows = history.rendered.gather()
-        for _, line, place in self._whole_ones():
-            if line.status == "done":
-                rows.add(line, *place)
-            else:
-                failed.append(_Failed(line.finished, line.task, line.failure, place))
+        failed += self._gather()
         history.parts = self._parts.count
-        failed = _not_done_since(failed, *history.rendered.done(), *rows.done())
-        history.rendered.merge(rows)
+        failed = _not_done_since(failed, *history.rendered.done())
         if sum(self._parts.read.values()) - before >= recall.WORTH_BYTES:
             self._remember(failed)
         for each in self._with_unended(failed):
             _merge_failed(history, each)
         return history
+
+    def _gather(self) -> list[_Failed]:
+        """Heed all lines that were written whole, but for failed ones, which are given back."""
+        done, failed, history = list[Rows](), list[_Failed](), self.history
+        for stretches in self._parts.stretches():
+            found = zip(stretches, gatherers.gathered(self._paths.manifest, stretches), strict=True)
+            for part, pairs in groupby(found, lambda pair: pair[0].part):
+                those = list(pairs)
+                there = [each for _, each in those if each is not None]
+                if len(there) == len(those):  # else it was merged into another meanwhile, and is read there
+                    failed += self._heed(part, those[0][0].begin, there, done)
+        history.rendered.merge(done)
+        if done:
+            history.highlights.keep(history.rendered.has)
+        return failed
+
+    def _heed(self, part: str, end: int, found: Iterable[Gathered], done: list[Rows]) -> Iterator[_Failed]:
+        """All that was gathered of a part."""
+        history = self.history
+        for each in found:
+            done.append(each.done)
+            history.lines += len(each.done)
+            history.skipped += each.skipped
+            history.highlights.join(each.highlights)
+            for offset, raw in each.failed:
+                line = parse(raw)
+                if line is not None and self._is_new(part, raw, line):
+                    history.lines += 1
+                    yield _Failed(line.finished, line.task, line.failure, Place(part, offset))
+            end = max(end, each.end)
+            if each.cut:
+                offset, raw = each.cut
+                line = parse(raw)
+                if self._is_new(part, raw, line):
+                    self._cut.append((raw, line, Place(part, offset)))
+                break  # what follows was written meanwhile: it is read next time, with the whole of this line
+        self._parts.has_read(part, end)
 
     def _with_unended(self, failed: list[_Failed]) -> list[_Failed]:
         """Heed lines at the ends of parts that were not written whole: nobody remembers them. Failures that count."""
@@ -156,15 +189,17 @@ class ManifestReader:
             place = Place(part, offset)
             was_line = self._told.pop(place, None)
             self.history.skipped -= was_line is False  # it is whole at last
-            if was_line or is_head(raw):
-                continue
-            line = parse(raw)
-            if line is not None and line.status == "failed" and self._repeats.are(part, raw):
+            line = None if was_line else parse(raw)
+            if was_line or not self._is_new(part, raw, line):
                 continue
             if raw.endswith(b"\n"):
                 yield from self._counted(raw, line, place)
             else:
                 self._cut.append((raw, line, place))
+
+    def _is_new(self, part: str, raw: bytes, line: Line | None) -> bool:
+        """Whether a line counts: it may be no line, but is not the head of a part, nor one that repeats another."""
+        return not is_head(raw) if line is None else line.status == "done" or not self._repeats.are(part, raw)
 
     def _cut_ones(self) -> Iterator[tuple[bytes, Line, Place]]:
         while self._cut:

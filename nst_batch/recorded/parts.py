@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from nst_batch.paths import MERGED_SUFFIX, PART_SUFFIX
 
 STATUS = "replaces"
 _BEGINNING = b'{"v":1,"status":"replaces",'
+READ_BYTES = 1 << 18  # at once: with the usual 8 KiB, a line of 6 kB takes five times as long
+STRETCH_BYTES = 32 << 20
 _END_BYTES = 4096  # of what was merged, by which it is known again: the times of the last line are among them
 
 
@@ -48,6 +50,17 @@ class Head:
     start: int
     size: int
     is_whole: bool
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Lines that begin at bytes of a part: from ``begin``, which may be within a line that is not of them, up to where
+    ``is_last`` says that there is no other, or else up to ``end``."""
+
+    part: str
+    begin: int
+    end: int
+    is_last: bool = False
 
 
 def is_merged(part: str) -> bool:
@@ -146,6 +159,7 @@ class Parts:
         self.read: dict[str, int] = {}
         self.count = 0
         self._wanted: dict[str, list[tuple[int, int]]] = {}  # of merged parts, what is not read: begin and end
+        self._sizes: dict[str, int] = {}  # of merged parts that are being gathered
         self._resumed = set[str]()  # parts that another reader read so far, and this one has not met yet
 
     def go_on(self, read: Mapping[str, int]) -> None:
@@ -160,16 +174,46 @@ class Parts:
         part, by its file name. Merged parts come last, and a part that was merged and removed while others were read is
         found in the one that replaces it.
         """
-        looked = set[str]()
-        while fresh := [part for part in self._listed() if part not in looked and is_wanted(part)]:
-            looked.update(fresh)
-            self.count = len(looked)
+        for fresh in self._fresh(is_wanted):
             for part in fresh:
                 with contextlib.suppress(FileNotFoundError):
                     yield from self._merged_lines(part) if part in self._wanted else self._lines(part)
 
+    def stretches(self) -> Iterator[list[Stretch]]:
+        """Where all lines are that are new, for who gathers them and tells it by ``has_read``, part after part.
+
+        Some come when the others have been told of, as with ``lines``.
+        """
+        for fresh in self._fresh(lambda _: True):
+            yield [stretch for part in fresh for stretch in self._stretches(part)]
+
+    def has_read(self, part: str, end: int) -> None:
+        """A part was gathered, up to there."""
+        self._resumed.discard(part)
+        self.read[part] = self._sizes.pop(part, end)
+
+    def _fresh(self, is_wanted: Callable[[str], bool]) -> Iterator[list[str]]:
+        looked = set[str]()
+        while fresh := [part for part in self._listed() if part not in looked and is_wanted(part)]:
+            looked.update(fresh)
+            self.count = len(looked)
+            yield fresh
+
+    def _stretches(self, part: str) -> list[Stretch]:
+        if part in self._wanted:
+            wanted, self._sizes[part] = self._wanted.pop(part), self.read.pop(part)
+            return [stretch for begin, end in wanted for stretch in _split(part, begin, end)]
+        begin = self.read.get(part, 0)
+        with contextlib.suppress(FileNotFoundError):
+            size = (self._folder / part).stat().st_size
+            if size > begin:
+                *others, last = _split(part, begin, size)
+                return [*others, replace(last, is_last=True)]
+            self.has_read(part, begin)
+        return []
+
     def _lines(self, part: str) -> Iterator[tuple[str, int, bytes]]:
-        with (self._folder / part).open("rb") as file:
+        with (self._folder / part).open("rb", buffering=READ_BYTES) as file:
             first = part not in self.read or part in self._resumed
             self._resumed.discard(part)
             file.seek(self.read.setdefault(part, 0))
@@ -183,8 +227,8 @@ class Parts:
 
     def _merged_lines(self, part: str) -> Iterator[tuple[str, int, bytes]]:
         wanted, size = self._wanted.pop(part), self.read.pop(part)
-        with (self._folder / part).open("rb") as file:  # if it was merged and has gone, it is not known
-            self.read[part] = size
+        with (self._folder / part).open("rb", buffering=READ_BYTES) as file:
+            self.read[part] = size  # not if it was merged and has gone
             for begin, end in wanted:
                 file.seek(begin)
                 while begin < end and (raw := file.readline()):
@@ -226,6 +270,12 @@ class Parts:
 
     def _knows(self, name: str, replaced: Replaced) -> bool:
         return self.read.get(name, -1) >= replaced.bytes
+
+
+def _split(part: str, begin: int, end: int) -> list[Stretch]:
+    """Of some bytes of a part."""
+    begins = range(begin, end, STRETCH_BYTES)
+    return [Stretch(part, each, min(end, each + STRETCH_BYTES)) for each in begins]
 
 
 def _holds_all_of(names: set[str], head: Head) -> bool:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, places_in, rows_of, strings_of
 from nst_batch.planning.task_table import ID_BYTES
+from nst_batch.recorded.gathering import TIME_BYTES, Kinds, Rows, moment_of
+from nst_batch.recorded.highlights import Took
 from nst_batch.recorded.lines import Line, Place
-
-_MOST_KINDS = 4096  # of settings that are told apart without reading a line again
-_TIME_BYTES = 32
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,26 +24,6 @@ class Rendered:
     bytes: int
     finished: str
     place: Place = field(compare=False)
-
-
-class Kinds:
-    """Distinct values, by number; of more than some thousands the later ones have none."""
-
-    def __init__(self, values: list[str] | None = None) -> None:
-        self.values = list(values or [])
-        self._places = {value: place for place, value in enumerate(self.values)}
-
-    def find(self, value: str) -> int:
-        """Its number, or ``NONE``: it was never met, or too late."""
-        return self._places.get(value, NONE)
-
-    def place(self, value: str) -> int:
-        """Its number, which it gets now if it was never met, or ``NONE``."""
-        found = self.find(value)
-        if found == NONE and len(self.values) < _MOST_KINDS:
-            found = self._places[value] = len(self.values)
-            self.values.append(value)
-        return found
 
 
 class RenderedTable(Mapping[str, Rendered]):
@@ -65,8 +43,8 @@ class RenderedTable(Mapping[str, Rendered]):
     def __init__(self) -> None:
         self.weights_kinds, self.settings_kinds, self.part_names = Kinds(), Kinds(), list[str]()
         self.other_tasks: Bytes = np.zeros((0, ID_BYTES), np.uint8)
-        self.other_finished: npt.NDArray[np.bytes_] = np.zeros(0, f"S{_TIME_BYTES}")
-        self._set(_Rows(self).columns())
+        self.other_finished: npt.NDArray[np.bytes_] = np.zeros(0, f"S{TIME_BYTES}")
+        self._set({**Rows("").columns(), "parts": np.zeros(0, np.int64)})
         self._later: dict[str, tuple[Line, Place]] = {}
 
     def _set(self, columns: Mapping[str, Any]) -> None:
@@ -134,6 +112,11 @@ class RenderedTable(Mapping[str, Rendered]):
         """Whether anything was ever rendered there."""
         return isinstance(output, str) and (output in self._later or self._row(output) != NONE)
 
+    def has(self, took: Took) -> bool:
+        """Whether it is the last thing known of its output."""
+        found = self.get(took.output)
+        return found is not None and moment_of(found.finished) == moment_of(took.finished)
+
     def __iter__(self) -> Iterator[str]:
         """Every output name."""
         yield from self.outputs
@@ -161,27 +144,36 @@ class RenderedTable(Mapping[str, Rendered]):
 
     # --- all of them
 
-    def gather(self) -> _Rows:
-        """For many lines at once: fill what this gives, and hand it to ``merge``."""
-        return _Rows(self)
-
-    def merge(self, rows: _Rows) -> None:
+    def merge(self, gathered: Sequence[Rows]) -> None:
         """Heed many lines: of each output, the last one counts."""
-        old, new = self._columns(), rows.columns()
-        both = {name: np.concatenate([old[name], new[name]]) for name in new if name != "output_ends"}
-        both["output_ends"] = np.concatenate([old["output_ends"], len(old["outputs"]) + new["output_ends"]])
-        self._set(both if len(old["output_ends"]) else new)
-        if self._by_output.repeated:
-            self._keep(self._last_of_each())
+        if any(map(len, gathered)):
+            every = [self._columns(), *(self._numbered(rows) for rows in gathered)]
+            both = {name: np.concatenate([each[name] for each in every]) for name in every[0]}
+            lengths = np.cumsum([0, *(len(each["outputs"]) for each in every[:-1])])
+            both["output_ends"] += np.repeat(lengths, [len(each["output_ends"]) for each in every])
+            self._set(both)
+            if self._by_output.repeated:
+                self._keep(self._last_of_each())
+
+    def _numbered(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
+        """Their columns, with this table's numbers of kinds and parts."""
+        found = rows.columns()
+        for name, kinds, theirs in (
+            ("weights", self.weights_kinds, rows.weights_kinds), ("settings", self.settings_kinds, rows.settings_kinds),
+        ):  # fmt: skip
+            found[name] = np.array([*map(kinds.place, theirs.values), NONE], np.int64)[found[name]]  # NONE is the last
+        if rows.part not in self.part_names:
+            self.part_names.append(rows.part)
+        return {**found, "parts": np.full(len(rows), self.part_names.index(rows.part), np.int64)}
 
     def settle(self) -> None:
         """Put what came later among the rest."""
         if self._later:
-            rows = self.gather()
+            rows = dict[str, Rows]()
             for line, place in self._later.values():
-                rows.add(line, place.part, place.offset)
+                rows.setdefault(place.part, Rows(place.part)).add(line, place.offset)
             self._later = {}
-            self.merge(rows)
+            self.merge(list(rows.values()))
 
     def done(self) -> list[tuple[Bytes, npt.NDArray[np.bytes_]]]:
         """Which tasks were done, and when each was done last, others in whose place they are among them."""
@@ -226,70 +218,9 @@ class RenderedTable(Mapping[str, Rendered]):
 
 _COLUMNS: dict[str, tuple[str, int | None]] = {
     "output_ends": ("int64", None), "tasks": ("uint8", ID_BYTES), "sizes": ("int64", None),
-    "finished": (f"S{_TIME_BYTES}", None), "inputs": ("uint8", 8), "weights": ("int64", None),
+    "finished": (f"S{TIME_BYTES}", None), "inputs": ("uint8", 8), "weights": ("int64", None),
     "settings": ("int64", None), "parts": ("int64", None), "offsets": ("int64", None),
 }  # fmt: skip
 _OTHERS: dict[str, tuple[str, int | None]] = {
-    "other_tasks": ("uint8", ID_BYTES), "other_finished": (f"S{_TIME_BYTES}", None),
+    "other_tasks": ("uint8", ID_BYTES), "other_finished": (f"S{TIME_BYTES}", None),
 }  # fmt: skip
-
-
-def moment_of(finished: str) -> bytes:
-    """When a line was finished, as far as it counts: bytes that sort as times do."""
-    return finished.encode("utf-8", "surrogateescape")[:_TIME_BYTES]
-
-
-class _Rows:
-    """Done lines on their way into columns."""
-
-    def __init__(self, table: RenderedTable) -> None:
-        self._table = table
-        self._outputs, self._tasks, self._inputs, self._finished = bytearray(), bytearray(), bytearray(), bytearray()
-        self._numbers = _Numbers(6)
-        self._parts = {name: number for number, name in enumerate(table.part_names)}
-
-    def add(self, line: Line, part: str, offset: int) -> None:
-        """One line."""
-        table = self._table
-        if part not in self._parts:
-            self._parts[part] = len(table.part_names)
-            table.part_names.append(part)
-        self._outputs += line.output.encode("utf-8", "surrogateescape")
-        self._tasks += bytes.fromhex(line.task)
-        self._inputs += line.made_of
-        self._finished += moment_of(line.finished).ljust(_TIME_BYTES, b"\0")
-        weights = table.weights_kinds.place(f"{line.weights.digest} {line.weights.format}")
-        settings = table.settings_kinds.place(bytes(line.settings).decode("utf-8", "surrogateescape"))
-        self._numbers.add(len(self._outputs), line.bytes, weights, settings, self._parts[part], offset)
-
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """As ``RenderedTable.columns``."""
-        ends, sizes, weights, settings, parts, offsets = self._numbers.columns()
-        return {
-            "outputs": np.frombuffer(self._outputs, np.uint8), "output_ends": ends,
-            "tasks": np.frombuffer(self._tasks, np.uint8).reshape(-1, ID_BYTES), "sizes": sizes,
-            "finished": np.frombuffer(self._finished, f"S{_TIME_BYTES}"),
-            "inputs": np.frombuffer(self._inputs, np.uint8).reshape(-1, 8),
-            "weights": weights, "settings": settings, "parts": parts, "offsets": offsets,
-        }  # fmt: skip
-
-    def done(self) -> list[tuple[Bytes, npt.NDArray[np.bytes_]]]:
-        """As ``RenderedTable.done``."""
-        columns = self.columns()
-        return [(columns["tasks"], columns["finished"])]
-
-
-class _Numbers:
-    """Rows of numbers, eight bytes each."""
-
-    def __init__(self, width: int) -> None:
-        from array import array
-
-        self._width, self._values = width, array("q")
-
-    def add(self, *row: int) -> None:
-        self._values.extend(row)
-
-    def columns(self) -> Ints:
-        values = np.frombuffer(self._values, np.int64) if self._values else np.zeros(0, np.int64)
-        return np.ascontiguousarray(values.reshape(-1, self._width).T)

@@ -11,7 +11,7 @@ import pytest
 
 from nst_batch.paths import RunPaths
 from nst_batch.planning.task_table import TaskTable
-from nst_batch.recorded import changes, rendered
+from nst_batch.recorded import changes, gathering
 from nst_batch.recorded.changes import ALGORITHM, INPUT, SETTINGS_CHANGED, Changes, what_changed
 from nst_batch.recorded.history import read
 from nst_batch.recorded.lines import WholeLines
@@ -70,7 +70,7 @@ def test_the_reason_is_that_of_a_close_look(
     paths: RunPaths, now: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of however many settings."""
-    monkeypatch.setattr(rendered, "_MOST_KINDS", most)
+    monkeypatch.setattr(gathering, "_MOST_KINDS", most)
     records = [record(task(**more)) for more in KINDS.values()]
     each = task(**KINDS[now])
     expected = [what_changed(each, before)[0] for before in records]
@@ -133,7 +133,7 @@ def test_looking_changes_nothing_that_is_remembered(paths: RunPaths) -> None:
 
 
 def test_of_a_line_that_has_gone_no_reason_is_told(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendered, "_MOST_KINDS", 0)
+    monkeypatch.setattr(gathering, "_MOST_KINDS", 0)
     paths.manifest.mkdir()
     (paths.manifest / "a.jsonl").write_text(json.dumps(record(task())) + "\n")
     history = read(paths)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nst_batch.paths import RunPaths
-from nst_batch.recorded import decisions, rendered
+from nst_batch.recorded import decisions, gathering
 from nst_batch.recorded.changes import what_changed
 from nst_batch.recorded.decisions import Decision, decide, decide_now
 from nst_batch.recorded.history import read
@@ -219,7 +219,7 @@ def test_all_at_once_and_one_by_one_the_same_is_decided(tmp_path: Path, monkeypa
     met = Counter[str]()
     for seed in range(40):
         paths, numbers = RunPaths(tmp_path / str(seed)), random.Random(seed)
-        monkeypatch.setattr(rendered, "_MOST_KINDS", 2 if seed % 2 else 4096)
+        monkeypatch.setattr(gathering, "_MOST_KINDS", 2 if seed % 2 else 4096)
         happen(paths, numbers)
         tasks = asked(numbers)
         for options in OPTIONS:

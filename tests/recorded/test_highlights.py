@@ -66,3 +66,45 @@ def test_what_is_kept_comes_back() -> None:
     back = Highlights.of(json.loads(json.dumps(found.values())))
     assert back.slowest(50) == found.slowest(50) and back.last == found.last
     assert back.peak_memory_bytes == found.peak_memory_bytes == 59
+
+
+def test_those_of_stretches_come_to_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(highlights, "_FEW", 5)
+    monkeypatch.setattr(highlights, "_MANY", 20)
+    numbers = random.Random(2)
+    lines = [
+        made(f"{numbers.randrange(150)}.png", numbers.random(), f"T{n:03}", peak_memory_bytes=numbers.randrange(99))
+        for n in range(300)
+    ]
+    whole, joined = Highlights(), Highlights()
+    for each in lines:
+        whole.heed(each)
+    for first in range(0, 300, 70):
+        some = Highlights()
+        for each in lines[first : first + 70]:
+            some.heed(each)
+        joined.join(some)
+    latest = {each.output: each.finished for each in lines}
+    for found in (whole, joined):
+        found.keep(lambda took: latest[took.output] == took.finished)
+    assert joined.slowest(3) == whole.slowest(3)
+    assert (joined.last, joined.peak_memory_bytes) == (whole.last, whole.peak_memory_bytes)
+
+
+def test_nothing_joins_nothing() -> None:
+    found, some = Highlights(), Highlights()
+    some.heed(made("a.png", 5, "T3"))
+    found.join(Highlights())
+    assert found == Highlights()
+    found.join(some)
+    found.join(Highlights())
+    assert found == some
+
+
+def test_what_was_rendered_once_more_is_forgotten() -> None:
+    """The second time was so fast that it is nowhere among the slowest."""
+    found = Highlights()
+    for output in ("a.png", "b.png"):
+        found.heed(made(output, 90, "T1"))
+    found.keep(lambda took: took.output != "a.png")
+    assert [took.output for took in found.slowest(9)] == ["b.png"]

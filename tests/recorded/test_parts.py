@@ -16,6 +16,7 @@ from nst_batch.recorded.manifest import ManifestWriter, line
 from nst_batch.recorded.parts import (
     Parts,
     Replaced,
+    Stretch,
     done_before,
     end_of,
     head_line,
@@ -246,3 +247,19 @@ def test_how_much_merged_parts_had_is_known(paths: RunPaths) -> None:
     put(paths, {names[0]: old[names[0]]})
     assert names[0] not in done_before(paths.manifest), "whoever counts it can see it"
     assert done_before(paths.root / "gone") == {}
+
+
+def test_stretches_are_what_was_not_read(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst_batch.recorded.parts.STRETCH_BYTES", 3)
+    put(paths, {"a.jsonl": b"12345678", "b.jsonl": b"", "c.jsonl": b"123"})
+    reader, found = Parts(paths.manifest), list[Stretch]()
+    reader.go_on({"a.jsonl": 2, "c.jsonl": 3})
+    for some in reader.stretches():
+        found += some
+        reader.has_read("a.jsonl", 8)
+        if not (paths.manifest / "d.jsonl").exists():
+            put(paths, {"d.jsonl": b"1"})
+    assert found == [
+        Stretch("a.jsonl", 2, 5), Stretch("a.jsonl", 5, 8, is_last=True), Stretch("d.jsonl", 0, 1, is_last=True),
+    ]  # fmt: skip
+    assert reader.read == {"a.jsonl": 8, "b.jsonl": 0, "c.jsonl": 3} and reader.count == 4

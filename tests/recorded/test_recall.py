@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from nst_batch import columns
 from nst_batch.paths import RunPaths
-from nst_batch.recorded import parts, recall
+from nst_batch.recorded import gatherers, gathering, parts, recall
 from nst_batch.recorded.compaction import compact
 from nst_batch.recorded.history import History, ManifestReader, read
 from nst_batch.recorded.manifest import line
@@ -36,14 +36,15 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunPaths:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Every line that is read from a part."""
     found: list[bytes] = []
-    real = parts.Parts.lines
+    real = gathering.gather
 
-    def lines(self: parts.Parts, *wanted: Any) -> Iterator[tuple[str, int, bytes]]:
-        for each in real(self, *wanted):
-            found.append(each[2])
-            yield each
+    def gather(folder: Path, stretch: parts.Stretch) -> gathering.Gathered | None:
+        with (folder / stretch.part).open("rb") as file:
+            file.seek(stretch.begin)
+            found.extend(file)
+        return real(folder, stretch)
 
-    monkeypatch.setattr(parts.Parts, "lines", lines)
+    monkeypatch.setattr(gatherers, "gather", gather)
     return found
 
 

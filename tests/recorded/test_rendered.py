@@ -12,10 +12,12 @@ import pytest
 
 from nst_batch import columns
 from nst_batch.columns import NONE, Strings, hashes
-from nst_batch.recorded import rendered
+from nst_batch.recorded import gathering, rendered
+from nst_batch.recorded.gathering import Kinds, Rows
+from nst_batch.recorded.highlights import Took
 from nst_batch.recorded.lines import Line, Place, parse
 from nst_batch.recorded.manifest import inputs_of, line
-from nst_batch.recorded.rendered import Kinds, Rendered, RenderedTable
+from nst_batch.recorded.rendered import Rendered, RenderedTable
 from tests.lines import done, task
 
 
@@ -32,9 +34,9 @@ def place(number: int) -> Place:
 
 
 def merged(table: RenderedTable, *lines: Line, first: int = 0) -> RenderedTable:
-    rows = table.gather()
-    for number, each in enumerate(lines, first):
-        rows.add(each, *place(number))
+    rows = [Rows(place(number).part) for number in range(first, first + len(lines))]
+    for number, (each, into) in enumerate(zip(lines, rows, strict=True), first):
+        into.add(each, place(number).offset)
     table.merge(rows)
     return table
 
@@ -136,8 +138,28 @@ def test_times_count_as_far_as_they_are_kept() -> None:
         assert merged(RenderedTable(), made("a.png", one), made("a.png", two, steps=9))["a.png"].finished == late
 
 
+def test_whether_a_time_is_the_last_one() -> None:
+    table = merged(RenderedTable(), made("a.png", "T1"), made("a.png", "T2", steps=9))
+    asked = [Took(output, 1.0, 8, 8, at) for output, at in (("a.png", "T1"), ("a.png", "T2"), ("b.png", "T2"))]
+    assert [table.has(each) for each in asked] == [False, True, False]
+
+
+def test_kinds_that_are_numbered_otherwise_in_each_part_are_one() -> None:
+    one, two = Rows("one"), Rows("two")
+    for rows, order in ((one, (1, 2, 3)), (two, (3, 4, 1))):
+        for steps in order:
+            rows.add(made(f"{rows.part}{steps}.png", steps=steps), steps)
+    table = RenderedTable()
+    table.merge([one, two])
+    table.merge([])
+    settings = {output: table.settings_kinds.values[table.settings[row]] for row, output in enumerate(table.outputs)}
+    assert all(f'"steps":{name[3]},' in settings[name] for name in settings) and len(settings) == 6
+    assert len(table.settings_kinds.values) == 4 and len(table.weights_kinds.values) == 1
+    assert table["two4.png"].place == Place("two", 4) and table["one3.png"].place == Place("one", 3)
+
+
 def test_of_many_kinds_the_later_ones_have_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendered, "_MOST_KINDS", 2)
+    monkeypatch.setattr(gathering, "_MOST_KINDS", 2)
     kinds = Kinds()
     assert [kinds.place(each) for each in "abca"] == [0, 1, NONE, 0]
     assert (kinds.find("b"), kinds.find("c"), kinds.values) == (1, NONE, ["a", "b"])

@@ -1,0 +1,185 @@
+"""Processes that read a manifest together."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nst_batch.paths import RunPaths
+from nst_batch.recorded import gatherers, parts
+from nst_batch.recorded.gatherers import gathered
+from nst_batch.recorded.gathering import Gathered, gather
+from nst_batch.recorded.history import ManifestReader, read
+from nst_batch.recorded.parts import Parts, Stretch
+from tests.histories import grow
+from tests.recorded.test_recall import facts
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    """A run's folder with several parts."""
+    paths = RunPaths(tmp_path / "run")
+    grow(paths, random.Random(4), parts=9)
+    grow(paths, random.Random(5), parts=9)
+    return paths
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three processes for whatever little."""
+    monkeypatch.setattr(gatherers, "WORTH_BYTES", 1)
+    monkeypatch.setattr(gatherers, "cores", lambda: 3)
+    monkeypatch.setattr(parts, "STRETCH_BYTES", 700)
+
+
+def stretches(paths: RunPaths) -> list[Stretch]:
+    return next(Parts(paths.manifest).stretches())
+
+
+def said(found: list[Gathered | None]) -> list[object]:
+    return [each and (each.failed, each.cut, each.skipped, each.end, each.done.columns()["offsets"].tolist())
+            for each in found]  # fmt: skip
+
+
+def children() -> list[int]:
+    """Processes of this one that gather."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True)
+    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in map(int, found.stdout.split())}
+    return [pid for pid, path in commands.items() if path.exists() and b"recorded.gatherers" in path.read_bytes()]
+
+
+def ended(process: int) -> bool:
+    """Within a time that is long for it; who waits for nobody's status has ended as well."""
+    for _ in range(600):
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_they_give_what_one_gives_in_the_same_order(paths: RunPaths, together: None) -> None:
+    wanted = stretches(paths)
+    assert len(wanted) > 10
+    assert said(list(gathered(paths.manifest, wanted))) == said([gather(paths.manifest, each) for each in wanted])
+    assert not children()
+
+
+def test_a_history_that_several_read_is_the_same(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = facts(read(paths))
+    monkeypatch.setattr(gatherers, "cores", lambda: 3)
+    monkeypatch.setattr(gatherers, "WORTH_BYTES", 1)
+    for size in (300, 5000):
+        monkeypatch.setattr(parts, "STRETCH_BYTES", size)
+        assert facts(read(paths)) == wanted
+
+
+def test_none_is_begun_for_little(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert read(paths).lines > 0
+    monkeypatch.setattr(gatherers, "WORTH_BYTES", 1)
+    monkeypatch.setattr(gatherers, "cores", lambda: 1)
+    assert read(paths).lines > 0
+
+
+def some_of(paths: RunPaths) -> tuple[Iterator[Gathered | None], list[Stretch]]:
+    wanted = stretches(paths)
+    found = gathered(paths.manifest, wanted)
+    next(found)
+    return found, wanted
+
+
+@pytest.mark.parametrize("left", [2, 0])
+def test_the_work_of_those_that_die_is_done_by_others(paths: RunPaths, together: None, left: int) -> None:
+    wanted = stretches(paths)
+    found = gathered(paths.manifest, wanted)
+    got = [next(found)]
+    victims = children()
+    assert len(victims) == 3
+    for victim in victims[left:]:
+        os.kill(victim, signal.SIGKILL)
+    got += found
+    assert said(got) == said([gather(paths.manifest, each) for each in wanted])
+
+
+def test_where_none_can_be_begun_the_caller_reads(
+    paths: RunPaths, together: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The border that is faked: the system has no process left, or none of this kind."""
+    wanted = facts(read(paths))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert facts(read(paths)) == wanted
+    monkeypatch.undo()
+    monkeypatch.setattr(gatherers, "WORTH_BYTES", 1)
+    monkeypatch.setattr(gatherers, "cores", lambda: 3)
+    monkeypatch.setattr(gatherers, "_PROGRAM", "raise SystemExit(3)")
+    assert facts(read(paths)) == wanted
+
+
+def test_an_error_is_the_callers_and_nobody_is_left(paths: RunPaths, together: None) -> None:
+    (paths.manifest / "zz.jsonl").mkdir()
+    with pytest.raises(IsADirectoryError):
+        ManifestReader(paths).read()
+    assert not children()
+
+
+def test_who_stops_listening_ends_them(paths: RunPaths, together: None) -> None:
+    found, _ = some_of(paths)
+    those = children()
+    assert len(those) == 3
+    found.close()  # type: ignore[attr-defined]
+    assert all(map(ended, those))
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from nst_batch.paths import RunPaths
+from nst_batch.recorded import gatherers, parts
+from nst_batch.recorded.history import read
+gatherers.WORTH_BYTES, gatherers.cores, parts.STRETCH_BYTES = 1, lambda: 3, 700
+print("begins", flush=True)
+if len(sys.argv) > 2:
+    real = gatherers._Gatherers._take
+    def take(self, pipe):
+        print(*(each.pid for each in self._processes.values()), flush=True)
+        sys.stdin.read()
+    gatherers._Gatherers._take = take
+print(len(read(RunPaths(Path(sys.argv[1]))).rendered))
+"""
+
+
+def test_a_script_without_a_guard_is_run_once(paths: RunPaths, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run([sys.executable, script, paths.root], capture_output=True, text=True, check=True)
+    assert (done.stdout.split(), done.stderr) == (["begins", str(len(read(paths).rendered))], "")
+
+
+def test_they_end_with_who_began_them(paths: RunPaths, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    with subprocess.Popen(
+        [sys.executable, script, paths.root, "stop"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        those = list(map(int, process.stdout.readline().split()))
+        assert len(those) == 3 and all(Path(f"/proc/{each}").exists() for each in those)
+        process.kill()
+    assert all(map(ended, those))
