@@ -212,16 +212,28 @@ def prepare(
         UsageError: something in the file, or the weights.
     """
     with tars.remembering() as memory:
-        frozen, paths, cluster = _planned(file, overrides, say, to_run, progress, memory)
-        return compare(frozen, paths, choices, cluster)
+        frozen, reader, cluster = _planned(file, overrides, say, to_run, progress, memory)
+        return _compared(frozen, reader, choices, cluster)
 
 
 def _planned(
     file: Path, overrides: Mapping[str, str], say: Say, to_run: bool, progress: Progress, memory: TarMemory
-) -> tuple[Frozen, RunPaths, Cluster]:
+) -> tuple[Frozen, ManifestReader, Cluster]:
     """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
-    paths = RunPaths(Path(os.path.abspath(spec.output_dir)))
+    reader = ManifestReader(RunPaths(Path(os.path.abspath(spec.output_dir))))
+    reader.begin()
+    try:
+        frozen = _frozen(spec, reader.paths, say, to_run, progress, memory)
+    except BaseException:
+        reader.close()
+        raise
+    return frozen, reader, spec.cluster
+
+
+def _frozen(
+    spec: PipelineSpec, paths: RunPaths, say: Say, to_run: bool, progress: Progress, memory: TarMemory
+) -> Frozen:
     limits = spec.limits.records()
     cache = InputCache(paths.digests, limits, progress, digests_before(paths.root))
     weights = find_weights(spec, paths, cache, say, download=to_run)
@@ -234,18 +246,22 @@ def _planned(
         say(f"{archive} {what}; the pictures that can be read are rendered")
     if told := crowded(by_folder(tasks.outputs), spec.output.name):
         say(told)
-    return Frozen(spec.name, spec.run, limits, weights, tasks), paths, spec.cluster
+    return Frozen(spec.name, spec.run, limits, weights, tasks)
 
 
-def compare(frozen: Frozen, paths: RunPaths, choices: Choices, cluster: Cluster | None = None) -> Pipeline:
+def compare(frozen: Frozen, paths: RunPaths, choices: Choices) -> Pipeline:
     """Look at what is done of what was planned."""
-    reader = ManifestReader(paths)
+    return _compared(frozen, ManifestReader(paths), choices, Cluster())
+
+
+def _compared(frozen: Frozen, reader: ManifestReader, choices: Choices, cluster: Cluster) -> Pipeline:
+    paths = reader.paths
     tasks = frozen.tasks if choices.part is None else shard(frozen.tasks, choices.part)
     decided = decisions.decide(
         tasks, reader.read(), paths, retries=frozen.run.retries,
         verify=choices.verify, force=choices.force, retry_failed=choices.retry_failed,
     )  # fmt: skip
-    return Pipeline(frozen, cluster or Cluster(), paths, reader, decided)
+    return Pipeline(frozen, cluster, paths, reader, decided)
 
 
 def find_weights(spec: PipelineSpec, paths: RunPaths, cache: InputCache, say: Say, *, download: bool) -> Weights:

@@ -1,28 +1,30 @@
 """Processes that read a large manifest together: a million lines are many seconds of one processor.
 
 They are begun only where much is to be read, know nothing of torch nor of the program that began them (which may be
-anybody's script), and end when it does, however it ends. Where none can be begun, or one dies, the others and the
-caller do its work.
+anybody's script), and end when it does, however it ends. Where none can be begun, or one dies, the caller does
+its work.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from collections.abc import Generator, Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nst_batch.planning.measured import cores
 from nst_batch.recorded.gathering import Gathered, gather
-from nst_batch.recorded.parts import Stretch
+from nst_batch.recorded.parts import Parts, Stretch
 
 WORTH_BYTES = 256 << 20  # for each process: less is read before one more has begun
 _MOST = 8  # what they send is put together by one, who would keep no more of them busy
+_AHEAD_BYTES = 128 << 20  # that a process keeps: half a million lines, if most of them are done
 _PROGRAM = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -31,35 +33,37 @@ serve(int(sys.argv[2]))
 """
 
 
-def gathered(folder: Path, stretches: Sequence[Stretch]) -> Iterator[Gathered | None]:
-    """What ``gather`` gives of each, in their order.
+def rounds(folder: Path, parts: Parts) -> Generator[Gatherers, None, None]:
+    """All that is new in ``parts``, in ``folder``: what has come meanwhile follows."""
+    for stretches in parts.stretches():
+        with contextlib.closing(Gatherers(folder, stretches)) as found:
+            yield found
 
-    Raises:
-        OSError: one of them cannot be read.
+
+class Gatherers:
+    """Processes that gather stretches while their caller does something else, if there is enough for several.
+
+    Each takes every so many of them, and keeps what it found until it is asked, or has too much in hand.
+
+    Args:
+        folder: of the parts.
+        stretches: what is to be read.
     """
-    wanted = sum(each.end - each.begin for each in stretches)
-    processes = min(cores(), _MOST, len(stretches), wanted // max(1, WORTH_BYTES))
-    if processes < 2:
-        yield from (gather(folder, each) for each in stretches)
-    else:
-        with contextlib.closing(_Gatherers(folder, stretches, processes)) as gatherers:
-            yield from gatherers.each()
 
+    def __init__(self, folder: Path, stretches: Sequence[Stretch]) -> None:
+        self.stretches = stretches
+        self._folder = folder
+        self._processes: list[tuple[Connection, subprocess.Popen[bytes]]] = []
+        wanted = sum(each.end - each.begin for each in stretches)
+        count = min(cores(), _MOST, len(stretches), wanted // max(1, WORTH_BYTES))
+        if count > 1:
+            with contextlib.suppress(OSError):  # no more processes, or no more files
+                for number in range(count):
+                    self._begin(list(stretches[number::count]))
+            if len(self._processes) < count:
+                self.close()
 
-class _Gatherers:
-    """Several processes, each with a stretch in hand."""
-
-    def __init__(self, folder: Path, stretches: Sequence[Stretch], processes: int) -> None:
-        self._folder, self._stretches = folder, stretches
-        self._left = deque(range(len(stretches)))
-        self._found: dict[int, Gathered | OSError | None] = {}
-        self._in_hand: dict[Connection, int] = {}
-        self._processes: dict[Connection, subprocess.Popen[bytes]] = {}
-        with contextlib.suppress(OSError):  # no more processes, or no more files
-            for _ in range(processes):
-                self._begin()
-
-    def _begin(self) -> None:
+    def _begin(self, share: list[Stretch]) -> None:
         here, there = socket.socketpair()
         with here, there:  # which the process alone has then, so that the pipe ends when it does
             command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(there.fileno())]
@@ -68,54 +72,54 @@ class _Gatherers:
                 stderr=subprocess.DEVNULL, start_new_session=True,  # Ctrl-C is for the caller, who ends this
             )  # fmt: skip
             pipe = Connection(here.detach())
-        self._processes[pipe] = process
-        self._give(pipe)
+        self._processes.append((pipe, process))
+        pipe.send((self._folder, share))
 
     def each(self) -> Iterator[Gathered | None]:
-        """In their order."""
-        for number in range(len(self._stretches)):
-            while number not in self._found:
-                if self._in_hand:
-                    for pipe in wait(list(self._in_hand)):
-                        self._take(pipe)  # type: ignore[arg-type]
-                else:  # none is left
-                    self._left.remove(number)
-                    self._found[number] = gather(self._folder, self._stretches[number])
-            found = self._found.pop(number)
+        """What ``gather`` gives of each, in their order. To be asked once.
+
+        Raises:
+            OSError: one of them cannot be read.
+        """
+        for number, stretch in enumerate(self.stretches):
+            found = self._sent(number) if self._processes else _tried(self._folder, stretch)
             if isinstance(found, OSError):
                 raise found
             yield found
 
-    def _give(self, pipe: Connection) -> None:
-        if self._left:
-            number = self._in_hand[pipe] = self._left.popleft()
-            with contextlib.suppress(OSError):  # it died: ``_take`` will see
-                pipe.send((self._folder, self._stretches[number]))
-
-    def _take(self, pipe: Connection) -> None:
-        number = self._in_hand.pop(pipe)
+    def _sent(self, number: int) -> Gathered | OSError | None:
+        pipe, _ = self._processes[number % len(self._processes)]
         try:
-            self._found[number] = pipe.recv()
+            found: Gathered | OSError | None = pipe.recv()
         except (EOFError, OSError):  # it died
-            self._left.appendleft(number)
-        else:
-            self._give(pipe)
+            pipe.close()
+            found = _tried(self._folder, self.stretches[number])
+        return found
 
     def close(self) -> None:
         """End them."""
-        for pipe, process in self._processes.items():
+        while self._processes:
+            pipe, process = self._processes.pop()
             pipe.close()
             process.kill()  # it reads only
             process.wait()
 
 
 def serve(descriptor: int) -> None:
-    """Gather what is asked for, until nobody asks any more."""
+    """Gather what is asked for, and tell it."""
     with contextlib.suppress(EOFError, OSError), Connection(descriptor) as pipe:
-        while True:
-            folder, stretch = pipe.recv()
-            try:
-                found: Gathered | OSError | None = gather(folder, stretch)
-            except OSError as error:
-                found = error
-            pipe.send(found)
+        folder, share = pipe.recv()
+        found = deque[bytes]()
+        for stretch in share:
+            found.append(pickle.dumps(_tried(folder, stretch), pickle.HIGHEST_PROTOCOL))
+            while sum(map(len, found)) > _AHEAD_BYTES:
+                pipe.send_bytes(found.popleft())
+        for each in found:
+            pipe.send_bytes(each)
+
+
+def _tried(folder: Path, stretch: Stretch) -> Gathered | OSError | None:
+    try:
+        return gather(folder, stretch)
+    except OSError as error:
+        return error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -67,11 +67,13 @@ class ManifestReader:
     """
 
     def __init__(self, paths: RunPaths) -> None:
-        self._paths = paths
+        self.paths = paths
         self._parts = Parts(paths.manifest)
         self._repeats = Repeats()
         self._cut: list[tuple[bytes, Line | None, Place]] = []  # lines without an end that nobody was told of
         self._told: dict[Place, bool] = {}  # lines without an end of which somebody was: whether they were lines
+        self._rounds = gatherers.rounds(paths.manifest, self._parts)
+        self._first: gatherers.Gatherers | None = None
         self._ended: set[str] = set()
         self._own = ""
         self.history = History()
@@ -80,12 +82,21 @@ class ManifestReader:
         """Every line, whole, and nothing else."""
         return (whole(raw) for raw, _, _ in self._lines())
 
+    def begin(self) -> None:
+        """Have other processes read a large manifest of which nothing is remembered, until ``read`` or ``close``."""
+        if not self.paths.recall.exists():
+            self._first = next(self._rounds, None)
+
+    def close(self) -> None:
+        """What was begun is not wanted any more."""
+        self._rounds.close()
+
     def read(self) -> History:
         """Merge every part, in whatever order; none at all gives an empty history. To be called once, first.
 
         What was read of a large manifest is remembered in the run's folder.
         """
-        known = recall.load(self._paths)
+        known = recall.load(self.paths) if self._first is None else None
         history, failed = self.history, list[_Failed]()
         if known is not None:
             self._parts.go_on(known.read)
@@ -93,7 +104,8 @@ class ManifestReader:
             history.highlights = known.highlights
             failed = [_Failed(when, task, error, Place(*place)) for when, task, error, place in known.failed]
         before = sum(self._parts.read.values())
-        failed += self._gather()
+        with contextlib.closing(self):
+            failed += self._gather()
         history.parts = self._parts.count
         failed = _not_done_since(failed, *history.rendered.done())
         if sum(self._parts.read.values()) - before >= recall.WORTH_BYTES:
@@ -105,9 +117,9 @@ class ManifestReader:
     def _gather(self) -> list[_Failed]:
         """Heed all lines that were written whole, but for failed ones, which are given back."""
         done, failed, history = list[Rows](), list[_Failed](), self.history
-        for stretches in self._parts.stretches():
-            found = zip(stretches, gatherers.gathered(self._paths.manifest, stretches), strict=True)
-            for part, pairs in groupby(found, lambda pair: pair[0].part):
+        for together in itertools.chain([self._first] if self._first else [], self._rounds):
+            found = zip(together.stretches, together.each(), strict=True)
+            for part, pairs in itertools.groupby(found, lambda pair: pair[0].part):
                 those = list(pairs)
                 there = [each for _, each in those if each is not None]
                 if len(there) == len(those):  # else it was merged into another meanwhile, and is read there
@@ -155,7 +167,7 @@ class ManifestReader:
         known = recall.Recall(
             self._parts.read, history.rendered, kept, history.lines, history.skipped, history.highlights
         )  # fmt: skip
-        recall.save(self._paths, known)
+        recall.save(self.paths, known)
 
     def follow(self, own: str, is_alive: Callable[[str], bool]) -> None:
         """From now on care for parts of others that may grow: not for ``own``, nor for those of writers that ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -9,18 +10,19 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nst_batch.paths import RunPaths
-from nst_batch.recorded import gatherers, parts
-from nst_batch.recorded.gatherers import gathered
+from nst_batch.recorded import gatherers, parts, recall
+from nst_batch.recorded.compaction import compact
+from nst_batch.recorded.gatherers import Gatherers
 from nst_batch.recorded.gathering import Gathered, gather
 from nst_batch.recorded.history import ManifestReader, read
 from nst_batch.recorded.parts import Parts, Stretch
 from tests.histories import grow
+from tests.lines import done, task, write
 from tests.recorded.test_recall import facts
 
 
@@ -72,8 +74,25 @@ def ended(process: int) -> bool:
 def test_they_give_what_one_gives_in_the_same_order(paths: RunPaths, together: None) -> None:
     wanted = stretches(paths)
     assert len(wanted) > 10
-    assert said(list(gathered(paths.manifest, wanted))) == said([gather(paths.manifest, each) for each in wanted])
+    assert said(all_of(paths, wanted)) == said([gather(paths.manifest, each) for each in wanted])
     assert not children()
+
+
+def all_of(paths: RunPaths, wanted: list[Stretch]) -> list[Gathered | None]:
+    with contextlib.closing(Gatherers(paths.manifest, wanted)) as found:
+        assert len(children()) == 3
+        return list(found.each())
+
+
+def test_who_has_much_in_hand_waits_until_it_is_asked(
+    paths: RunPaths, together: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        gatherers, "_PROGRAM", gatherers._PROGRAM.replace("\nserve(", "\ngatherers._AHEAD_BYTES = 1\nserve(").replace(
+            "from nst_batch", "from nst_batch.recorded import gatherers\nfrom nst_batch"
+        )
+    )  # fmt: skip
+    test_they_give_what_one_gives_in_the_same_order(paths, together)
 
 
 def test_a_history_that_several_read_is_the_same(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,23 +112,15 @@ def test_none_is_begun_for_little(paths: RunPaths, monkeypatch: pytest.MonkeyPat
     assert read(paths).lines > 0
 
 
-def some_of(paths: RunPaths) -> tuple[Iterator[Gathered | None], list[Stretch]]:
-    wanted = stretches(paths)
-    found = gathered(paths.manifest, wanted)
-    next(found)
-    return found, wanted
-
-
 @pytest.mark.parametrize("left", [2, 0])
 def test_the_work_of_those_that_die_is_done_by_others(paths: RunPaths, together: None, left: int) -> None:
     wanted = stretches(paths)
-    found = gathered(paths.manifest, wanted)
-    got = [next(found)]
-    victims = children()
-    assert len(victims) == 3
-    for victim in victims[left:]:
-        os.kill(victim, signal.SIGKILL)
-    got += found
+    with contextlib.closing(Gatherers(paths.manifest, wanted)) as together_:
+        victims = children()
+        assert len(victims) == 3
+        for victim in victims[left:]:
+            os.kill(victim, signal.SIGKILL)
+        got = list(together_.each())
     assert said(got) == said([gather(paths.manifest, each) for each in wanted])
 
 
@@ -138,28 +149,62 @@ def test_an_error_is_the_callers_and_nobody_is_left(paths: RunPaths, together: N
     assert not children()
 
 
-def test_who_stops_listening_ends_them(paths: RunPaths, together: None) -> None:
-    found, _ = some_of(paths)
+def test_what_is_begun_before_it_is_asked_for_is_the_same(paths: RunPaths, together: None) -> None:
+    wanted, reader, new = facts(read(paths)), ManifestReader(paths), task("new.png")
+    reader.begin()
+    assert len(children()) == 3
+    assert facts(reader.read()) == wanted and not children()
+    reader = ManifestReader(paths)
+    reader.begin()
+    write(paths, (new, done(new)))
+    assert facts(reader.read()) == facts(read(paths)) and "new.png" in reader.history.rendered
+
+
+def test_what_was_merged_after_it_was_begun_is_read(paths: RunPaths) -> None:
+    reader = ManifestReader(paths)
+    reader.begin()
+    compact(paths)
+    ours, theirs = reader.read(), read(paths)
+    assert (ours.attempts, ours.lines, ours.skipped) == (theirs.attempts, theirs.lines, theirs.skipped)
+    assert [(ours.rendered[name], ours.rendered[name].place) for name in theirs.rendered] == [
+        (each, each.place) for each in theirs.rendered.values()
+    ]
+
+
+def test_where_something_is_remembered_nothing_is_begun(
+    paths: RunPaths, together: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recall, "WORTH_BYTES", 0)
+    paths.state.mkdir()
+    wanted, reader = facts(read(paths)), ManifestReader(paths)
+    reader.begin()
+    assert not children() and facts(reader.read()) == wanted
+
+
+def test_what_was_begun_and_is_not_wanted_ends(paths: RunPaths, together: None) -> None:
+    reader = ManifestReader(paths)
+    reader.begin()
     those = children()
     assert len(those) == 3
-    found.close()  # type: ignore[attr-defined]
+    reader.close()
     assert all(map(ended, those))
+    reader.close()
 
 
 SCRIPT = """
 import os, sys
 from pathlib import Path
 from nst_batch.paths import RunPaths
-from nst_batch.recorded import gatherers, parts
+from nst_batch.recorded import gatherers, parts, recall
+from nst_batch.recorded.compaction import compact
 from nst_batch.recorded.history import read
 gatherers.WORTH_BYTES, gatherers.cores, parts.STRETCH_BYTES = 1, lambda: 3, 700
 print("begins", flush=True)
 if len(sys.argv) > 2:
-    real = gatherers._Gatherers._take
-    def take(self, pipe):
-        print(*(each.pid for each in self._processes.values()), flush=True)
+    def take(self, number):
+        print(*(process.pid for _, process in self._processes), flush=True)
         sys.stdin.read()
-    gatherers._Gatherers._take = take
+    gatherers.Gatherers._sent = take
 print(len(read(RunPaths(Path(sys.argv[1]))).rendered))
 """
 
@@ -167,8 +212,8 @@ print(len(read(RunPaths(Path(sys.argv[1]))).rendered))
 def test_a_script_without_a_guard_is_run_once(paths: RunPaths, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
-    done = subprocess.run([sys.executable, script, paths.root], capture_output=True, text=True, check=True)
-    assert (done.stdout.split(), done.stderr) == (["begins", str(len(read(paths).rendered))], "")
+    ran = subprocess.run([sys.executable, script, paths.root], capture_output=True, text=True, check=True)
+    assert (ran.stdout.split(), ran.stderr) == (["begins", str(len(read(paths).rendered))], "")
 
 
 def test_they_end_with_who_began_them(paths: RunPaths, tmp_path: Path) -> None:
