@@ -21,7 +21,8 @@ from nst_batch.archives import tar_finding, tars
 from nst_batch.archives.tar_headers import Status, normal
 from nst_batch.columns import NONE, Bytes, Index, Ints, Strings, halves, load, rows_of, save
 from nst_batch.pipeline_file.inputs import masks_beside
-from nst_batch.planning.input_files import in_threads, opened, see, unreadable
+from nst_batch.planning.input_files import opened, see, unreadable
+from nst_batch.planning.looking import Looks, in_threads
 from nst_batch.planning.source_table import SourceTable
 from nst_batch.records import Limits, Source
 
@@ -110,7 +111,7 @@ class InputCache:
         every = [*paths, *beside.values()]
         for archive, places in tar_finding.by_archive(beside.values()).items():
             archives[archive].extend(len(paths) + place for place in places)  # each is in its picture's archive
-        sizes, times, changed = _stats(every, archives)
+        sizes, times, changed = _stats(every, archives, lambda done: self._progress(done, len(every)))
         found = self._look_up(every, sizes, times, changed)
         return SourceTable(Strings.of(every), found.digests, np.maximum(sizes, 0), found.widths, found.heights, masks)
 
@@ -195,7 +196,9 @@ class InputCache:
                 self._new += len(remembered)
 
 
-def _stats(paths: Sequence[str], archives: Mapping[str, Sequence[int]]) -> tuple[Ints, Ints, Ints]:
+def _stats(
+    paths: Sequence[str], archives: Mapping[str, Sequence[int]], tick: Callable[[int], None]
+) -> tuple[Ints, Ints, Ints]:
     """Bytes of each file, what is another when it is changed (of most, mtime_ns), and when that was, in ns; -1 where it
     cannot be looked at."""
     found = np.full((3, len(paths)), -1, np.int64)
@@ -204,12 +207,15 @@ def _stats(paths: Sequence[str], archives: Mapping[str, Sequence[int]]) -> tuple
         inside[places] = True
         with contextlib.suppress(OSError):
             found[:, places] = _stats_in(archive, [paths[place] for place in places])
-    for place in np.flatnonzero(~inside).tolist():
+
+    def look(place: int) -> None:
         try:
             status = os.stat(paths[place])
         except (OSError, ValueError):
-            continue
+            return
         found[0, place], found[1:, place] = status.st_size, status.st_mtime_ns
+
+    Looks().each(look, np.flatnonzero(~inside).tolist(), tick)
     return found[0], found[1], found[2]
 
 

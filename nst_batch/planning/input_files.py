@@ -1,4 +1,4 @@
-"""What input files hold: a digest of the bytes, and a picture's size by its header; of many files by several threads.
+"""What input files hold: a digest of the bytes, and a picture's size by its header.
 
 Pillow reads headers here, nothing decodes pixels, and nothing imports torch.
 """
@@ -11,18 +11,12 @@ import hashlib
 import io
 import os
 import stat
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import islice
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from nst_batch.archives import tars
 
 _AT_ONCE = 1 << 20  # bytes of a file that are read in one go
-_FEW, _CHUNK = 16, 64  # files for which no thread is worth while; that a thread reads in turn
-_TICK_SECONDS = 0.2
 _EXIF_ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
@@ -73,42 +67,6 @@ def unreadable(path: str) -> bytes:
 
 def _digest_of(text: str) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-
-
-def in_threads(look: Callable[[int], None], rows: Sequence[int], tick: Callable[[int], None]) -> None:
-    """Look at each, several at once: disks far away are waited for together.
-
-    Args:
-        look: called by threads, with one of ``rows``.
-        rows: in whatever order.
-        tick: called by this thread now and then, with how many were looked at; what it raises ends all.
-    """
-    if len(rows) <= _FEW:
-        for done, row in enumerate(rows, 1):
-            look(row)
-            tick(done)
-        return
-    threads = ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1) + 2), thread_name_prefix="inputs")
-    ended, done_by_all = threading.Event(), bytearray()  # of which each has a byte
-
-    def look_at_all(some: Sequence[int]) -> None:
-        for row in some:
-            if ended.is_set():
-                return
-            look(row)
-            done_by_all.append(1)
-
-    try:
-        chunks = (rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK))
-        under_way = deque(threads.submit(look_at_all, chunk) for chunk in islice(chunks, 64))
-        while under_way:
-            if wait([under_way[0]], _TICK_SECONDS).done:
-                under_way.popleft().result()
-                under_way.extend(threads.submit(look_at_all, chunk) for chunk in islice(chunks, 1))
-            tick(len(done_by_all))
-    finally:
-        ended.set()  # whoever has had enough waits for no more than the files in hand
-        threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _header_size(file: BinaryIO) -> tuple[int, int]:

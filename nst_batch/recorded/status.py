@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice, repeat
 from operator import itemgetter
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from nst_batch.archives import tar_outputs, tars
 from nst_batch.columns import NONE, Ints, hashes
 from nst_batch.paths import ARCHIVE_SUFFIX, RunPaths, archive_of
+from nst_batch.planning.looking import Looks
 from nst_batch.planning.task_table import TaskTable
 from nst_batch.recorded.history import History
 from nst_batch.records import Task
@@ -82,12 +84,13 @@ def sizes_of(tasks: TaskTable, paths: RunPaths, wanted: Flags) -> Ints:
             there = (rows != NONE) & wanted[rows]
             found[rows[there]] = np.fromiter(members.values(), np.int64)[there]
         memory.save(paths.archives)
+    looks = Looks()
     for folder in folders:
         for entries in _listed(os.fspath(paths.output(folder))):
             before = f"{folder}/" if folder else ""
             rows = tasks.by_output.rows(hashes(before + each.name for each in entries))
-            asked = np.flatnonzero((rows != NONE) & wanted[rows])
-            found[rows[asked]] = [_size(entries[place]) for place in asked.tolist()]
+            asked = np.flatnonzero((rows != NONE) & wanted[rows]).tolist()
+            looks.each(partial(_look, entries, rows, found), asked)
     return found
 
 
@@ -117,10 +120,11 @@ def _listed(folder: str) -> Iterator[list[os.DirEntry[str]]]:
             yield some
 
 
-def _size(entry: os.DirEntry[str]) -> int:
-    """Of what is a file, and has not gone since it was listed."""
+def _look(entries: list[os.DirEntry[str]], rows: Ints, sizes: Ints, place: int) -> None:
+    """Note the size of one of them, if it is a file and has not gone since it was listed."""
     try:
-        found = entry.stat()
+        found = entries[place].stat()
     except OSError:
-        return NONE
-    return found.st_size if stat.S_ISREG(found.st_mode) else NONE
+        return
+    if stat.S_ISREG(found.st_mode):
+        sizes[rows[place]] = found.st_size
