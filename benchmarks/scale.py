@@ -96,15 +96,28 @@ def _finish(file: Path, wanted: datasets.Dataset, drawn: datasets.Drawn) -> None
 
 _LAUNCHER = """
 import json, os, sys, time
-begun = time.monotonic()
+
+def together(pid):
+    try:
+        with open(f"/proc/{pid}/statm") as size, open(f"/proc/{pid}/task/{pid}/children") as begun:
+            return int(size.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") + sum(map(together, begun.read().split()))
+    except OSError:
+        return 0
+
+begun, memory, ended = time.monotonic(), 0, 0
 child = os.fork()
 if not child:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.execv(sys.executable, [sys.executable, "-m", "nst_batch", *sys.argv[1:]])
-_, status, used = os.wait4(child, 0)
-print(json.dumps([status, time.monotonic() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss << 10]))
+while not ended:
+    memory = max(memory, together(child))
+    time.sleep(0.05)
+    ended, status, used = os.wait4(child, os.WNOHANG)
+most = max(memory, used.ru_maxrss << 10)
+print(json.dumps([status, time.monotonic() - begun, used.ru_utime + used.ru_stime, most]))
 """
-"""A small process: a child is said to have taken at least as much memory as who began it."""
+"""A small process, since a child is said to have taken at least as much memory as who began it. The memory is that of
+the command and of the processes that it begins, together."""
 
 
 def _cost(name: str, arguments: list[str]) -> Cost:
