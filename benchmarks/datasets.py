@@ -26,7 +26,8 @@ from nst_batch.planning.fanout import bucket
 from nst_batch.planning.ids import ids_of
 from nst_batch.planning.planned import write_plan
 from nst_batch.planning.source_table import SourceTable
-from nst_batch.planning.task_table import Share, TaskTable, Variant
+from nst_batch.planning.task_table import Share, TaskTable
+from nst_batch.planning.variants import Variant, Variants
 from nst_batch.recorded.manifest import line
 from nst_batch.records import Failure, Losses, OutputFormat, Source, Style, Task, TaskResult, Weights
 from nst_batch.settings import TransferSettings
@@ -149,7 +150,9 @@ def _tasks(folder: Path, wanted: Dataset) -> TaskTable:
     content_of, group_of = content_of.repeat(points), group_of.repeat(points)
     groups = [(Share(contents + place),) for place in range(wanted.styles)]
     weights = Weights("imagenet", "e" * 64, "vgg19-dcbb9e9d.pth")
-    variants = [Variant(TransferSettings(strength=each), weights, OutputFormat()) for each in wanted.strengths]
+    variants = Variants(
+        [Variant(TransferSettings(strength=each), weights, OutputFormat()) for each in wanted.strengths]
+    )
     variant_of = np.tile(np.arange(points), len(content_of) // points)
     starts = np.full(len(content_of), NONE, np.int64)
     ids = ids_of(sources, groups, variants, (content_of, group_of, variant_of, starts))

@@ -27,8 +27,8 @@ FOLDERS = {
     ),
     "pipeline_file": ("presets yaml_lines mistakes inputs lists tables starting spec_values pair_table spec_run spec"),
     "planning": (
-        "source_table task_table disk looking input_files input_cache fanout shares pairs ids names plan planned "
-        "frozen measured forecasts"
+        "source_table variants task_table disk looking input_files input_cache fanout shares pairs ids names plan "
+        "planned frozen measured forecasts"
     ),
     "recorded": (
         "manifest parts lines highlights gathering gatherers rendered recall history status changes decisions alike "

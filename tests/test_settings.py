@@ -121,5 +121,5 @@ def test_settings_that_can_disagree_are_all_that_is_looked_at_together() -> None
             return {"content_weight": 0, "line_search": "strong_wolfe"}.get(name, SETTINGS[name].default)
 
     asked = Asked()
-    assert TransferSettings._disagreements(cast(TransferSettings, asked)) == []
+    assert TransferSettings.disagreements(cast(TransferSettings, asked)) == []
     assert asked.names == set(TOGETHER)

@@ -363,11 +363,7 @@ def _rows_disagree(data: Mapping[str, Any], valid: Mapping[str, Any]) -> list[st
 
 
 def _disagreement(settings: TransferSettings, values: Mapping[str, Any]) -> str:
-    try:
-        dataclasses.replace(settings, **values)
-    except SettingsError as error:
-        return str(error)
-    return ""
+    return "; ".join(settings.but(values).disagreements())
 
 
 def _fields_at(place: Place) -> list[str]:

@@ -14,6 +14,7 @@ _FEW, _CHUNK = 16, 64  # files for which no thread is worth while; that a thread
 _SOME = 256  # files after which is seen how long they take
 _SURE = 2  # times in a row that it takes long: a single time it may be that others had the processor
 _FAR_SECONDS = 50e-6  # a look that takes longer waits for a disk; on one that is near, threads take 2.6 times as long
+_MOST = 32  # threads
 _TICK_SECONDS = 0.2
 
 Look = Callable[[int], None]
@@ -38,23 +39,24 @@ class Looks:
             self._slow = self._slow + 1 if took > _FAR_SECONDS * len(some) else 0
             done += len(some)
         if done < len(rows):
-            in_threads(look, rows[done:], lambda more: tick(done + more))
+            in_threads(look, rows[done:], lambda more: tick(done + more), _MOST)
 
 
-def in_threads(look: Look, rows: Sequence[int], tick: Tick) -> None:
+def in_threads(look: Look, rows: Sequence[int], tick: Tick, threads: int = 0) -> None:
     """Look at each, several at once: disks far away are waited for together.
 
     Args:
         look: called by threads, with one of ``rows``.
         rows: in whatever order.
         tick: called by this thread now and then, with how many were looked at; what it raises ends all.
+        threads: how many; 0: as many as looks that compute something are good for.
     """
     if len(rows) <= _FEW:
         for done, row in enumerate(rows, 1):
             look(row)
             tick(done)
         return
-    threads = ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1) + 2), thread_name_prefix="looks")
+    pool = ThreadPoolExecutor(threads or min(_MOST, 2 * (os.cpu_count() or 1) + 2), thread_name_prefix="looks")
     ended, done_by_all = threading.Event(), bytearray()  # of which each has a byte
 
     def look_at_all(some: Sequence[int]) -> None:
@@ -66,12 +68,12 @@ def in_threads(look: Look, rows: Sequence[int], tick: Tick) -> None:
 
     try:
         chunks = (rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK))
-        under_way = deque(threads.submit(look_at_all, chunk) for chunk in islice(chunks, 64))
+        under_way = deque(pool.submit(look_at_all, chunk) for chunk in islice(chunks, 64))
         while under_way:
             if wait([under_way[0]], _TICK_SECONDS).done:
                 under_way.popleft().result()
-                under_way.extend(threads.submit(look_at_all, chunk) for chunk in islice(chunks, 1))
+                under_way.extend(pool.submit(look_at_all, chunk) for chunk in islice(chunks, 1))
             tick(len(done_by_all))
     finally:
         ended.set()  # whoever has had enough waits for no more than the files in hand
-        threads.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import itertools
 import re
 import string
 import unicodedata
@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from nst_batch.archives import tars
-from nst_batch.columns import Bytes, Index, Ints, hashes, numbers
+from nst_batch.columns import NONE, Bytes, Index, Ints, hashes, numbers
 from nst_batch.errors import PlanError
 from nst_batch.paths import ARCHIVE_SUFFIX, LOOSE_SUFFIX
 from nst_batch.planning.fanout import bucket
 from nst_batch.planning.pairs import Pairs, StyleFile
 from nst_batch.planning.task_table import TaskTable
+from nst_batch.planning.variants import Variants
 from nst_batch.records import Task
-from nst_batch.settings import INIT_WORDS, SETTINGS, TransferSettings
+from nst_batch.settings import INIT_WORDS, SETTINGS, TransferSettings, plain
 
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names need some
 _MISLEADING = "/\\" + "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -33,9 +34,9 @@ _OURS = ("manifest", "state")  # folders
 _LOOSE = f"{ARCHIVE_SUFFIX}{LOOSE_SUFFIX}/"  # ends the name of another one of ours
 
 
-def starts_from_file(settings: TransferSettings) -> bool:
+def starts_from_file(init: str) -> bool:
     """Whether the picture starts from a file."""
-    return settings.init not in INIT_WORDS
+    return init not in INIT_WORDS
 
 
 class Names:
@@ -44,13 +45,13 @@ class Names:
     def __init__(
         self,
         pairs: Pairs,
-        settings: Sequence[TransferSettings],
+        variants: Variants,
         points: Sequence[Mapping[str, Any]],
         content_of: Ints,
         group_of: Ints,
         variant_of: Ints,
     ) -> None:
-        self._pairs, self._settings, self._points = pairs, settings, points
+        self._pairs, self.variants, self._points = pairs, variants, points
         self._content_of, self._group_of, self.variant_of = content_of, group_of, variant_of
 
     def of(self, template: str, ids: Bytes | None = None) -> Iterator[str]:
@@ -76,12 +77,10 @@ class Names:
         if field == "bucket":
             return self._buckets()
         if field == "sweep":
-            many = len(self._points)
             words = ["".join(f"__{name}={_word(value)}" for name, value in point.items()) for point in self._points]
-            values = [words[place % many] for place in range(len(self._settings))]
-        else:
-            values = [_word(dataclasses.asdict(each)[field]) for each in self._settings]
-        return map(values.__getitem__, numbers(self.variant_of))
+            return map(words.__getitem__, numbers(self.variant_of % len(words)))
+        values, codes = self.variants.setting(field)
+        return map([_word(plain(value)) for value in values].__getitem__, numbers(codes[self.variant_of]))
 
     def _buckets(self) -> Iterator[str]:
         contents, groups = self._pairs.contents, self._pairs.groups
@@ -106,14 +105,18 @@ def _zipped(pieces: Sequence[Iterable[str]], count: int) -> Iterator[tuple[str, 
     return (piece for _, piece in zip(range(count), zip(*pieces, strict=False), strict=False))
 
 
-def starts(settings: Sequence[TransferSettings], names: Names) -> Iterator[str]:
-    """The file that each picture starts from; none where it starts from no file."""
-    templates = dict.fromkeys(each.init if starts_from_file(each) else "" for each in settings)
-    places = {template: place for place, template in enumerate(templates)}  # mostly one, of however many settings
-    which = [places[each.init if starts_from_file(each) else ""] for each in settings]
-    filled = [names.of(template) if template else _always("") for template in templates]
-    for variant, row in zip(numbers(names.variant_of), zip(*filled, strict=False), strict=False):
-        yield row[which[variant]]
+def starts(names: Names) -> list[str]:
+    """The file that each picture starts from, empty where it starts from no file; none where none does."""
+    values, codes = names.variants.setting("init")
+    templates = {value: place for place, value in enumerate(dict.fromkeys(filter(starts_from_file, values)))}
+    which = np.array([templates.get(value, NONE) for value in values], np.int64)[codes[names.variant_of]]
+    if not (which != NONE).any():
+        return []
+    found = np.full(len(which), "", object)
+    for template, place in templates.items():  # mostly one, of however many settings
+        rows = which == place
+        found[rows] = list(itertools.compress(names.of(template), rows.tolist()))
+    return list(found)
 
 
 def _stem(path: str) -> str:

@@ -5,10 +5,8 @@ All of it is columns from the first to the last; nothing is made for each of a m
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -20,9 +18,10 @@ from nst_batch.planning.ids import ids_of
 from nst_batch.planning.names import Names, checked, refuse_collisions, starts, starts_from_file
 from nst_batch.planning.pairs import StyleFile, pairs_of
 from nst_batch.planning.source_table import SourceTable
-from nst_batch.planning.task_table import Share, TaskTable, Variant
+from nst_batch.planning.task_table import Share, TaskTable
+from nst_batch.planning.variants import Variant, variants_of
 from nst_batch.records import OutputFormat, Weights
-from nst_batch.settings import FROM_FILE, TransferSettings
+from nst_batch.settings import FROM_FILE
 
 ReadSources = Callable[[Sequence[str]], SourceTable]
 """What is known of files: a row for each path, in their order, and more behind them for masks."""
@@ -38,19 +37,18 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
 
     Raises:
         PlanError: two tasks would write one file, or a name leaves the output folder.
+        SettingsError: what a pair and the sweep set does not agree.
     """
-    pairs, points, base = pairs_of(spec), sweep_points(spec.sweep), spec.settings()
-    settings = [
-        resolve(dataclasses.replace(base, **{**overrides, **point}), weights)
-        for overrides in pairs.overrides
-        for point in points
-    ]
+    pairs, points = pairs_of(spec), sweep_points(spec.sweep)
+    form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
+    asked = variants_of(Variant(spec.settings(), weights, form), pairs.overrides, points)
+    asked = asked.changed("pooling", lambda pooling: _pooling(pooling, weights))
     content_of, group_of = pairs.content_of.repeat(len(points)), pairs.group_of.repeat(len(points))
     variant_of = pairs.override_of.repeat(len(points)) * len(points)
     variant_of += np.tile(np.arange(len(points)), len(pairs.content_of))
-    names = Names(pairs, settings, points, content_of, group_of, variant_of)
+    names = Names(pairs, asked, points, content_of, group_of, variant_of)
 
-    begins = list(starts(settings, names)) if any(map(starts_from_file, settings)) else []
+    begins = starts(names)
     beside = [share.path for group in pairs.groups for share in group] + begins
     every = [*pairs.contents, *dict.fromkeys(path for path in beside if path)]
     sources = read(every)
@@ -58,11 +56,7 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     start_of = np.array([row_of.get(path, NONE) for path in begins] or [NONE] * len(content_of), np.int64)
 
     groups = [_shares(group, row_of) for group in pairs.groups]
-    form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
-    variants = [
-        Variant(dataclasses.replace(each, init=FROM_FILE) if starts_from_file(each) else each, weights, form)
-        for each in settings
-    ]
+    variants = asked.changed("init", lambda init: FROM_FILE if starts_from_file(init) else init)
     ids = ids_of(sources, groups, variants, (content_of, group_of, variant_of, start_of))
     named = names.of(spec.output.name, ids)
     outputs = Strings.of(map(checked, map(keyed, named) if archive_of(spec.output.name) else named))
@@ -71,12 +65,9 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     return tasks
 
 
-def resolve(settings: TransferSettings, weights: Weights) -> TransferSettings:
-    """``auto`` values replaced by what they come to with these weights."""
-    if settings.pooling == "auto":
-        pooling: Literal["avg", "max"] = "avg" if weights.path is None else "max"
-        return dataclasses.replace(settings, pooling=pooling)
-    return settings
+def _pooling(pooling: str, weights: Weights) -> str:
+    """What ``auto`` comes to with these weights."""
+    return pooling if pooling != "auto" else "avg" if weights.path is None else "max"
 
 
 def _shares(group: tuple[StyleFile, ...], row_of: Mapping[str, int]) -> tuple[Share, ...]:

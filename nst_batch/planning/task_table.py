@@ -29,23 +29,15 @@ from nst_batch.columns import (
 )
 from nst_batch.demands import work
 from nst_batch.planning.source_table import SourceTable
-from nst_batch.records import OutputFormat, Source, Style, Task, Weights
-from nst_batch.settings import Stop, TransferSettings
+from nst_batch.planning.variants import Variant, Variants
+from nst_batch.records import Source, Style, Task
+from nst_batch.settings import plain
 from nst_batch.sizes import target_size
 
 T = TypeVar("T")
 
 ID_BYTES = 16
 _KEPT = 4096  # groups of styles, made
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """What tasks have in common that are not about other pictures."""
-
-    settings: TransferSettings
-    weights: Weights
-    format: OutputFormat = dataclasses.field(default_factory=OutputFormat)
 
 
 class Share(NamedTuple):
@@ -57,7 +49,7 @@ class Share(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Tasks that take the same: one of them, and how many there are."""
+    """Tasks that take the same time and memory: one of them, and how many there are."""
 
     row: int
     tasks: int
@@ -78,7 +70,7 @@ class TaskTable(Sequence[Task]):
 
     sources: SourceTable
     groups: Sequence[tuple[Share, ...]]
-    variants: Sequence[Variant]
+    variants: Variants
     contents: Ints
     group_of: Ints
     variant_of: Ints
@@ -103,7 +95,7 @@ class TaskTable(Sequence[Task]):
             outputs.append(each.output)
         content_of, group_of, variant_of, starts = np.array(rows, np.int64).reshape(-1, 4).T
         return cls(
-            SourceTable.of(sources), list(groups), list(variants), content_of, group_of, variant_of, starts,
+            SourceTable.of(sources), list(groups), Variants(list(variants)), content_of, group_of, variant_of, starts,
             digests_of(ids, ID_BYTES), Strings.of(outputs),
         )  # fmt: skip
 
@@ -215,9 +207,9 @@ class TaskTable(Sequence[Task]):
 
     @cached_property
     def _kinds(self) -> tuple[Ints, Ints]:
-        """Distinct (variant, width and height of the content), and which of them each row is."""
+        """Of what takes the same, (a variant, width and height of the content), and which of these each row is."""
         width, height = self.sources.widths[self.contents], self.sources.heights[self.contents]
-        first, kinds = distinct(self.variant_of, width, height)
+        first, kinds = distinct(self.variants.taking[self.variant_of], width, height)
         return np.stack([self.variant_of[first], width[first], height[first]], 1), kinds
 
     @property
@@ -236,10 +228,10 @@ class TaskTable(Sequence[Task]):
     @cached_property
     def _by_kind(self) -> tuple[Ints, Ints]:
         """The first row of each kind, and which kind each row is."""
-        return distinct(self.variant_of, *self.shapes.T)
+        return distinct(self.variants.taking[self.variant_of], *self.shapes.T)
 
     def kinds(self, rows: Ints) -> list[Kind]:
-        """Tasks that have the same settings and the same shape, so that they take the same time and memory."""
+        """Tasks that take the same time and memory, for they have the same shape and, where it matters, settings."""
         first, kinds = self._by_kind
         found, counts = np.unique(kinds[rows], return_counts=True)
         return [Kind(int(first[kind]), int(count)) for kind, count in zip(found, counts, strict=True)]
@@ -270,7 +262,7 @@ class TaskTable(Sequence[Task]):
         return TaskTable(
             self.sources.only(sources),
             [tuple(share._replace(source=int(places[share.source])) for share in group) for group in kept],
-            [self.variants[variant] for variant in variants.tolist()],
+            self.variants.only(variants),
             places[self.contents], group_of.astype(np.int64), variant_of.astype(np.int64), places[self.starts],
             self.ids, self.outputs,
         )  # fmt: skip
@@ -283,7 +275,7 @@ class TaskTable(Sequence[Task]):
         return TaskTable(
             self.sources.joined(others.sources),
             [*self.groups, *groups],
-            [*self.variants, *others.variants],
+            self.variants.joined(others.variants),
             np.concatenate([self.contents, others.contents + behind]),
             np.concatenate([self.group_of, others.group_of + len(self.groups)]),
             np.concatenate([self.variant_of, others.variant_of + len(self.variants)]),
@@ -300,32 +292,23 @@ class TaskTable(Sequence[Task]):
         return [self.outputs[row] for row in differ.tolist()]
 
     @cached_property
-    def points(self) -> list[dict[str, Any]]:
-        """What is particular to each variant: the settings in which they differ, as a sweep's values."""
-        used = sorted(set(np.unique(self.variant_of).tolist()))
-        kinds = {place: dataclasses.asdict(self.variants[place].settings) for place in used}
-        first = kinds[used[0]] if used else {}
-        differing = [name for name in first if any(each[name] != first[name] for each in kinds.values())]
-        empty = dict[str, Any]()
-        return [
-            {name: kinds[place][name] for name in differing} if place in kinds else empty
-            for place in range(len(self.variants))
-        ]
+    def _differing(self) -> dict[str, tuple[list[Any], Ints]]:
+        return self.variants.differing(np.unique(self.variant_of)) if len(self) else {}
 
     def point(self, row: int) -> dict[str, Any]:
-        """What is particular to a task's settings."""
-        found: dict[str, Any] = self.points[self.variant_of[row]]
-        return found
+        """What is particular to a task's settings: those in which tasks differ, as a sweep's values."""
+        variant = self.variant_of[row]
+        return {name: plain(values[codes[variant]]) for name, (values, codes) in self._differing.items()}
 
     def header(self) -> dict[str, Any]:
         """What JSON can hold of it, for a file of columns."""
-        return {"variants": [dataclasses.asdict(each) for each in self.variants]}
+        return self.variants.header()
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All else."""
         shares = [share for group in self.groups for share in group]
         return {
-            **self.sources.arrays(),
+            **self.sources.arrays(), **self.variants.arrays(),
             "group_ends": np.cumsum([len(group) for group in self.groups]).astype(np.int64),
             "share_sources": np.array([share.source for share in shares], np.int64),
             "share_weights": np.array([share.weight for share in shares], np.float64),
@@ -342,7 +325,7 @@ class TaskTable(Sequence[Task]):
             ValueError, LookupError or TypeError: it is something else.
         """
         found = rows_of(arrays, _COLUMNS)
-        sources, variants = SourceTable.read(arrays), [_variant(each) for each in header["variants"]]
+        sources, variants = SourceTable.read(arrays), Variants.read(header, arrays)
         groups = _groups(arrays, len(sources))
         outputs = strings_of(arrays, "outputs", "output_ends")
         return cls(
@@ -377,14 +360,3 @@ class _Places(dict[T, int]):
 
     def of(self, value: T) -> int:
         return self.setdefault(value, len(self))
-
-
-def _variant(values: Mapping[str, Any]) -> Variant:
-    return Variant(_settings(values["settings"]), Weights(**values["weights"]), OutputFormat(**values["format"]))
-
-
-def _settings(values: Mapping[str, Any]) -> TransferSettings:
-    """Lists are tuples again: JSON knows no others."""
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    plain["stop"] = Stop(**values["stop"]) if values["stop"] else None
-    return TransferSettings(**plain)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nst_batch.columns import NONE
 from nst_batch.planning.task_table import TaskTable
 from nst_batch.recorded.lines import WholeLines, digests, inputs_digest
@@ -72,7 +74,8 @@ class Changes:
 
     def __init__(self, tasks: TaskTable, rendered: RenderedTable, lines: WholeLines) -> None:
         self._tasks, self._rendered, self._lines = tasks, rendered, lines
-        self._weights = [rendered.weights_kinds.find(_weights(each.weights)) for each in tasks.variants]
+        bases = [rendered.weights_kinds.find(_weights(each.weights)) for each in tasks.variants.bases]
+        self._weights = np.array(bases, np.int64)[tasks.variants.base_of]
         self._differ = functools.cache(self._settings_differ)
 
     def reason(self, row: int, before: int) -> str:

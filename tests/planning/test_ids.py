@@ -17,9 +17,10 @@ from nst_batch.columns import NONE
 from nst_batch.planning import ids
 from nst_batch.planning.ids import ids_of, task_id
 from nst_batch.planning.source_table import SourceTable
-from nst_batch.planning.task_table import Share, TaskTable, Variant
+from nst_batch.planning.task_table import Share, TaskTable
+from nst_batch.planning.variants import Variant, Variants
 from nst_batch.records import ALGORITHM_VERSION, OutputFormat, Source, Style, Task, Weights
-from nst_batch.settings import SETTINGS, Stop, TransferSettings
+from nst_batch.settings import SETTINGS, Stop, TransferSettings, is_in_ids
 from tests.lines import task
 
 FILE = Weights("vgg.pth", "ab" * 32, "vgg.pth")
@@ -45,12 +46,19 @@ def canonical(
         "content": digests(content),
         "style": [[*digests(style.source), style.weight, style.region] for style in styles],
         "start": start.digest if start else None,
-        "settings": settings.for_ids(),
+        "settings": told(settings),
         "weights": [weights.digest, weights.format],
         "format": [format.suffix, format.bits, format.quality if lossy else None],
     }
     text = json.dumps(made_of, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def told(settings: TransferSettings) -> dict[str, Any]:
+    """Settings that ids tell."""
+    return {
+        name: value for name, value in dataclasses.asdict(settings).items() if is_in_ids(name, getattr(settings, name))
+    }
 
 
 def masked(source: Source) -> Source:
@@ -120,7 +128,7 @@ def test_each_setting_is_written_as_it_was(name: str) -> None:
 def test_masks_count_where_settings_heed_them() -> None:
     """The same rows, with one variant that heeds masks and one that does not."""
     sources = SourceTable.of([masked(ONE), masked(OTHER)])
-    variants = [Variant(TransferSettings(masks=each), FILE) for each in (True, False)]
+    variants = Variants([Variant(TransferSettings(masks=each), FILE) for each in (True, False)])
     rows = list(itertools.product((0, 1), (0, 1), (0, 1)))
     contents, groups, variant_of = np.array(rows).T
     found = ids_of(sources, [(Share(0),), (Share(1),)], variants, (contents, groups, variant_of, np.full(8, NONE)))
@@ -132,14 +140,14 @@ def test_masks_count_where_settings_heed_them() -> None:
 
 def test_no_tasks_have_no_ids() -> None:
     nothing = np.zeros(0, np.int64)
-    assert ids_of(SourceTable.of([]), [], [], (nothing, nothing, nothing, nothing)).shape == (0, 16)
+    assert ids_of(SourceTable.of([]), [], Variants([]), (nothing, nothing, nothing, nothing)).shape == (0, 16)
 
 
 def test_what_was_added_later_is_no_news_where_it_says_what_was_done_before() -> None:
     settings, later = TransferSettings(), {name for name, item in SETTINGS.items() if item.metadata.get("added")}
     assert "history_precision" in later
-    assert set(settings.for_ids()) == set(SETTINGS) - later
-    assert "history_precision" in TransferSettings(history_precision="bf16").for_ids()
+    assert set(told(settings)) == set(SETTINGS) - later
+    assert "history_precision" in told(TransferSettings(history_precision="bf16"))
 
 
 def other_value(name: str, value: Any) -> Any:

@@ -19,10 +19,11 @@ from nst_batch.planning import names, task_table
 from nst_batch.planning.names import Names, checked, refuse_collisions, starts
 from nst_batch.planning.pairs import Pairs, StyleFile
 from nst_batch.planning.task_table import TaskTable
+from nst_batch.planning.variants import Variant, Variants
 from nst_batch.settings import SETTINGS, Stop, TransferSettings
 from tests import runs
 from tests.hostile import KINDS
-from tests.lines import task
+from tests.lines import WEIGHTS, task
 from tests.plans import BOTH, outputs, planned
 
 
@@ -73,11 +74,15 @@ SWEPT = [
 ]
 
 
+def variants(settings: list[TransferSettings]) -> Variants:
+    return Variants([Variant(each, WEIGHTS) for each in settings])
+
+
 def test_every_placeholder_says_what_it_did_whatever_files_are_called() -> None:
     numbers, settings = random.Random(2), [each for each, _ in SWEPT]
     points = [point for _, point in SWEPT]
     pairs = random_pairs(numbers, 600, len(SWEPT))
-    known = Names(pairs, settings, points, pairs.content_of, pairs.group_of, pairs.override_of)
+    known = Names(pairs, variants(settings), points, pairs.content_of, pairs.group_of, pairs.override_of)
     expected = [
         first_written(pairs.contents[content], pairs.groups[group], *SWEPT[variant])
         for content, group, variant in zip(pairs.content_of, pairs.group_of, pairs.override_of, strict=True)
@@ -96,7 +101,7 @@ def test_contents_that_are_met_once_each_are_named_one_after_another() -> None:
     contents = [f"/p/{name}" for name in HOSTILE]
     rows, zeros = np.arange(len(contents)), np.zeros(len(contents), np.int64)
     pairs = Pairs(contents, [(StyleFile("/s/s.png"),)], rows, zeros, zeros)
-    known = Names(pairs, [TransferSettings()], [{}], rows, zeros, zeros)
+    known = Names(pairs, variants([TransferSettings()]), [{}], rows, zeros, zeros)
     expected = [names._part(PurePosixPath(path).stem) + "__s.png" for path in contents]
     assert list(known.of("{content}__{style}.png")) == expected
     found = known.of("{content}")
@@ -105,15 +110,20 @@ def test_contents_that_are_met_once_each_are_named_one_after_another() -> None:
 
 def test_no_tasks_have_no_names() -> None:
     nothing = np.zeros(0, np.int64)
-    known = Names(Pairs([], [], nothing, nothing, nothing), [], [], nothing, nothing, nothing)
+    known = Names(Pairs([], [], nothing, nothing, nothing), variants([]), [{}], nothing, nothing, nothing)
     assert list(known.of("{content}__{steps}{sweep}{task}.png", np.zeros((0, 16), np.uint8))) == []
-    assert list(starts([], known)) == []
+    assert starts(known) == []
 
 
 def test_the_task_in_a_name_is_the_beginning_of_its_id() -> None:
     zeros = np.zeros(2, np.int64)
     known = Names(
-        Pairs(["a"], [(StyleFile("s"),)], zeros, zeros, zeros), [TransferSettings()], [{}], zeros, zeros, zeros
+        Pairs(["a"], [(StyleFile("s"),)], zeros, zeros, zeros),
+        variants([TransferSettings()]),
+        [{}],
+        zeros,
+        zeros,
+        zeros,
     )
     ids = np.arange(32, dtype=np.uint8).reshape(2, 16)
     assert list(known.of("{task}", ids)) == ["000102030405", "101112131415"]
@@ -160,12 +170,12 @@ def test_each_variant_starts_from_its_own_file(one: bool) -> None:
     inits = ["/b/{content}.png"] * 4 if one else ["/b/{content}.png", "content", "/b/{style}+{content}.png", "noise"]
     settings = [TransferSettings(steps=n + 1, init=init) for n, init in enumerate(inits)]
     pairs = random_pairs(numbers, 50, len(settings))
-    known = Names(pairs, settings, [{}], pairs.content_of, pairs.group_of, pairs.override_of)
+    known = Names(pairs, variants(settings), [{}], pairs.content_of, pairs.group_of, pairs.override_of)
     expected = []
     for content, group, variant in zip(pairs.content_of, pairs.group_of, pairs.override_of, strict=True):
         said = first_written(pairs.contents[content], pairs.groups[group], settings[variant], {})
         expected.append(inits[variant].format_map(said) if inits[variant].startswith("/") else "")
-    assert list(starts(settings, known)) == expected
+    assert starts(known) == expected
 
 
 def test_a_start_is_filled_in_once_for_each_template_not_for_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +190,7 @@ def test_a_start_is_filled_in_once_for_each_template_not_for_each_setting(monkey
     zeros, many = np.zeros(50, np.int64), np.arange(50)
     pairs = Pairs(["/p/a.png"], [(StyleFile("/s"),)], zeros, zeros, many)
     settings = [TransferSettings(steps=n + 1, init="/b/{content}") for n in range(50)]
-    assert list(starts(settings, Names(pairs, settings, [{}], zeros, zeros, many))) == ["/b/a"] * 50
+    assert starts(Names(pairs, variants(settings), [{}], zeros, zeros, many)) == ["/b/a"] * 50
     assert asked == ["/b/{content}"]
 
 

@@ -86,7 +86,7 @@ def test_tables_are_equal_by_their_tasks(table: TaskTable) -> None:
 def test_no_tasks_at_all() -> None:
     none = TaskTable.of([])
     assert list(none) == [] and none == [] and none[:] == []
-    assert (none.costs.shape, none.shapes.shape, none.points) == ((0,), (0, 2), [])
+    assert (none.costs.shape, none.shapes.shape) == ((0,), (0, 2))
     assert none.kinds(np.zeros(0, np.int64)) == [] and none.by_kind(lambda _: 1.0).shape == (0,)
     assert none.row_of("a.png") == NONE and none.rows_of("f" * 32) == []
     assert none.pruned() == [] and none.joined(none) == [] and none.rendered_otherwise(none) == []
