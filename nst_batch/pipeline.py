@@ -213,7 +213,8 @@ def prepare(
     """
     with tars.remembering() as memory:
         frozen, reader, cluster = _planned(file, overrides, say, to_run, progress, memory)
-        return _compared(frozen, reader, choices, cluster)
+        with contextlib.closing(reader):
+            return _compared(frozen, reader, choices, cluster)
 
 
 def _planned(
@@ -222,8 +223,8 @@ def _planned(
     """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
     reader = ManifestReader(RunPaths(Path(os.path.abspath(spec.output_dir))))
-    reader.begin()
     try:
+        reader.begin()
         frozen = _frozen(spec, reader.paths, say, to_run, progress, memory)
     except BaseException:
         reader.close()

@@ -311,11 +311,12 @@ def checked(name: str, value: Any) -> Any:
     """The form in which a setting has ``value``.
 
     Raises:
-        SettingsError: it is out of the setting's limits.
+        ValueError: it is out of the setting's limits.
+        KeyError: there is no such setting.
     """
     found = _canonical(value, _WANTS_FLOATS[name])
     if wrong := mistakes(name, found):
-        raise SettingsError("; ".join(f"{name}: {each}" for each in wrong))
+        raise ValueError("; ".join(f"{name}: {each}" for each in wrong))
     return found
 
 

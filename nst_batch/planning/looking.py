@@ -25,19 +25,23 @@ class Looks:
     """Looks at files of one kind, which takes microseconds where they are near, and may take milliseconds."""
 
     def __init__(self) -> None:
-        self._slow = 0  # groups of looks in a row that took long
+        self._looks, self._seconds = 0, 0.0  # of the group that is being looked at
+        self._slow = 0  # groups in a row that took long
 
     def each(self, look: Look, rows: Sequence[int], tick: Tick = lambda _: None) -> None:
         """As ``in_threads``, but that threads are begun, and ``tick`` is told, only where it takes so long."""
         done = 0
         while done < len(rows) and self._slow < _SURE:
-            some = rows[done : done + _SOME]
+            some = rows[done : done + _SOME - self._looks]
             begun = time.perf_counter()
             for row in some:
                 look(row)
-            took = time.perf_counter() - begun
-            self._slow = self._slow + 1 if took > _FAR_SECONDS * len(some) else 0
+            self._seconds += time.perf_counter() - begun
+            self._looks += len(some)
             done += len(some)
+            if self._looks == _SOME:
+                self._slow = self._slow + 1 if self._seconds > _FAR_SECONDS * _SOME else 0
+                self._looks, self._seconds = 0, 0.0
         if done < len(rows):
             in_threads(look, rows[done:], lambda more: tick(done + more), _MOST)
 

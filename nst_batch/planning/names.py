@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +22,8 @@ from nst_batch.planning.task_table import TaskTable
 from nst_batch.planning.variants import Variants
 from nst_batch.records import Task
 from nst_batch.settings import INIT_WORDS, SETTINGS, TransferSettings, plain
+
+T = TypeVar("T")
 
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names need some
 _MISLEADING = "/\\" + "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -54,6 +55,13 @@ class Names:
         self._pairs, self.variants, self._points = pairs, variants, points
         self._content_of, self._group_of, self.variant_of = content_of, group_of, variant_of
 
+    def only(self, rows: Ints) -> Names:
+        """Of some tasks."""
+        return Names(
+            self._pairs, self.variants, self._points, self._content_of[rows], self._group_of[rows],
+            self.variant_of[rows],
+        )  # fmt: skip
+
     def of(self, template: str, ids: Bytes | None = None) -> Iterator[str]:
         """The template filled in."""
         pieces = list[Iterable[str]]()
@@ -72,8 +80,7 @@ class Names:
         if field in _OF_PATH:
             return self._of_contents(_OF_PATH[field])
         if field.replace("style", "content", 1) in _OF_PATH:
-            values = [_of_group(field, group) for group in self._pairs.groups]
-            return map(values.__getitem__, numbers(self._group_of))
+            return _of_few(lambda group: _of_group(field, group), self._pairs.groups, self._group_of)
         if field == "bucket":
             return self._buckets()
         if field == "sweep":
@@ -92,7 +99,14 @@ class Names:
         contents, rows = self._pairs.contents, self._content_of
         if len(rows) == len(contents) and (rows == np.arange(len(rows))).all():
             return map(called, contents)  # each once: a million names need not be there at a time
-        return map([called(path) for path in contents].__getitem__, numbers(rows))
+        return _of_few(called, contents, rows)
+
+
+def _of_few(called: Callable[[T], str], values: Sequence[T], rows: Ints) -> Iterable[str]:
+    """Of what each row has, which is asked for no more often than there are values, or rows."""
+    if len(rows) < len(values):
+        return (called(values[row]) for row in numbers(rows))
+    return map([called(value) for value in values].__getitem__, numbers(rows))
 
 
 def _always(value: str) -> Iterator[str]:
@@ -113,9 +127,11 @@ def starts(names: Names) -> list[str]:
     if not (which != NONE).any():
         return []
     found = np.full(len(which), "", object)
+    order = np.argsort(which, kind="stable")
+    begins = np.searchsorted(which[order], np.arange(len(templates) + 1))
     for template, place in templates.items():  # mostly one, of however many settings
-        rows = which == place
-        found[rows] = list(itertools.compress(names.of(template), rows.tolist()))
+        rows = order[begins[place] : begins[place + 1]]
+        found[rows] = list(names.only(rows).of(template))
     return list(found)
 
 

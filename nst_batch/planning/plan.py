@@ -37,7 +37,7 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
 
     Raises:
         PlanError: two tasks would write one file, or a name leaves the output folder.
-        SettingsError: what a pair and the sweep set does not agree.
+        SettingsError: a pair and the sweep set what does not go together.
     """
     pairs, points = pairs_of(spec), sweep_points(spec.sweep)
     form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)

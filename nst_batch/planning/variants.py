@@ -60,11 +60,6 @@ class Variants(Sequence[Variant]):
         self.values, self.codes = dict(values or {}), dict(codes or {})
         self._made: dict[int, Variant] = {}
 
-    @classmethod
-    def of(cls, variants: Sequence[Variant]) -> Variants:
-        """The same ones."""
-        return variants if isinstance(variants, Variants) else cls(variants)
-
     def __len__(self) -> int:
         """How many."""
         return len(self.base_of)
@@ -117,8 +112,10 @@ class Variants(Sequence[Variant]):
             after = function(before)
             settings = base.settings if after == before else dataclasses.replace(base.settings, **{name: after})
             bases.append(base if after == before else dataclasses.replace(base, settings=settings))
-        values = {**self.values, **({name: list(map(function, self.values[name]))} if name in self.values else {})}
-        return Variants(bases, self.base_of, values, self.codes)
+        if name not in self.codes:
+            return Variants(bases, self.base_of, self.values, self.codes)
+        values, codes = _once(list(map(function, self.values[name])), self.codes[name])
+        return Variants(bases, self.base_of, {**self.values, name: values}, {**self.codes, name: codes})
 
     def differing(self, used: Ints) -> dict[str, tuple[list[Any], Ints]]:
         """Settings in which those that are ``used`` differ, as ``setting`` gives them."""
@@ -208,22 +205,24 @@ def variants_of(base: Variant, overrides: Sequence[Mapping[str, Any]], points: S
         points: of the sweep, at least one; what is in both, the point says.
 
     Raises:
-        SettingsError: a value is out of its setting's limits, or does not agree with others.
+        SettingsError: a pair's own settings and a point's do not agree.
+        ValueError: a value is out of its setting's limits.
     """
     many, count = len(points), len(overrides)
     values, codes = dict[str, list[Any]](), dict[str, Ints]()
     for name, (given, column) in _columns_of(overrides).items():
         values[name], codes[name] = [checked(name, value) for value in given], column.repeat(many)
-    for place, point in enumerate(points):
-        for name, value in point.items():
-            column = codes.setdefault(name, np.full(count * many, NONE, np.int64))
-            column[place::many] = len(values.setdefault(name, []))
-            values[name].append(checked(name, value))
+    for name, (given, own) in _columns_of(points).items():
+        first = len(values.setdefault(name, []))
+        values[name] += [checked(name, value) for value in given]
+        column = codes.get(name, np.full(count * many, NONE, np.int64))
+        of_points = np.tile(own, count)
+        codes[name] = np.where(of_points == NONE, column, of_points + first)
     found = Variants([base], np.zeros(count * many, np.int64), values, codes)
     if together := [codes[name] for name in TOGETHER if name in codes]:
         for place in distinct(*together)[0].tolist():
             if disagreements := found[place].settings.disagreements():
-                raise SettingsError("; ".join(disagreements))
+                raise SettingsError(f"pairs and sweep do not agree: {'; '.join(disagreements)}")
     return found
 
 
@@ -237,7 +236,16 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Sequence[A
             values, codes = found.setdefault(name, ([], np.full(len(rows), NONE, np.int64)))
             codes[place] = len(values)
             values.append(value)
-    return dict(found)
+    return {name: _once(*each) for name, each in found.items()}
+
+
+def _once(values: Sequence[Any], codes: Ints) -> tuple[list[Any], Ints]:
+    """The same with each value once; 0.0 and -0.0 are two."""
+    places = dict[str, int]()
+    of_values = [places.setdefault(repr(value), len(places)) for value in values]
+    first = {place: value for place, value in zip(reversed(of_values), reversed(values), strict=True)}
+    new = np.array([*of_values, NONE], np.int64)[codes]  # NONE is the last
+    return [first[place] for place in range(len(places))], new
 
 
 def _variant(values: Mapping[str, Any]) -> Variant:

@@ -8,36 +8,28 @@ its work.
 from __future__ import annotations
 
 import contextlib
-import json
 import pickle
 import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nst_batch.planning.measured import cores
 from nst_batch.recorded.gathering import Gathered, gather
-from nst_batch.recorded.parts import Parts, Stretch
+from nst_batch.recorded.parts import Stretch
 
 WORTH_BYTES = 256 << 20  # for each process: less is read before one more has begun
 _MOST = 8  # what they send is put together by one, who would keep no more of them busy
 _AHEAD_BYTES = 128 << 20  # that a process keeps: half a million lines, if most of them are done
 _PROGRAM = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
+import sys
+sys.path[:] = sys.argv[2:]  # before anything else is imported, which else might be a file of the folder we are in
 from nst_batch.recorded.gatherers import serve
-serve(int(sys.argv[2]))
+serve(int(sys.argv[1]))
 """
-
-
-def rounds(folder: Path, parts: Parts) -> Generator[Gatherers, None, None]:
-    """All that is new in ``parts``, in ``folder``: what has come meanwhile follows."""
-    for stretches in parts.stretches():
-        with contextlib.closing(Gatherers(folder, stretches)) as found:
-            yield found
 
 
 class Gatherers:
@@ -56,17 +48,20 @@ class Gatherers:
         self._processes: list[tuple[Connection, subprocess.Popen[bytes]]] = []
         wanted = sum(each.end - each.begin for each in stretches)
         count = min(cores(), _MOST, len(stretches), wanted // max(1, WORTH_BYTES))
-        if count > 1:
-            with contextlib.suppress(OSError):  # no more processes, or no more files
+        if count > 1 and sys.executable:
+            try:
                 for number in range(count):
                     self._begin(list(stretches[number::count]))
-            if len(self._processes) < count:
+            except OSError:  # no more processes, or no more files
                 self.close()
+            except BaseException:
+                self.close()
+                raise
 
     def _begin(self, share: list[Stretch]) -> None:
         here, there = socket.socketpair()
         with here, there:  # which the process alone has then, so that the pipe ends when it does
-            command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(there.fileno())]
+            command = [sys.executable, "-c", _PROGRAM, str(there.fileno()), *map(str, sys.path)]
             process = subprocess.Popen(
                 command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, start_new_session=True,  # Ctrl-C is for the caller, who ends this
@@ -111,6 +106,8 @@ def serve(descriptor: int) -> None:
         folder, share = pipe.recv()
         found = deque[bytes]()
         for stretch in share:
+            if pipe.poll():  # nothing more is asked for: it has ended
+                return
             found.append(pickle.dumps(_tried(folder, stretch), pickle.HIGHEST_PROTOCOL))
             while sum(map(len, found)) > _AHEAD_BYTES:
                 pipe.send_bytes(found.popleft())

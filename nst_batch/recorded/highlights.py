@@ -63,6 +63,7 @@ class Highlights:
     def keep(self, stands: Callable[[Took], bool]) -> None:
         """Forget pictures among the slowest that were rendered once more since."""
         self._slowest = {output: took for output, took in self._slowest.items() if stands(took)}
+        self._least = 0.0
 
     def slowest(self, most: int) -> list[Took]:
         """Those that took longest, the longest first."""

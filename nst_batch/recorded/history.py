@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ import numpy.typing as npt
 
 from nst_batch.columns import NONE, Bytes, Index, halves, key_of
 from nst_batch.paths import RunPaths
-from nst_batch.recorded import gatherers, recall
+from nst_batch.recorded import recall
+from nst_batch.recorded.gatherers import Gatherers
 from nst_batch.recorded.gathering import Gathered, Rows, moment_of
 from nst_batch.recorded.highlights import Highlights
 from nst_batch.recorded.lines import Line, Place, WholeLines, parse, whole
@@ -72,8 +74,7 @@ class ManifestReader:
         self._repeats = Repeats()
         self._cut: list[tuple[bytes, Line | None, Place]] = []  # lines without an end that nobody was told of
         self._told: dict[Place, bool] = {}  # lines without an end of which somebody was: whether they were lines
-        self._rounds = gatherers.rounds(paths.manifest, self._parts)
-        self._first: gatherers.Gatherers | None = None
+        self._ahead: Gatherers | None = None
         self._ended: set[str] = set()
         self._own = ""
         self.history = History()
@@ -84,19 +85,21 @@ class ManifestReader:
 
     def begin(self) -> None:
         """Have other processes read a large manifest of which nothing is remembered, until ``read`` or ``close``."""
-        if not self.paths.recall.exists():
-            self._first = next(self._rounds, None)
+        if not os.path.exists(self.paths.recall):  # noqa: PTH110 - Path's fails in a folder that may not be entered
+            stretches = next(self._parts.stretches(), [])
+            self._ahead = Gatherers(self.paths.manifest, stretches) if stretches else None
 
     def close(self) -> None:
         """What was begun is not wanted any more."""
-        self._rounds.close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def read(self) -> History:
         """Merge every part, in whatever order; none at all gives an empty history. To be called once, first.
 
         What was read of a large manifest is remembered in the run's folder.
         """
-        known = recall.load(self.paths) if self._first is None else None
+        known = recall.load(self.paths) if self._ahead is None else None
         history, failed = self.history, list[_Failed]()
         if known is not None:
             self._parts.go_on(known.read)
@@ -104,8 +107,7 @@ class ManifestReader:
             history.highlights = known.highlights
             failed = [_Failed(when, task, error, Place(*place)) for when, task, error, place in known.failed]
         before = sum(self._parts.read.values())
-        with contextlib.closing(self):
-            failed += self._gather()
+        failed += self._gather()
         history.parts = self._parts.count
         failed = _not_done_since(failed, *history.rendered.done())
         if sum(self._parts.read.values()) - before >= recall.WORTH_BYTES:
@@ -117,7 +119,7 @@ class ManifestReader:
     def _gather(self) -> list[_Failed]:
         """Heed all lines that were written whole, but for failed ones, which are given back."""
         done, failed, history = list[Rows](), list[_Failed](), self.history
-        for together in itertools.chain([self._first] if self._first else [], self._rounds):
+        for together in self._gatherers():
             found = zip(together.stretches, together.each(), strict=True)
             for part, pairs in itertools.groupby(found, lambda pair: pair[0].part):
                 those = list(pairs)
@@ -129,9 +131,19 @@ class ManifestReader:
             history.highlights.keep(history.rendered.has)
         return failed
 
+    def _gatherers(self) -> Iterator[Gatherers]:
+        """Of what was begun, and then of all that was written since, or of everything."""
+        if self._ahead is not None:
+            with contextlib.closing(self._ahead) as found:
+                yield found
+        for stretches in self._parts.stretches():
+            with contextlib.closing(Gatherers(self.paths.manifest, stretches)) as found:
+                yield found
+
     def _heed(self, part: str, end: int, found: Iterable[Gathered], done: list[Rows]) -> Iterator[_Failed]:
-        """All that was gathered of a part."""
+        """All that was gathered of a part, up to ``end`` or further."""
         history = self.history
+        self._cut = [each for each in self._cut if each[2].part != part]  # was seen ahead, and is among these again
         for each in found:
             done.append(each.done)
             history.lines += len(each.done)

@@ -147,7 +147,10 @@ class RenderedTable(Mapping[str, Rendered]):
     def merge(self, gathered: Sequence[Rows]) -> None:
         """Heed many lines: of each output, the last one counts."""
         if any(map(len, gathered)):
-            every = [self._columns(), *(self._numbered(rows) for rows in gathered)]
+            self.settle()
+            parts = {name: number for number, name in enumerate(self.part_names)}
+            every = [self._columns(), *(self._numbered(rows, parts) for rows in gathered if len(rows))]
+            self.part_names = list(parts)
             both = {name: np.concatenate([each[name] for each in every]) for name in every[0]}
             lengths = np.cumsum([0, *(len(each["outputs"]) for each in every[:-1])])
             both["output_ends"] += np.repeat(lengths, [len(each["output_ends"]) for each in every])
@@ -155,16 +158,14 @@ class RenderedTable(Mapping[str, Rendered]):
             if self._by_output.repeated:
                 self._keep(self._last_of_each())
 
-    def _numbered(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
+    def _numbered(self, rows: Rows, parts: dict[str, int]) -> dict[str, npt.NDArray[Any]]:
         """Their columns, with this table's numbers of kinds and parts."""
         found = rows.columns()
         for name, kinds, theirs in (
             ("weights", self.weights_kinds, rows.weights_kinds), ("settings", self.settings_kinds, rows.settings_kinds),
         ):  # fmt: skip
             found[name] = np.array([*map(kinds.place, theirs.values), NONE], np.int64)[found[name]]  # NONE is the last
-        if rows.part not in self.part_names:
-            self.part_names.append(rows.part)
-        return {**found, "parts": np.full(len(rows), self.part_names.index(rows.part), np.int64)}
+        return {**found, "parts": np.full(len(rows), parts.setdefault(rows.part, len(parts)), np.int64)}
 
     def settle(self) -> None:
         """Put what came later among the rest."""

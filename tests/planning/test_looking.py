@@ -95,3 +95,15 @@ def test_what_is_raised_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(RuntimeError, match="a bug"):
         Looks().each(broken, range(20_000))
+
+
+def test_a_few_looks_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many folders with a few files each, they are counted together."""
+    monkeypatch.setattr(looking, "_SOME", 20)
+    looks, slow = Looks(), Seen(0.001)
+    for _ in range(39):
+        looks.each(slow, range(1))
+    assert slow.threads == {HERE}
+    looks.each(slow, range(1))
+    looks.each(far := Seen(), range(100))
+    assert sorted(far.rows) == list(range(100)) and HERE not in far.threads

@@ -194,6 +194,17 @@ def test_a_start_is_filled_in_once_for_each_template_not_for_each_setting(monkey
     assert asked == ["/b/{content}"]
 
 
+def test_each_task_may_have_a_start_of_its_own() -> None:
+    """Only names of tasks that have a template are made of it."""
+    count = 300
+    contents = [f"/p/c{n}.png" for n in range(count)]
+    rows = np.arange(count)
+    pairs = Pairs(contents, [(StyleFile(f"/s/s{n}.png"),) for n in range(count)], rows, rows, rows)
+    settings = [TransferSettings(init=f"/b/{n}/{{content}}_{{style}}.png" if n % 3 else "noise") for n in range(count)]
+    known = Names(pairs, variants(settings), [{}], rows, rows, rows)
+    assert starts(known) == [f"/b/{n}/c{n}_s{n}.png" if n % 3 else "" for n in range(count)]
+
+
 SAME = [
     ("a.png", "A.PNG"),
     ("é.png", "e\u0301.png"),

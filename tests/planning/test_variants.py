@@ -64,11 +64,27 @@ def test_points_come_with_each_override_and_win(some: Variants) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_each_setting_can_differ(name: str) -> None:
-    value = "/x/{content}.png" if name == "init" else other_value(name, SETTINGS[name].default)
-    override = {name: value, **({"optimizer": "lbfgs"} if name == "line_search" else {})}
-    if name in ("content_layer_weights", "style_layer_weights", "content_layers", "style_layers"):
-        return  # which have to agree
+    more: dict[str, dict[str, Any]] = {
+        "content_layers": {"content_layers": ("conv3_1",)},
+        "style_layers": {"style_layers": ("conv3_1",)},
+        "content_layer_weights": {"content_layer_weights": (1.0, 2.0)},
+        "style_layer_weights": {"style_layer_weights": (1.0, 2.0, 3.0, 4.0, 5.0)},
+        "init": {"init": "/x/{content}.png"},
+    }
+    override = more.get(name) or {name: other_value(name, SETTINGS[name].default)}
     assert list(variants_of(BASE, [override, {}], [{}])) == by_hand([override, {}], [{}])
+    assert len(set(variants_of(BASE, [override, {}], [{}]))) == 2
+
+
+def test_equal_values_are_one() -> None:
+    points = [{"steps": steps, "strength": n / 10} for steps in (3, 4) for n in range(1, 10)]
+    found = variants_of(BASE, [{"seed": 1}, {"seed": 1}, {"seed": 2}], points)
+    assert found.values["steps"] == [3, 4] and found.values["seed"] == [1, 2]
+    assert len(set(found.taking.tolist())) == 2, "only steps take time"
+    files = variants_of(BASE, [{"init": f"/x/{n}.png"} for n in range(9)], [{}]).changed("init", lambda _: "file")
+    assert files.values["init"] == ["file"] and len(set(files.taking.tolist())) == 1
+    assert variants_of(BASE, [{"tv_weight": 0.0}, {"tv_weight": -0.0}], [{}]).values["tv_weight"] == [0.0, -0.0]
+    assert len(variants_of(BASE, [{"tv_weight": 0.0}, {"tv_weight": -0.0}], [{}]).values["tv_weight"]) == 2
 
 
 def test_rows_of_a_table_stay_columns(tmp_path: Path) -> None:
@@ -84,7 +100,7 @@ def test_rows_of_a_table_stay_columns(tmp_path: Path) -> None:
 
 
 def test_values_are_checked_alone_and_together() -> None:
-    with pytest.raises(SettingsError, match="strength"):
+    with pytest.raises(ValueError, match="strength: must be at most 1"):
         variants_of(BASE, [{}, {"strength": 7.0}], [{}])
     with pytest.raises(SettingsError, match="line_search"):
         variants_of(BASE, [{"optimizer": "adam"}, {}], [{}, {"line_search": "strong_wolfe"}])

@@ -121,6 +121,12 @@ def two_pictures_of_one_name(world: World) -> None:
     world.pipeline(output__name="same.png", sweep={"steps": [1, 2]})
 
 
+@provokes("pairs and sweep")
+def a_sweep_that_does_not_go_with_a_pair(world: World) -> None:
+    pair = {"content": "content/c0.png", "style": "style/s0.png", "optimizer": "adam"}
+    world.pipeline(pairs=[pair], sweep={"line_search": ["none", "strong_wolfe"]})
+
+
 # --- weights ---
 
 

@@ -34,7 +34,7 @@ WRITERS = {
     "pipeline_file/lists.py": ("none_is_there",),
     "pipeline_file/mistakes.py": ("in_words", "override"),
     "pipeline_file/pair_table.py": ("read_pairs", "_refuse_columns"),
-    "settings.py": ("_disagreements", "mistakes", "_item_mistakes"),
+    "settings.py": ("disagreements", "mistakes", "_item_mistakes"),
     "pipeline_file/spec.py": ("_across", "load_spec"),
     "pipeline_file/tables.py": (
         *("batches", "_refuse_twice", "_delimited", "_some", "_json_lines", "_parquet"),

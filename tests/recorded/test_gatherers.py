@@ -20,8 +20,9 @@ from nst_batch.recorded.compaction import compact
 from nst_batch.recorded.gatherers import Gatherers
 from nst_batch.recorded.gathering import Gathered, gather
 from nst_batch.recorded.history import ManifestReader, read
+from nst_batch.recorded.manifest import line
 from nst_batch.recorded.parts import Parts, Stretch
-from tests.histories import grow
+from tests.histories import grow, moment
 from tests.lines import done, task, write
 from tests.recorded.test_recall import facts
 
@@ -43,6 +44,16 @@ def together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "STRETCH_BYTES", 700)
 
 
+@pytest.fixture
+def not_here(together: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``together``; this process must not read anything itself."""
+
+    def refuse(folder: Path, stretch: Stretch) -> Gathered:
+        raise AssertionError(f"{stretch} of {folder} is for another process")
+
+    monkeypatch.setattr(gatherers, "_tried", refuse)
+
+
 def stretches(paths: RunPaths) -> list[Stretch]:
     return next(Parts(paths.manifest).stretches())
 
@@ -50,6 +61,12 @@ def stretches(paths: RunPaths) -> list[Stretch]:
 def said(found: list[Gathered | None]) -> list[object]:
     return [each and (each.failed, each.cut, each.skipped, each.end, each.done.columns()["offsets"].tolist())
             for each in found]  # fmt: skip
+
+
+def program(change: str) -> str:
+    """What processes run, with something changed there."""
+    first, last = gatherers._PROGRAM.split("serve(int")
+    return f"{first}from nst_batch.recorded import gatherers\n{change}\nserve(int{last}"
 
 
 def children() -> list[int]:
@@ -71,7 +88,7 @@ def ended(process: int) -> bool:
     return False
 
 
-def test_they_give_what_one_gives_in_the_same_order(paths: RunPaths, together: None) -> None:
+def test_they_give_what_one_gives_in_the_same_order(paths: RunPaths, not_here: None) -> None:
     wanted = stretches(paths)
     assert len(wanted) > 10
     assert said(all_of(paths, wanted)) == said([gather(paths.manifest, each) for each in wanted])
@@ -85,14 +102,10 @@ def all_of(paths: RunPaths, wanted: list[Stretch]) -> list[Gathered | None]:
 
 
 def test_who_has_much_in_hand_waits_until_it_is_asked(
-    paths: RunPaths, together: None, monkeypatch: pytest.MonkeyPatch
+    paths: RunPaths, not_here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        gatherers, "_PROGRAM", gatherers._PROGRAM.replace("\nserve(", "\ngatherers._AHEAD_BYTES = 1\nserve(").replace(
-            "from nst_batch", "from nst_batch.recorded import gatherers\nfrom nst_batch"
-        )
-    )  # fmt: skip
-    test_they_give_what_one_gives_in_the_same_order(paths, together)
+    monkeypatch.setattr(gatherers, "_PROGRAM", program("gatherers._AHEAD_BYTES = 1"))
+    test_they_give_what_one_gives_in_the_same_order(paths, not_here)
 
 
 def test_a_history_that_several_read_is_the_same(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,26 +162,62 @@ def test_an_error_is_the_callers_and_nobody_is_left(paths: RunPaths, together: N
     assert not children()
 
 
-def test_what_is_begun_before_it_is_asked_for_is_the_same(paths: RunPaths, together: None) -> None:
-    wanted, reader, new = facts(read(paths)), ManifestReader(paths), task("new.png")
+def test_what_is_begun_before_it_is_asked_for_is_the_same(paths: RunPaths, not_here: None) -> None:
+    reader = ManifestReader(paths)
     reader.begin()
     assert len(children()) == 3
-    assert facts(reader.read()) == wanted and not children()
+    found = facts(reader.read())
+    assert not children()
+    reader = ManifestReader(paths)
+    assert facts(reader.read()) == found
+
+
+@pytest.mark.parametrize("when", ["while it is read", "when it was read"])
+def test_what_was_written_since_it_was_begun_is_read(paths: RunPaths, together: None, when: str) -> None:
+    """By writers that have gone when it is looked at: nobody would look again."""
+    part = sorted(paths.manifest.iterdir())[0]
+    lines = [
+        line(each, done(each, finished=moment(10**6 - n))) for n, each in enumerate((task("new.png"), task("x.png")))
+    ]
     reader = ManifestReader(paths)
     reader.begin()
-    write(paths, (new, done(new)))
+    if when == "when it was read":
+        assert all(map(ended, children()))
+    unended = not part.read_bytes().endswith(b"\n")
+    part.write_bytes(part.read_bytes() + (b"\n" if unended else b"") + lines[0] + lines[1][:-30])
+    write(paths, (task("other.png"), done(task("other.png"))))
+    found = facts(reader.read())
+    reader.follow("own", lambda _: False)
+    assert found == facts(read(paths)) and {"new.png", "other.png"} < set(reader.history.rendered)
+    assert reader.more() == set()
+
+
+def test_of_nothing_that_was_begun_all_is_read(tmp_path: Path, together: None) -> None:
+    paths = RunPaths(tmp_path / "later")
+    reader = ManifestReader(paths)
+    reader.begin()
+    write(paths, (task("new.png"), done(task("new.png"))))
     assert facts(reader.read()) == facts(read(paths)) and "new.png" in reader.history.rendered
+    empty = RunPaths(tmp_path / "empty")
+    empty.manifest.mkdir(parents=True)
+    (empty.manifest / "a.jsonl").touch()
+    reader = ManifestReader(empty)
+    reader.begin()
+    (empty.manifest / "a.jsonl").write_bytes(line(task("new.png"), done(task("new.png"))))
+    assert "new.png" in reader.read().rendered
 
 
-def test_what_was_merged_after_it_was_begun_is_read(paths: RunPaths) -> None:
+@pytest.mark.parametrize("when", ["while it is read", "when it was read"])
+def test_what_was_merged_after_it_was_begun_is_read(paths: RunPaths, together: None, when: str) -> None:
     reader = ManifestReader(paths)
     reader.begin()
+    if when == "when it was read":
+        assert all(map(ended, children()))
     compact(paths)
     ours, theirs = reader.read(), read(paths)
-    assert (ours.attempts, ours.lines, ours.skipped) == (theirs.attempts, theirs.lines, theirs.skipped)
-    assert [(ours.rendered[name], ours.rendered[name].place) for name in theirs.rendered] == [
-        (each, each.place) for each in theirs.rendered.values()
-    ]
+    assert ours.attempts == theirs.attempts and dict(ours.rendered) == dict(theirs.rendered)
+    assert ours.lines >= theirs.lines, "some of which were superseded"
+    assert reader.more() == set()
 
 
 def test_where_something_is_remembered_nothing_is_begun(
@@ -209,6 +258,27 @@ print(len(read(RunPaths(Path(sys.argv[1]))).rendered))
 """
 
 
+def test_files_of_the_folder_where_one_is_are_not_run(
+    paths: RunPaths, not_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "pickle", "socket", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    all_of(paths, stretches(paths))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_where_state_may_not_be_entered_it_is_read_all_the_same(paths: RunPaths) -> None:
+    paths.state.mkdir(exist_ok=True)
+    paths.state.chmod(0)
+    reader = ManifestReader(paths)
+    reader.begin()
+    assert reader.read().lines > 0
+    paths.state.chmod(0o700)
+
+
 def test_a_script_without_a_guard_is_run_once(paths: RunPaths, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
@@ -217,8 +287,12 @@ def test_a_script_without_a_guard_is_run_once(paths: RunPaths, tmp_path: Path) -
 
 
 def test_they_end_with_who_began_them(paths: RunPaths, tmp_path: Path) -> None:
+    """Long before they have read all of their share."""
     script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT))
+    slow = program("import time\ngatherers._tried = lambda *_: time.sleep(10)")
+    script.write_text(
+        f"{SCRIPT.partition('print')[0]}gatherers._PROGRAM = {slow!r}\nprint{SCRIPT.partition('print')[2]}"
+    )
     with subprocess.Popen(
         [sys.executable, script, paths.root, "stop"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -227,4 +301,4 @@ def test_they_end_with_who_began_them(paths: RunPaths, tmp_path: Path) -> None:
         those = list(map(int, process.stdout.readline().split()))
         assert len(those) == 3 and all(Path(f"/proc/{each}").exists() for each in those)
         process.kill()
-    assert all(map(ended, those))
+    assert all(map(ended, those)), "in less time than a share takes"

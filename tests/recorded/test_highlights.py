@@ -108,3 +108,9 @@ def test_what_was_rendered_once_more_is_forgotten() -> None:
         found.heed(made(output, 90, "T1"))
     found.keep(lambda took: took.output != "a.png")
     assert [took.output for took in found.slowest(9)] == ["b.png"]
+    found = Highlights()
+    for number in range(1100):
+        found.heed(made(f"{number}.png", 200 + number, "T1"))
+    found.keep(lambda took: False)
+    found.heed(made("new.png", 5, "T0"))
+    assert [took.output for took in found.slowest(9)] == ["new.png"]
