@@ -19,7 +19,7 @@ from nst_batch.records import Task, TaskResult
 from nst_batch.running import backlog
 from nst_batch.running.backlog import News
 from nst_batch.running.links import Worker
-from nst_batch.running.messages import WorkerOptions
+from nst_batch.running.messages import Job, Returned, WorkerOptions
 from nst_batch.running.recording import Outcome
 from nst_batch.running.scheduler import Scheduler
 from nst_batch.running.signals import StopSignals
@@ -128,10 +128,20 @@ def test_short_tasks_are_given_ahead_and_long_ones_are_not(
     assert set(script.read) <= set(names()) and script.read, "pictures of what comes next are read before"
 
 
-def test_each_task_is_told_to_be_begun_once_when_it_is(paths: RunPaths, me: Writer) -> None:
-    notes, script = Notes(), Script()
+def test_each_task_is_told_to_be_begun_once_when_it_is(
+    paths: RunPaths, me: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or once more, if a worker gives it back after all, whose word comes when its turn was told."""
+    notes, script, returned, take_back = Notes(), Script(), Counter[str](), Worker.take_back
+
+    def noted(self: Worker, message: Returned) -> list[Job]:
+        returned.update(message.outputs)
+        return take_back(self, message)
+
+    monkeypatch.setattr(Worker, "take_back", noted)
     assert Run(paths, me, notes, script)().rendered == TASKS
-    assert sorted(output for batch in notes.batches for output in batch) == names()
+    told = Counter(output for batch in notes.batches for output in batch)
+    assert sorted(told) == names() and all(many <= 1 + returned[output] for output, many in told.items())
     assert sorted(output for _, output in script.rendered) == names()
 
 
