@@ -233,7 +233,9 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Sequence[A
     found = dict[str, tuple[list[Any], Ints]]()
     for place, row in enumerate(rows):
         for name, value in row.items():
-            values, codes = found.setdefault(name, ([], np.full(len(rows), NONE, np.int64)))
+            if name not in found:
+                found[name] = [], np.full(len(rows), NONE, np.int64)
+            values, codes = found[name]
             codes[place] = len(values)
             values.append(value)
     return {name: _once(*each) for name, each in found.items()}
@@ -254,6 +256,6 @@ def _variant(values: Mapping[str, Any]) -> Variant:
 
 def _settings(values: Mapping[str, Any]) -> TransferSettings:
     """Lists are tuples again: JSON knows no others."""
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    plain["stop"] = Stop(**values["stop"]) if values["stop"] else None
-    return TransferSettings(**plain)
+    found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    found["stop"] = Stop(**values["stop"]) if values["stop"] else None
+    return TransferSettings(**found)
