@@ -1,9 +1,10 @@
-"""How evenly a batch is stylised: ``balance: auto`` beside one fixed weight, over every pair of two folders.
+"""How evenly a batch is stylised: ``balance: auto``, and one fixed weight beside it, over every pair of two folders.
 
-    python -m benchmarks.balance CONTENTS STYLES [--size 192] [--steps 150] [--strength 0.5] [--fixed 1.2e5]
+    python -m benchmarks.balance CONTENTS STYLES [--size 192] [--steps 150] [--strength 0.6] [--fixed 1e3]
 
-L/V is the style loss of a result over that of the style itself seen at 0.7 of its size. The fall is (Lc - L)/(Lc - V),
-where Lc is the style loss of the content picture: 0 is bare, 1 as near to the style as its own smaller copy.
+L/V is the style loss of a result (``balance.relative``) over that of the style itself seen at 0.7 of its size. The fall
+is (Lc - L)/(Lc - V), where Lc is the style loss of the content picture: 0 is bare, 1 as near to the style as its own
+smaller copy.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from nst_batch.pipeline_file.inputs import find_pictures
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import stages
+from nst_batch.transfer.balance import relative
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Layout, Part
@@ -28,15 +30,18 @@ WHOLE = Layout((), ((Part(0, 1.0, None),),))
 
 
 def style_losses(stylizer: Stylizer, content: Path, style: Path, settings: TransferSettings) -> tuple[float, ...]:
-    """Of the result, of the content picture, and of the smaller style; unweighted."""
+    """Of the result, of the content picture, and of the smaller style."""
     result = stylizer.transfer(picture_of(content), picture_of(style), settings, seed=0)
-    measured = dataclasses.replace(settings, balance="auto", style_weight=1.0)  # with auto, the variation is measured
+    measured = dataclasses.replace(settings, balance="auto")  # with auto, the variation is measured
     pictures = Pictures(picture_of(content), (StylePart(picture_of(style)),), measured, TensorCache())
     stage = stages(*pictures.decoded(pictures.content).size, measured)[-1]
     passes = stylizer.networks.passes(measured, EXACT)
-    objective = Objective(TargetMaker(passes, measured, TensorCache()).targets(pictures, WHOLE, stage), measured)
+    targets = TargetMaker(passes, measured, TensorCache()).targets(pictures, WHOLE, stage)
+    objective = relative(Objective(targets, measured), passes.unit)
+    variation = sum(float(objective.style_weights[layer]) * value for layer, value in targets.variation.items())
     ours = objective.style_at(passes, result.image)
-    return ours, objective.style_at(passes, pictures.content_at(stage)), sum(objective.targets.variation.values())
+    print(f"{content.stem[:24]:24} {style.stem[:24]:24} L/V {ours / variation:.3f}", flush=True)
+    return ours, objective.style_at(passes, pictures.content_at(stage)), variation
 
 
 def report(name: str, losses: list[tuple[float, ...]]) -> None:
@@ -57,18 +62,22 @@ def main() -> None:
     parser.add_argument("styles")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--strength", type=float, default=0.5)
-    parser.add_argument("--fixed", type=float, default=1.2e5)
+    parser.add_argument("--strength", type=float, default=0.6)
+    parser.add_argument("--fixed", type=float, help="a style_weight of Gatys' objective, to compare with")
     options = parser.parse_args()
     auto = TransferSettings(size=options.size, steps=options.steps, strength=options.strength)
-    fixed = dataclasses.replace(auto, balance="none", style_weight=options.fixed)
+    asked = {f"strength {options.strength:g}": auto}
+    if options.fixed is not None:
+        asked[f"style_weight {options.fixed:g}"] = dataclasses.replace(
+            auto, balance="none", style_weight=options.fixed, tv_weight=0.0
+        )
     pairs = [
         (content, style)
         for content in find_pictures(options.contents, Path())
         for style in find_pictures(options.styles, Path())
     ]
     stylizer = Stylizer()
-    for name, settings in ((f"strength {options.strength:g}", auto), (f"style_weight {options.fixed:g}", fixed)):
+    for name, settings in asked.items():
         report(name, [style_losses(stylizer, Path(content), Path(style), settings) for content, style in pairs])
 
 

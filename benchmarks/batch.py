@@ -19,7 +19,7 @@ import yaml
 
 from benchmarks.closure import REPOSITORY
 from benchmarks.pictures import squares
-from nst_batch.transfer.embedded import embedded_state
+from nst_batch.transfer.untrained import untrained_state
 
 
 def measure(
@@ -31,7 +31,7 @@ def measure(
         for place, image in enumerate(squares(source, size, count)):
             image.save(folder / name / f"{place}.png")
     weights = folder / "vgg19.pth"
-    torch.save({f"features.{name}": value for name, value in embedded_state().items()}, weights)
+    torch.save({f"features.{name}": value for name, value in untrained_state().items()}, weights)
     ours_first = _ours(folder, "first", size, devices, preset)
     plain_seconds, plain = _plain(folder, size, count, steps, devices[0])
     ours = _ours(folder, "second", size, devices, preset)

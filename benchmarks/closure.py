@@ -26,13 +26,12 @@ from benchmarks.pictures import DATA, squares, tensor
 from benchmarks.plain import GATYS, TUTORIAL, PlainTransfer
 from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.running.processes import ALLOCATOR
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import Objective, Targets, needs_means
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precision import EXACT, ROUNDED, arithmetic
-from nst_batch.transfer.statistics import moments
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19, Network
 
 LOSSES = {"pytorch-tutorial": TUTORIAL, "gatys": GATYS}
@@ -113,7 +112,7 @@ class _Child:
 def _closure(setting: Setting, kind: str, contexts: ExitStack) -> Callable[[], float]:
     """What evaluates once at a fixed picture, and returns the first picture's loss."""
     device, preset = torch.device(setting.device), PRESETS[setting.preset]
-    state = embedded_state()
+    state = untrained_state()
     content, other = (tensor(image).to(device) for image in squares(DATA / "content", setting.size, 2))
     style = tensor(squares(DATA / "style", setting.size, 1)[0]).to(device)
     start = (content + other) / 2  # neither at the content, where its loss is 0
@@ -126,7 +125,7 @@ def _closure(setting: Setting, kind: str, contexts: ExitStack) -> Callable[[], f
     passes = Passes(vgg, torch.float16 if kind.startswith("fp16") else None, native=kind == "fp32")
     means = needs_means(preset)
     styles = style_features(passes, style, preset).items()
-    targets = {name: moments(f, means=means, gram=passes.gram) for name, f in styles}
+    targets = {name: passes.moments(f, None, means=means) for name, f in styles}
     objective = Objective(Targets(passes(content, preset.content_layers), targets), preset)
     starts = start.expand(setting.batch, -1, -1, -1).contiguous()
     contexts.enter_context(arithmetic(ROUNDED if kind == "tf32" else EXACT))

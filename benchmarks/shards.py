@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.closure import REPOSITORY
-from nst_batch.transfer.embedded import embedded_state
+from nst_batch.transfer.untrained import untrained_state
 
 SIDES = (64, 80, 96)  # pixels
 LAYERS = {"content_layers": ["conv1_2"], "style_layers": ["conv1_1", "conv1_2"]}
@@ -148,7 +148,7 @@ def write_pipeline(folder: Path, steps: int) -> Path:
     """From shards into shards, each content with a style of its own, by two workers."""
     import torch
 
-    torch.save({f"features.{name}": value for name, value in embedded_state().items()}, folder / "vgg.pth")
+    torch.save({f"features.{name}": value for name, value in untrained_state().items()}, folder / "vgg.pth")
     path = folder / "shards.yaml"
     spec = {
         "name": "shards", "content": "in/shard-*.tar", "style": "style", "pairs": {"sample": 1},

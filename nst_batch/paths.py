@@ -42,7 +42,6 @@ class RunPaths:
           state/packing/        held while an archive is made anew
           state/entrance.lock   held while a run begins here
           state/compaction.lock held while parts of the manifest are merged
-          state/download.json   when the ImageNet weights were last sought in vain
           submissions/          what was given to a cluster: see SubmissionPaths
           report.html           the pictures in a grid, to look at
           report/thumbnails/    what the grid shows of them
@@ -127,11 +126,6 @@ class RunPaths:
     def thumbnail(self, name: str) -> Path:
         """Where a small picture is kept, by a digest of what it shows."""
         return self.thumbnails / f"{name}.webp"
-
-    @property
-    def download(self) -> Path:
-        """When the last download of weights failed."""
-        return self.state / "download.json"
 
     @property
     def checkpoints(self) -> Path:

@@ -5,20 +5,17 @@ what is done. Everything before the first worker; nothing here imports torch unl
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nst_batch.archives import tars
 from nst_batch.archives.tar_memory import TarMemory
-from nst_batch.atomic import remove_temporaries, write_atomic
+from nst_batch.atomic import remove_temporaries
 from nst_batch.columns import NONE
 from nst_batch.errors import RunLocked, UsageError, WeightsError
 from nst_batch.paths import RunPaths
@@ -43,9 +40,6 @@ from nst_batch.running import claims, live
 from nst_batch.running.backlog import News
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.user_cache import digests_before
-
-DOWNLOAD_AGAIN_SECONDS = 3600.0
-"""After a download that failed, ``auto`` does not try again for so long: machines without network stay without."""
 
 Say = Callable[[str], None]
 
@@ -205,7 +199,8 @@ def prepare(
         overrides: as ``--set``.
         choices: of the command.
         say: for warnings.
-        to_run: whether a run is to follow: missing ImageNet weights are downloaded, and its folder is made.
+        to_run: whether a run is to follow: torchvision's weights are downloaded where they are wanted and missing,
+            and the run's folder is made.
         progress: told while input files are read.
 
     Raises:
@@ -237,7 +232,7 @@ def _frozen(
 ) -> Frozen:
     limits = spec.limits.records()
     cache = InputCache(paths.digests, limits, progress, digests_before(paths.root))
-    weights = find_weights(spec, paths, cache, say, download=to_run)
+    weights = find_weights(spec, cache, say, download=to_run)
     try:
         tasks = plan(spec, cache.sources, weights)
     finally:
@@ -265,50 +260,31 @@ def _compared(frozen: Frozen, reader: ManifestReader, choices: Choices, cluster:
     return Pipeline(frozen, cluster, paths, reader, decided)
 
 
-def find_weights(spec: PipelineSpec, paths: RunPaths, cache: InputCache, say: Say, *, download: bool) -> Weights:
+def find_weights(spec: PipelineSpec, cache: InputCache, say: Say, *, download: bool) -> Weights:
     """What ``weights`` in the spec comes to on this machine.
 
+    Args:
+        spec: whose ``weights`` are meant.
+        cache: remembers digests of files.
+        say: told of a download.
+        download: whether torchvision's weights are downloaded where torch's cache has none.
+
     Raises:
-        WeightsError: a file that is damaged, or ``imagenet`` where there are none.
+        WeightsError: they cannot be had, or a file is damaged.
     """
     choice = spec.weights
     if isinstance(choice, WeightsFile):
         return vgg_weights.file_weights(Path(os.path.abspath(choice.path)), cache.digest, choice.format)
     if choice == "random":
-        return vgg_weights.EMBEDDED
-    found = vgg_weights.imagenet_weights(cache.digest)
-    if found is None and download and (choice == "imagenet" or _worth_trying(paths)):
-        found = _download(paths, cache, say, strict=choice == "imagenet")
-    if found is not None:
-        return found
-    if choice == "imagenet":
-        raise WeightsError(f"weights: no ImageNet VGG-19 at {vgg_weights.imagenet_path()}", hint=vgg_weights.remedies())
-    say(
-        "weights: no ImageNet VGG-19 on this machine: rendering with the EMBEDDED weights, made from a seed. "
-        "Pictures get the style's colours and strokes, but less of its character; they are rendered again once "
-        f"ImageNet weights are there. To have them: {vgg_weights.remedies()}"
-    )
-    return vgg_weights.EMBEDDED
-
-
-def _download(paths: RunPaths, cache: InputCache, say: Say, *, strict: bool) -> Weights | None:
-    say("weights: downloading the ImageNet VGG-19 (548 MB), once for this machine")
-    try:
-        vgg_weights.fetch_imagenet()
-    except WeightsError as error:
-        if strict:
-            raise
-        say(f"weights: {error}")
-        with contextlib.suppress(OSError):  # a note for the next run; a folder that cannot be written is not its news
-            write_atomic(paths.download, json.dumps({"failed": time.time(), "error": str(error)}).encode())
-        return None
-    return vgg_weights.imagenet_weights(cache.digest)
-
-
-def _worth_trying(paths: RunPaths) -> bool:
-    """Whether the last failed download is long enough ago."""
-    try:
-        failed: Any = json.loads(paths.download.read_bytes())["failed"]
-        return not 0 <= time.time() - failed < DOWNLOAD_AGAIN_SECONDS
-    except (OSError, ValueError, KeyError, TypeError):
-        return True
+        return vgg_weights.RANDOM
+    if choice == "vgg19":
+        return vgg_weights.checked_vgg19(cache.digest)
+    found = vgg_weights.torchvision_weights(cache.digest)
+    if found is None and download:
+        say("weights: downloading torchvision's VGG-19 (548 MB), once for this machine")
+        vgg_weights.fetch_torchvision()
+        found = vgg_weights.torchvision_weights(cache.digest)
+    if found is None:
+        path = vgg_weights.torchvision_path()
+        raise WeightsError(f"weights: no VGG-19 of torchvision at {path}", hint=vgg_weights.remedies())
+    return found

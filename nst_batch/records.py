@@ -12,7 +12,7 @@ from typing import Literal
 from nst_batch.errors import NstError, TaskError, in_words
 from nst_batch.settings import TransferSettings
 
-ALGORITHM_VERSION = 4
+ALGORITHM_VERSION = 5
 """Part of every task id. Raise it by hand when the same settings begin to give different pixels."""
 
 
@@ -55,11 +55,12 @@ class Style:
 
 @dataclass(frozen=True)
 class Weights:
-    """VGG-19 weights, by what they are: ``name`` (imagenet, random, or a file's path), and a digest of the bytes."""
+    """VGG-19 weights, by what they are: ``name`` (vgg19, torchvision, random, or a file's path), and a digest of the
+    bytes."""
 
     name: str
     digest: str
-    path: str | None = None  # None: the embedded default, made from a seed
+    path: str | None = None  # None: what every environment has: vgg19, random
     format: Literal["torchvision", "caffe"] = "torchvision"  # caffe: trained on BGR, 0 to 255, minus the mean
 
 

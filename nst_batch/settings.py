@@ -91,7 +91,7 @@ class TransferSettings:
         150, "closure evaluations (forward and backward passes), of all scales, exactly", ge=1, le=1_000_000
     )
     scale_shares: tuple[float, ...] = _setting(
-        (),
+        (3.0, 2.0, 1.0),
         "how `steps` are divided among the scales, coarse first; the last counts for all that follow; empty: equally",
         gt=0,
     )
@@ -110,23 +110,23 @@ class TransferSettings:
 
     # What is asked of the picture
     content_layers: tuple[str, ...] = _setting(
-        ("conv1_2", "conv2_2"), "layers whose features should equal the content's", items=VGG19_LAYERS
+        ("relu4_2",), "layers whose features should equal the content's", items=VGG19_LAYERS
     )
     content_layer_weights: tuple[float, ...] = _setting(
         (), "one factor for each of `content_layers`; empty: 1 for each", ge=0
     )
     content_weight: float = _setting(1.0, "weight of the content term", ge=0)
     style_layers: tuple[str, ...] = _setting(
-        ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         "layers whose statistics should equal the style's",
         items=VGG19_LAYERS,
     )
     style_layer_weights: tuple[float, ...] = _setting(
         (), "one factor for each of `style_layers`; empty: 1 for each", ge=0
     )
-    style_weight: float = _setting(3e6, "weight of the style term; with `balance: auto` it has no effect", ge=0)
+    style_weight: float = _setting(1.0, "weight of the style term; with `balance: auto` it has no effect", ge=0)
     octaves: int = _setting(
-        4, "the style is compared in the picture, at half its size, at a quarter, … : so many sizes", ge=1, le=8
+        1, "the style is compared in the picture, at half its size, at a quarter, … : so many sizes", ge=1, le=8
     )
     style_statistic: Literal["gram", "w2"] = _setting(
         "gram", "what is compared: Gram matrices, or means and covariances by the Wasserstein-2 distance (w2)"
@@ -143,7 +143,8 @@ class TransferSettings:
     )
     balance: Literal["none", "auto"] = _setting(
         "auto",
-        "weigh the terms of each pair so that `strength` means the same for all (auto), or by the weights (none)",
+        "weigh the terms of each pair so that `strength` means the same for all, and each style layer, before its own "
+        "weight, as much as another (auto); or by the weights (none)",
     )
     strength: float = _setting(
         0.6, "with `balance: auto`: from the content alone (0) to the style alone (1)", ge=0, le=1
@@ -178,9 +179,7 @@ class TransferSettings:
     seed: int = _setting(0, "varies noise; each task draws its own from this and its id", ge=0)
 
     # The network
-    pooling: Literal["auto", "max", "avg"] = _setting(
-        "auto", "VGG pooling; auto: avg on the embedded weights, which are calibrated for it, else max"
-    )
+    pooling: Literal["max", "avg"] = _setting("max", "VGG pooling, over 2x2 features")
     pooling_scale: float = _setting(1.0, "factor on what each pooling gives; 2 with avg is close to max", gt=0)
     padding: Literal["zeros", "replicate", "reflect"] = _setting(
         "zeros", "what the first layer sees beyond the picture's edge"
@@ -200,7 +199,7 @@ class TransferSettings:
         "fp32", "in which curvature pairs are kept; bf16 takes half the memory", added=True
     )
     metric: Literal["pixels", "smooth", "adaptive"] = _setting(
-        "smooth",
+        "pixels",
         "L-BFGS: what counts as near before curvature is known: pictures with near pixels (pixels), or with near broad "
         "strokes, which come first then and fine noise last (smooth); or what each band of frequencies has shown "
         "itself to be (adaptive: the fewest evaluations)",

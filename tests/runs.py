@@ -24,6 +24,10 @@ REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120.0  # on a busy machine; nothing here is about speed
 
 
+SHALLOW = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv1_2", "conv2_1"]}
+"""Layers that a worker has in a moment, for tests that look at no picture."""
+
+
 def make_pictures(root: Path, contents: int = 2, styles: int = 2, size: int = 32) -> None:
     """``content/cN.png`` and ``style/sN.png``: smooth random colours, each its own."""
     for kind, count in (("content", contents), ("style", styles)):
@@ -42,12 +46,12 @@ def save_picture(path: Path, seed: int, size: int = 32) -> None:
 
 
 def save_weights(path: Path) -> Path:
-    """The embedded weights as a file: a worker loads it in a tenth of the time that making them takes."""
+    """The untrained weights as a file: a worker loads it in a tenth of the time that making them takes."""
     import torch
 
-    from nst_batch.transfer.embedded import embedded_state
+    from nst_batch.transfer.untrained import untrained_state
 
-    torch.save({f"features.{name}": value for name, value in embedded_state().items()}, path)
+    torch.save({f"features.{name}": value for name, value in untrained_state().items()}, path)
     return path
 
 
@@ -57,7 +61,7 @@ def write_pipeline(root: Path, weights: Path, **settings: Any) -> Path:
         "name": "night",
         "content": "content",
         "style": "style",
-        "transfer": {"size": 32, "steps": 5},
+        "transfer": {"size": 32, "steps": 5, **SHALLOW},
         "weights": {"path": str(weights)},
         "output": {"dir": "out"},
         "run": {"devices": ["cpu"], "threads": 1},

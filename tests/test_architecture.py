@@ -20,7 +20,7 @@ FOLDERS = {
     "": ("errors settings records paths atomic columns sizes demands memory"),
     "archives": ("tar_headers tar_memory tars tar_finding tar_outputs"),
     "transfer": (
-        "user_cache vgg embedded weights ops native.library native.ops passes bands octaves statistics strips "
+        "user_cache vgg untrained weights ops native.library native.ops statistics passes bands octaves strips "
         "seeing variation losses balance snapshot curvature line_search lbfgs searching adam precondition "
         "optimise precision networks graphs images tensors metadata encode color masks cache pictures targets "
         "member batch throughput stylize"

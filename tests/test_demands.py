@@ -29,8 +29,8 @@ from nst_batch.demands import (
 from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19
 
 GATYS = dataclasses.replace(PRESETS["gatys"], scales=(), scale_shares=())
@@ -50,7 +50,7 @@ def test_operations_are_those_of_the_convolutions_and_gram_matrices() -> None:
 @pytest.mark.parametrize("name", ["gatys", "pytorch-tutorial"])
 def test_what_passes_keep_is_what_they_are_expected_to_keep(name: str) -> None:
     """Tensors of a real pass, counted; the expectation has room for gradients and for what the content is, beside."""
-    settings, passes = PRESETS[name], Passes(VGG19(embedded_state()))
+    settings, passes = PRESETS[name], Passes(VGG19(untrained_state()))
     trace = passes.forward(torch.rand(1, 3, 96, 128), {*settings.content_layers, *settings.style_layers})
     tensors = {each.data_ptr(): each.nbytes for each in (*trace.stored, *trace.inputs[1:], *trace.features.values())}
     content = sum(trace.features[tap].nbytes for tap in settings.content_layers)
@@ -59,7 +59,7 @@ def test_what_passes_keep_is_what_they_are_expected_to_keep(name: str) -> None:
 
 
 def test_what_the_network_keeps_is_what_it_is_expected_to_keep() -> None:
-    passes = Passes(VGG19(embedded_state()))
+    passes = Passes(VGG19(untrained_state()))
     passes.prepare(("relu3_1",))
     kept = getattr(passes.ops, "_transformed", None)
     if kept is None:

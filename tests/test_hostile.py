@@ -113,7 +113,7 @@ transfer:
   style_layers: [relu1_1, relu2_1]
   style_layer_weights: [1.0, 0.5]
 sweep: {style_weight: [1.0e+3, 1.0e+4], seed: [1, 2]}
-weights: auto
+weights: vgg19
 output: {dir: out, name: "{content}__{style}{sweep}.png", bits: 8}
 run: {devices: [cpu, cpu], retries: 2, batch: auto}
 limits: &limits

@@ -12,17 +12,17 @@ from nst_batch.paths import PART_SUFFIX, RunPaths, archive_of, new_name
 PATHS = RunPaths(Path("/runs/night"))
 
 
-@pytest.mark.parametrize("name", ["plan", "entrance", "claims", "digests", "download", "compaction"])
+@pytest.mark.parametrize("name", ["plan", "entrance", "claims", "digests", "compaction"])
 def test_every_file_is_below_the_root_and_explained(name: str) -> None:
     inside = getattr(PATHS, name).relative_to(PATHS.root)
     assert str(inside) in (RunPaths.__doc__ or "")
 
 
 def test_files_are_all_different() -> None:
-    files = {PATHS.plan, PATHS.entrance, PATHS.digests, PATHS.download, PATHS.manifest, PATHS.state}
+    files = {PATHS.plan, PATHS.entrance, PATHS.digests, PATHS.manifest, PATHS.state}
     files |= {PATHS.part("w"), PATHS.writers, PATHS.writer("w"), PATHS.claims, PATHS.claim("a"), PATHS.claim("b")}
     files |= {PATHS.compaction, PATHS.merged_part("w")}
-    assert len(files) == 14
+    assert len(files) == 13
 
 
 def test_pictures_lie_below_the_root() -> None:

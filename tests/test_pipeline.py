@@ -6,14 +6,12 @@ import builtins
 import json
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from nst_batch.errors import ImageError, RunLocked, WeightsError
-from nst_batch.paths import RunPaths
-from nst_batch.pipeline import DOWNLOAD_AGAIN_SECONDS, Choices, Pipeline, prepare
+from nst_batch.pipeline import Choices, Pipeline, prepare
 from nst_batch.planning.planned import read_plan
 from nst_batch.transfer import weights as vgg_weights
 from nst_batch.transfer.images import load_picture
@@ -22,7 +20,7 @@ from tests import runs
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pipeline with ``weights: auto`` on a machine whose torch cache is empty."""
+    """A pipeline on a machine whose torch cache is empty."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     runs.make_pictures(tmp_path)
     return runs.write_pipeline(tmp_path, tmp_path / "unused")
@@ -34,68 +32,56 @@ class Network:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, up: bool) -> None:
         self.tries = 0
         self._up = up
-        monkeypatch.setattr(vgg_weights, "fetch_imagenet", self._fetch)
+        monkeypatch.setattr(vgg_weights, "fetch_torchvision", self._fetch)
         monkeypatch.setattr(vgg_weights, "_expected_digest", lambda: "")
 
     def _fetch(self) -> Path:
         self.tries += 1
         if not self._up:
             raise WeightsError("cannot download: no route", hint=vgg_weights.remedies())
-        path = vgg_weights.imagenet_path()
+        path = vgg_weights.torchvision_path()
         path.parent.mkdir(parents=True)
         path.write_bytes(b"stands for 548 MB")
         return path
 
 
-def ready(file: Path, said: list[str], *, to_run: bool = True, weights: str = "auto") -> Pipeline:
+def ready(file: Path, said: list[str], *, to_run: bool = True, weights: str = "vgg19") -> Pipeline:
     return prepare(file, {"weights": weights}, Choices(), said.append, to_run=to_run)
 
 
-def test_auto_downloads_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_original_weights_are_there_and_what_a_cache_holds_changes_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, said = Network(monkeypatch, up=True), list[str]()
-    assert ready(file, said).weights.name == "imagenet"
+    before = ready(file, said)
+    network._fetch()
+    after = ready(file, said)
+    assert before.weights == after.weights == vgg_weights.VGG19 and not said
+    assert {task.id for task in before.tasks} == {task.id for task in after.tasks}
+
+
+def test_torchvisions_weights_are_downloaded_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, said = Network(monkeypatch, up=True), list[str]()
+    assert ready(file, said, weights="torchvision").weights.name == "torchvision"
     assert any("downloading" in text for text in said)
     said.clear()
-    assert ready(file, said).weights.name == "imagenet"
+    assert ready(file, said, weights="torchvision").weights.name == "torchvision"
     assert network.tries == 1 and not said
 
 
-def test_auto_without_network_warns_and_does_not_try_again_for_a_while(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, said = Network(monkeypatch, up=False), list[str]()
-    assert ready(file, said).weights == vgg_weights.EMBEDDED
-    assert any("no route" in text for text in said) and any("EMBEDDED" in text for text in said)
-    assert ready(file, said).weights == vgg_weights.EMBEDDED and network.tries == 1
-    note = RunPaths(file.parent / "out").download
-    note.write_text(json.dumps({"failed": time.time() - DOWNLOAD_AGAIN_SECONDS - 1}))
-    ready(file, said)
-    assert network.tries == 2
-
-
-def test_planning_downloads_nothing_and_makes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Network(monkeypatch, up=True)
-    assert ready(file, [], to_run=False).weights == vgg_weights.EMBEDDED
-    assert network.tries == 0 and not (file.parent / "out").exists()
-
-
-def test_imagenet_is_strict(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Network(monkeypatch, up=False)
+def test_torchvisions_weights_are_never_replaced_by_others(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(monkeypatch, up=False)
     for to_run in (True, False):
         with pytest.raises(WeightsError) as caught:
-            ready(file, [], weights="imagenet", to_run=to_run)
+            ready(file, [], weights="torchvision", to_run=to_run)
         assert "weights fetch" in caught.value.hint
+    assert network.tries == 1 and not (file.parent / "out").exists()
 
 
-def test_new_weights_are_new_tasks(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    before = ready(file, said, weights="random")
-    Network(monkeypatch, up=True)
-    after = ready(file, said)
+def test_new_weights_are_new_tasks(file: Path) -> None:
+    before, after = (ready(file, [], weights=name) for name in ("random", "vgg19"))
     assert {task.output for task in before.tasks} == {task.output for task in after.tasks}
     assert not {task.id for task in before.tasks} & {task.id for task in after.tasks}
-    assert {task.settings.pooling for task in before.tasks} == {"avg"}
-    assert {task.settings.pooling for task in after.tasks} == {"max"}
 
 
 def test_an_input_that_cannot_be_read_costs_its_own_tasks_only(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

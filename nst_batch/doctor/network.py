@@ -16,60 +16,68 @@ from nst_batch.transfer import weights as vgg
 if TYPE_CHECKING:
     from nst_batch.pipeline_file.spec import WeightsChoice
 
-IMAGENET_MIB = 548.051
+TORCHVISION_MIB = 548.051
 """The file's size, as torchvision has it (a test compares)."""
 
 
-def weights(choice: WeightsChoice = "auto", *, deep: bool = False) -> Finding:
+def weights(choice: WeightsChoice = "vgg19", *, deep: bool = False) -> Finding:
     """Which weights a run would use.
 
     Args:
         choice: ``weights`` of the pipeline file.
-        deep: digest the ImageNet weights' bytes, too, not only count them.
+        deep: digest the bytes of torchvision's weights, too, not only count them.
     """
     if choice == "random":
-        return Finding("weights", "ok", "embedded, as the pipeline file asks")
+        return Finding("weights", "ok", "random: untrained, as the pipeline file asks")
     if not isinstance(choice, str):
         return Finding("weights", "ok", f"{choice.path}, as the pipeline file asks")
+    if choice == "vgg19":
+        return _vgg19()
+    path = vgg.torchvision_path()
     try:
-        wrong = _wrong(vgg.imagenet_path(), deep=deep)
+        wrong = _wrong(path, deep=deep)
     except OSError as error:
         wrong = error_in_words(error)
     if wrong is None:
-        return _missing(strict=choice == "imagenet")
+        return Finding(
+            "weights", "problem", f"no VGG-19 of torchvision at {path}, and the pipeline file asks for it", _remedy()
+        )
     if wrong:
         return Finding("weights", "problem", wrong, f"delete it, then:\n{_remedy()}")
     how = "checksum verified" if deep else "size as it should be; --deep verifies its checksum"
-    return Finding("weights", "ok", f"ImageNet, {how} ({vgg.imagenet_path()})")
+    return Finding("weights", "ok", f"torchvision, {how} ({path})")
+
+
+def _vgg19() -> Finding:
+    try:
+        vgg.checked_vgg19(sha256_of)
+        return Finding("weights", "ok", f"vgg19, checksum verified ({vgg.vgg19_path()})")
+    except WeightsError as error:
+        return Finding("weights", "problem", str(error), error.hint)
+    except OSError as error:
+        return Finding("weights", "problem", error_in_words(error), vgg.REINSTALL)
 
 
 def _wrong(path: Path, *, deep: bool) -> str | None:
-    """What is wrong with the file of ImageNet weights; empty: nothing; None: there is none."""
+    """What is wrong with the file of torchvision's weights; empty: nothing; None: there is none."""
     if not path.is_file():
         return None
     if not os.access(path, os.R_OK):
         return f"{path}: cannot be read"
-    size = path.stat().st_size
-    if abs(size / (1 << 20) - IMAGENET_MIB) > 0.001:
-        return f"{path}: {in_words(size)}, not {in_words(round(IMAGENET_MIB * (1 << 20)))}: not whole, or another file"
+    size, expected = path.stat().st_size, TORCHVISION_MIB * (1 << 20)
+    if abs(size - expected) > 1 << 10:
+        return f"{path}: {in_words(size)}, not {in_words(round(expected))}: not whole, or another file"
     try:
         if deep:
-            vgg.imagenet_weights(sha256_of)
+            vgg.torchvision_weights(sha256_of)
     except WeightsError as error:
         return str(error)
     return ""
 
 
-def _missing(*, strict: bool) -> Finding:
-    if strict:
-        told = f"no ImageNet VGG-19 at {vgg.imagenet_path()}, and the pipeline file asks for it"
-        return Finding("weights", "problem", told, _remedy())
-    told = "no ImageNet VGG-19: a run downloads it, or uses the embedded one, which knows no objects"
-    return Finding("weights", "warning", told, _remedy())
-
-
 def _remedy() -> str:
     return (
         "nst-batch weights fetch (548 MB), where there is a network\n"
-        f"or copy {vgg.IMAGENET_FILE} into {vgg.hub_folder()}"
+        f"or copy {vgg.TORCHVISION_FILE} into {vgg.hub_folder()}\n"
+        "or set weights: vgg19, which is installed"
     )

@@ -6,6 +6,7 @@ Numbers and sources: docs/presets.md.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from nst_batch.settings import TransferSettings
 
@@ -16,6 +17,7 @@ _PLAIN = TransferSettings(  # what every published method below has in common, u
     size=512,
     fit="long",
     scales=(),
+    scale_shares=(),
     content_layers=("relu4_2",),
     style_layers=_DEEP,
     octaves=1,
@@ -40,9 +42,7 @@ _TUTORIAL = dataclasses.replace(
     clamp="closure",
 )
 
-PRESETS: dict[str, TransferSettings] = {
-    # What we think looks best for its time.
-    "default": TransferSettings(),
+_PUBLISHED: dict[str, TransferSettings] = {
     # "Neural Transfer Using PyTorch" (Jacq): every loss before its ReLU, up to conv3_1 only; pixels are clamped in
     # the closure. Its `while run[0] <= 300: optimizer.step(closure)` makes 16 steps of 20 evaluations: 320.
     "pytorch-tutorial": _TUTORIAL,
@@ -125,3 +125,53 @@ PRESETS: dict[str, TransferSettings] = {
         clamp="step",
     ),
 }
+
+_CLAMPED = {
+    f"{name}-clamped": dataclasses.replace(settings, clamp="step", guard=True)
+    for name, settings in _PUBLISHED.items()
+    if settings.clamp == "end"
+}
+"""The same objectives with pixels kept in [0, 1] all the way: what L-BFGS finds outside is cut off at the end, and the
+picture that is saved is worse than the one that was found (at 512 pixels, 5.5 times the loss for ``gatys``)."""
+
+PRESETS: dict[str, TransferSettings] = {"default": TransferSettings(), **_PUBLISHED, **_CLAMPED}
+
+Format = Literal["torchvision", "caffe"]
+
+MADE_FOR: dict[str, Format] = {
+    "pytorch-tutorial": "torchvision",
+    "pytorch-tutorial-fast": "torchvision",
+    "gatys": "caffe",
+    "gatys-2017": "caffe",
+    "neural-style": "caffe",
+    "pystiche": "torchvision",
+    "spst": "caffe",
+    "crowson-w2": "torchvision",
+}
+"""On which weights each published preset's numbers were chosen: torchvision's, or the authors' own (Caffe's)."""
+
+CAFFE_FEATURES = 58.0
+"""How many times as large features of the authors' weights are taken to be as torchvision's.
+
+It is what their inputs differ by: 255 x 0.226, the mean of ``vgg.IMAGENET_STD``. The two were trained apart, and layers
+differ by more or less. With this factor ``pytorch-tutorial`` ends as in its published log, where the style term is 0.11
+of the content term after 300 evaluations: at 0.14 and 0.15 for two pairs at 256 pixels, on the authors' weights."""
+
+
+def preset(name: str, weights: Format | None = None) -> TransferSettings:
+    """A preset's settings, as they are for some weights.
+
+    Features that are a times as large make mean((F - P)²) and Wasserstein's distance a² times as large, Gram terms a⁴
+    times, and total variation none. So numbers that were chosen on others are converted: the picture is meant that its
+    authors got, not the weights' magnitude. ``default`` divides all terms by what they are on the very weights.
+
+    Args:
+        name: one of ``PRESETS``.
+        weights: how the network is fed; None: as published.
+    """
+    settings, made_for = PRESETS[name], MADE_FOR.get(name.removesuffix("-clamped"))
+    if weights is None or made_for in (None, weights):
+        return settings
+    factor = CAFFE_FEATURES**2 if weights == "caffe" else CAFFE_FEATURES**-2
+    style_weight = settings.style_weight if settings.style_statistic == "w2" else settings.style_weight / factor
+    return dataclasses.replace(settings, style_weight=style_weight, tv_weight=settings.tv_weight * factor)

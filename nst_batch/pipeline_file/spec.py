@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -28,7 +29,7 @@ from nst_batch.errors import SettingsError, SpecError
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline_file.mistakes import Report, in_words, show
 from nst_batch.pipeline_file.pair_table import PairTable, pairs_of
-from nst_batch.pipeline_file.presets import PRESETS
+from nst_batch.pipeline_file.presets import PRESETS, Format, preset
 from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.pipeline_file.spec_values import (
     ExistingFile,
@@ -36,6 +37,7 @@ from nst_batch.pipeline_file.spec_values import (
     NameTemplate,
     Pictures,
     RegionColor,
+    no_former_weights,
     setting_type,
 )
 from nst_batch.pipeline_file.tables import Mistakes, TableMistakes
@@ -145,7 +147,8 @@ else:
         Discriminator(_kind_of),
     ]
 WeightsChoice = Annotated[
-    Annotated[Literal["auto", "imagenet", "random"], Tag(_OR_FILE)] | Annotated[WeightsFile, Tag("<map>")],
+    Annotated[Literal["vgg19", "torchvision", "random"], BeforeValidator(no_former_weights), Tag(_OR_FILE)]
+    | Annotated[WeightsFile, Tag("<map>")],
     Discriminator(lambda value: "<map>" if isinstance(value, dict | WeightsFile) else _OR_FILE),
 ]
 
@@ -175,9 +178,10 @@ class PipelineSpec(Section):
         description="lists of values for transfer settings; every combination is rendered; default: nothing",
     )
     weights: WeightsChoice = Field(
-        default="auto",
-        description="VGG-19: trained on ImageNet, or else the embedded one (`auto`); `imagenet` insists on it, "
-        "`random` is the embedded one, `{path: FILE}` your own",
+        default="vgg19",
+        description="of VGG-19: the original ones, trained on ImageNet, which are installed (`vgg19`); torchvision's "
+        "`IMAGENET1K_V1`, from torch's cache or downloaded (`torchvision`); untrained ones (`random`); or your own "
+        "(`{path: FILE}`)",
     )
     output: Output = Field(default_factory=Output, description="where pictures go, and as what")
     run: Run = Field(default_factory=Run, description="how tasks are run; changes no picture")
@@ -209,7 +213,8 @@ class PipelineSpec(Section):
 
     def settings(self) -> TransferSettings:
         """The preset with the file's own values."""
-        return _base_settings(self.transfer)
+        weights = self.weights
+        return _base_settings(self.transfer, _FORMATS.get(weights) if isinstance(weights, str) else weights.format)
 
 
 def sweep_points(sweep: BaseModel) -> list[dict[str, Any]]:
@@ -219,8 +224,15 @@ def sweep_points(sweep: BaseModel) -> list[dict[str, Any]]:
     return [dict(zip(names, point, strict=True)) for point in itertools.product(*values)]
 
 
-def _base_settings(transfer: Any) -> TransferSettings:
-    return dataclasses.replace(PRESETS[transfer.preset], **transfer.overrides())
+_FORMATS: dict[str, Format] = {"vgg19": "caffe", "torchvision": "torchvision"}
+
+
+def _base_settings(transfer: Any, weights: Format | None = None) -> TransferSettings:
+    values = transfer.overrides()
+    for kind in ("content", "style"):
+        if f"{kind}_layers" in values:  # the preset's weights were for its own layers
+            values.setdefault(f"{kind}_layer_weights", ())
+    return dataclasses.replace(preset(transfer.preset, weights), **values)
 
 
 # --- reading a file ---------------------------------------------------------------------------------------------------

@@ -328,3 +328,16 @@ else:
         BeforeValidator(_devices),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}}]}),
     ]
+
+
+_FORMER_WEIGHTS = {
+    "auto": "write vgg19 (the default: the original weights, which are installed), or torchvision",
+    "imagenet": "write torchvision for the weights that were meant, or vgg19 for the original ones",
+}
+
+
+def no_former_weights(value: Any) -> Any:
+    """Raises ValueError for a word that earlier versions knew; says what to write in its place."""
+    if isinstance(value, str) and value in _FORMER_WEIGHTS:
+        raise ValueError(f"there is no {value!r} any more; {_FORMER_WEIGHTS[value]}")
+    return value

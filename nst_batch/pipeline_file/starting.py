@@ -38,7 +38,7 @@ transfer:
   style_scale: {style_scale}  # 0.5: finer strokes
   color: {color}  # content: keep the photograph's colours
 
-weights: auto  # the ImageNet VGG-19, where it can be had
+weights: vgg19  # the original ones; or torchvision
 output:
   dir: {output}
   name: "{{content}}__{{style}}{{sweep}}.png"  # or .jpg, .webp, .tif

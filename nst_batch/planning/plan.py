@@ -42,7 +42,6 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     pairs, points = pairs_of(spec), sweep_points(spec.sweep)
     form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
     asked = variants_of(Variant(spec.settings(), weights, form), pairs.overrides, points)
-    asked = asked.changed("pooling", lambda pooling: _pooling(pooling, weights))
     content_of, group_of = pairs.content_of.repeat(len(points)), pairs.group_of.repeat(len(points))
     variant_of = pairs.override_of.repeat(len(points)) * len(points)
     variant_of += np.tile(np.arange(len(points)), len(pairs.content_of))
@@ -63,11 +62,6 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs)
     refuse_collisions(tasks, spec.output.name)
     return tasks
-
-
-def _pooling(pooling: str, weights: Weights) -> str:
-    """What ``auto`` comes to with these weights."""
-    return pooling if pooling != "auto" else "avg" if weights.path is None else "max"
 
 
 def _shares(group: tuple[StyleFile, ...], row_of: Mapping[str, int]) -> tuple[Share, ...]:

@@ -1,27 +1,60 @@
 """``balance: auto``: weights of content and style chosen for each pair, so that one ``strength`` suits all pairs.
 
-A style_weight that leaves one pair bare over-paints another: Gram matrices differ by orders of magnitude from style to
-style, and features from content to content. So the style term is divided by what it is at the content picture itself,
-and the content term by what it is at features without any structure. Both are then pure numbers from 0 to about 1.
-What is left to choose, their ratio, is corrected while the picture is rendered: when a round of the optimisation ends,
-what remains of the style term tells which way.
+Gram matrices differ by orders of magnitude from layer to layer and from style to style, and features from content to
+content: a weight that leaves one pair bare over-paints another, and in a plain sum one layer decides (of Gatys' five on
+the original weights, relu4_1 makes 96 % of the style term). So each layer's style term is divided by what it is at
+features that are all zero (for Gram matrices: mean((G - A)²) / mean(A²), a relative error), and the content term by
+what it is at features without any structure. Both are then pure numbers, of about 1 where nothing is alike, on any
+weights. What is left to choose, their ratio, is corrected while the picture is rendered: when a round of the
+optimisation ends, what remains of the style term tells which way.
 
 How much should remain? A dark photograph and a bright painting are far apart in their mean colours alone: a tenth of
 that distance can be a picture hardly touched. A photograph in the painting's colours is near before it begins, and no
-picture of it comes as much nearer. So the measure is the style's own: the style term of the style picture seen at 0.7
-of its size. Strength 0.5 aims at about that, 0 at ten times as much, 1 at a sixth.
+picture of it comes as much nearer. So the measure is the style's own: V, the style term of the style picture seen at
+0.7 of its size. ``strength`` chooses the share of it that is aimed at.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 
 from nst_batch.records import Balance
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.losses import Objective
+from nst_batch.transfer.losses import Objective, style_loss
+from nst_batch.transfer.statistics import Moments
 
-RANGE = 5.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
+RANGE = 30.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
 _LEAST = 1e-12  # a term that is nothing anywhere is left as it is, not divided by zero
+_AIM_AT_0, _AIM_AT_1 = 3.0, 0.125  # of V
+_RATIO_AT_0, _RATIO_AT_1 = 1.0, 50.0  # which most pairs need for it
+
+
+def relative(objective: Objective, unit: float = 1.0) -> Objective:
+    """``objective`` with each term divided by its reference: style and content are both from 0 to about 1.
+
+    Args:
+        objective: with the settings' own weights, of one picture.
+        unit: what its content target is given in; see ``Passes.unit``.
+    """
+    flat = 0.0
+    with torch.no_grad():
+        for layer, features in objective.targets.content.items():
+            variance = unit**2 * features.float().var((2, 3), correction=0).mean().item()
+            flat += float(objective.content_weights[layer]) * variance
+        energy = {layer: _energy(target, objective.settings) for layer, target in objective.targets.style.items()}
+    total = sum(map(float, objective.style_weights.values()))
+    content = {layer: weight / max(flat, _LEAST) for layer, weight in objective.content_weights.items()}
+    style = {layer: weight / max(energy[layer] * total, _LEAST) for layer, weight in objective.style_weights.items()}
+    return objective.weighted(content, style)
+
+
+def _energy(target: Moments, settings: TransferSettings) -> float:
+    """The style term of one layer at features that are all zero; the mean over regions."""
+    nothing = Moments(torch.zeros_like(target.second), None if target.mean is None else torch.zeros_like(target.mean))
+    energy: float = style_loss(nothing, target, settings).mean().item()
+    return energy
 
 
 class Balancer:
@@ -36,32 +69,21 @@ class Balancer:
     """
 
     def __init__(self, settings: TransferSettings) -> None:
-        self._first = 10.0 ** (3 * settings.strength)
-        self._times = 10.0 ** (1 - 1.8 * settings.strength)
+        self._first = _between(_RATIO_AT_0, _RATIO_AT_1, settings.strength)
+        self._aim = _between(_AIM_AT_0, _AIM_AT_1, settings.strength)
         self.ratio = self._first
         self.remaining = 1.0
         self._missed_by = 1.0
 
-    def weighted(self, objective: Objective, bare: float) -> Objective:
-        """``objective`` with each term divided by its reference, and style ``ratio`` times content.
-
-        Args:
-            objective: with the settings' own weights.
-            bare: its style term at the content picture.
-        """
-        flat = 0.0
-        with torch.no_grad():
-            for layer, features in objective.targets.content.items():
-                flat += float(objective.content_weights[layer]) * features.var((2, 3), correction=0).mean().item()
-        content = {layer: weight / max(flat, _LEAST) for layer, weight in objective.content_weights.items()}
-        style = {layer: self.ratio * weight / max(bare, _LEAST) for layer, weight in objective.style_weights.items()}
-        return objective.weighted(content, style)
+    def weighted(self, objective: Objective) -> Objective:
+        """``objective``, which is ``relative``, with its style ``ratio`` times as heavy."""
+        return objective.with_style(self.ratio)
 
     def measure(self, objective: Objective, bare: float, ours: float) -> None:
         """Take note of what a round came to.
 
         Args:
-            objective: with the settings' own weights.
+            objective: ``relative``.
             bare: its style term at the content picture.
             ours: its style term at the picture that the round ended with.
         """
@@ -70,7 +92,7 @@ class Balancer:
             float(objective.style_weights[layer]) * value for layer, value in objective.targets.variation.items()
         )
         self.remaining = ours / bare
-        aim = min(self._times * variation, bare)
+        aim = min(self._aim * variation, bare)
         self._missed_by = max(ours, _LEAST) / max(aim, _LEAST)
 
     def correct(self) -> None:
@@ -88,3 +110,8 @@ class Balancer:
     def record(self) -> Balance:
         """For the manifest."""
         return Balance(self.ratio, self.remaining)
+
+
+def _between(at_0: float, at_1: float, strength: float) -> float:
+    """From the one to the other, by equal factors."""
+    return at_0 * math.pow(at_1 / at_0, strength)

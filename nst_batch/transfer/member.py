@@ -16,7 +16,7 @@ from nst_batch.records import Balance, Losses
 from nst_batch.settings import TransferSettings
 from nst_batch.sizes import Stage, stages
 from nst_batch.transfer import color
-from nst_batch.transfer.balance import Balancer
+from nst_batch.transfer.balance import Balancer, relative
 from nst_batch.transfer.cache import TensorCache
 from nst_batch.transfer.losses import Objective
 from nst_batch.transfer.masks import Wanted, lay_out
@@ -139,7 +139,7 @@ class Member:
         if self._balancer is not None:
             if not again:
                 self._balancer.correct()
-            objective, weight = self._balancer.weighted(objective, self._bare), share * self._balancer.ratio
+            objective, weight = self._balancer.weighted(objective), share * self._balancer.ratio
         return objective if share == 1 else objective.with_style(share), weight
 
     def measure(self, image: Tensor) -> None:
@@ -247,13 +247,15 @@ class Member:
         passes = self._networks.passes(self._settings, EXACT).in_strips(self._passes.strip)
         objective = self._objective(stage, passes)
         if self._balancer is not None:
-            objective = self._balancer.weighted(objective, self._style_of_content(objective, passes, stage))
+            objective = self._balancer.weighted(objective)
         return objective(passes, seen).losses()
 
     def _objective(self, stage: Stage, passes: Passes) -> Objective:
-        """What is to be minimised at one scale, with the settings' own weights."""
+        """What is to be minimised at one scale: with the settings' own weights, or, where these are balanced, with
+        terms divided by their references."""
         maker = TargetMaker(passes, self._settings, self._cache)
-        return Objective(maker.targets(self._pictures, self._layout, stage), self._settings)
+        found = Objective(maker.targets(self._pictures, self._layout, stage), self._settings)
+        return found if self._balancer is None else relative(found, passes.unit)
 
     def _style_of_content(self, objective: Objective, passes: Passes, stage: Stage) -> float:
         return objective.style_at(passes, self._pictures.content_at(stage).to(passes.mean))

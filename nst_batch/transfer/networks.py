@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 
@@ -56,7 +55,7 @@ class Networks:
 
     def precision(self, settings: TransferSettings) -> Precision:
         """What ``settings.precision`` comes to with these weights, here."""
-        return precision_for(settings, self.device, caffe=self._weights.format == "caffe")
+        return precision_for(settings, self.device)
 
     def passes(self, settings: TransferSettings, precision: Precision) -> Passes:
         """VGG-19 as the settings wire it."""
@@ -75,6 +74,4 @@ class Networks:
 
 def network_of(settings: TransferSettings, weights: Weights) -> Network:
     """The wiring that ``settings`` ask for with these weights."""
-    auto: Literal["max", "avg"] = "avg" if weights.path is None else "max"
-    pooling = auto if settings.pooling == "auto" else settings.pooling
-    return Network(pooling, settings.pooling_scale, settings.padding, weights.format == "caffe")
+    return Network(settings.pooling, settings.pooling_scale, settings.padding, weights.format == "caffe")

@@ -50,6 +50,16 @@ class Pull:
         )
         return dataclasses.replace(self, matrix=matrix, offset=offset, scale=scale)
 
+    def in_units(self, unit: float) -> Pull:
+        """The same for features that are given in multiples of ``unit``, as their target is."""
+        if unit == 1:
+            return self
+        matrix, offset, scale = (
+            None if each is None else each * factor
+            for each, factor in ((self.matrix, unit**2), (self.offset, unit), (self.scale, unit**2))
+        )
+        return dataclasses.replace(self, matrix=matrix, offset=offset, scale=scale)
+
     def on(self, like: Tensor) -> Pull:
         """The same where ``like`` is."""
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -177,7 +187,12 @@ class TorchOps:
         self._network = network
         exact = torch.promote_types(dtype, torch.float32)
         self._first = (nhwc(convolutions[0][0].to(exact)), convolutions[0][1].to(exact))
-        self._convolutions = [(nhwc(weight.to(dtype)), bias.to(dtype)) for weight, bias in convolutions]
+        # CPUs convolve in float16 a twentieth as fast as in float32; as on GPUs, sums are float32 and results rounded.
+        self._computed = exact if convolutions[0][0].is_cpu else dtype
+        self._convolutions = [
+            (nhwc(weight.to(dtype)).to(self._computed), bias.to(dtype).to(self._computed))
+            for weight, bias in convolutions
+        ]
         self._exact = exact
 
     def prepare(self, depth: int) -> None:
@@ -198,7 +213,8 @@ class TorchOps:
     def conv(self, index: int, x: Tensor, relu: Relu, rows: Rows | None = None, out: Tensor | None = None) -> Tensor:
         """A convolution other than the first."""
         weight, bias = self._convolutions[index]
-        found: Tensor = conv2d(x.relu() if relu.before else x, weight, bias, padding=1)
+        x = x.relu() if relu.before else x
+        found: Tensor = conv2d(x.to(self._computed), weight, bias, padding=1).to(self.dtype)
         found = found.relu_() if relu.after else found
         return in_place(nhwc(found) if rows is None else _these(found, rows), out)
 
@@ -207,7 +223,9 @@ class TorchOps:
     ) -> Tensor:
         """The gradient of ``conv``'s input, which was ``x``."""
         like = x if rows is None else x.new_empty(1).expand(*x.shape[:2], *g.shape[2:])
-        found = _input_gradient(g, like, self._convolutions[index][0], padding=1)
+        computed = self._computed
+        found = _input_gradient(g.to(computed), like.to(computed), self._convolutions[index][0], padding=1)
+        found = found.to(self.dtype)
         found = found if rows is None else _these(found, rows)
         return in_place(_gated(found, x) if gate else found, out)
 

@@ -8,7 +8,7 @@ three: convolution with its ReLU, pooling with its ReLU, the losses' gradient wi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,17 @@ from torch import Tensor
 from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.native.ops import NativeOps
-from nst_batch.transfer.ops import Ops, Pull, Relu, TorchOps
+from nst_batch.transfer.ops import Convolution, Ops, Pull, Relu, TorchOps
+from nst_batch.transfer.statistics import Moments, moments
 from nst_batch.transfer.vgg import VGG19
+
+CAFFE_UNIT = 256.0
+"""What features of Caffe's weights are counted in, in float16, which ends at 65,504.
+
+Photographs give 650 at relu1_1 and 14,700 at relu4_1; the pull of a loss on a layer is a sum over up to 512 channels of
+such values, and a start from noise gives more. In units of 256 they are as large as those of torchvision's weights. A
+power of two, so nothing else is rounded: ReLU, convolution and pooling are homogeneous, once biases are divided too.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,12 @@ class Passes:
     def __init__(self, vgg: VGG19, dtype: torch.dtype | None = None, *, native: bool = True) -> None:
         self._vgg = vgg
         dtype = dtype or vgg.mean.dtype
+        self.unit = CAFFE_UNIT if vgg.network.caffe and dtype == torch.float16 else 1.0
+        """Features are computed in multiples of it; moments and distances are given in multiples of 1."""
+        convolutions = _in_units(vgg.convolutions, self.unit)
         kernels = built().kernels if native and vgg.mean.is_cpu and dtype == torch.float32 else None
         self.ops: Ops = (
-            NativeOps(vgg.convolutions, vgg.network, kernels)
-            if kernels
-            else TorchOps(vgg.convolutions, vgg.network, dtype)
+            NativeOps(convolutions, vgg.network, kernels) if kernels else TorchOps(convolutions, vgg.network, dtype)
         )
         self.network = vgg.network
         self.dtype = dtype
@@ -148,9 +158,7 @@ class Passes:
         Returns:
             As the picture, Bx3xHxW or Bx1xHxW.
         """
-        boost = boost_of(pulls) if self.dtype == torch.float16 else None
-        if boost is not None:
-            pulls = {tap: pull.times(boost) for tap, pull in pulls.items()}
+        pulls, boost = self.boosted(pulls)
         g: Tensor | None = None
         for index in reversed(range(depth_of(pulls))):
             name = CONV_LAYERS[index]
@@ -176,20 +184,37 @@ class Passes:
         (gradient,) = torch.autograd.grad(trace.framed, trace.picture, framed)
         return gradient
 
-    def gram(self, features: Tensor) -> Tensor:
-        """F Fᵀ, BxCxC, in float32 at least."""
-        return self.ops.gram(features)
+    def boosted(self, pulls: Mapping[str, Pull]) -> tuple[Mapping[str, Pull], Tensor | None]:
+        """Pulls as they are applied to features, and by what (B) the gradient is to be divided in the end.
+
+        In float16 the pulls on each picture are brought near 1, since gradients of pixels would be lost at its lower
+        end: they grow or shrink by a few powers of two from layer to layer, and float16 has thirty.
+        """
+        if self.dtype != torch.float16:
+            return pulls, None
+        pulls = {tap: pull.in_units(self.unit) for tap, pull in pulls.items()}
+        boost = _boost_of(pulls)
+        if boost is not None:
+            pulls = {tap: pull.times(boost) for tap, pull in pulls.items()}
+        return pulls, boost
+
+    def moments(self, features: Tensor, guides: Tensor | None, *, means: bool) -> Moments:
+        """Of features (BxCxhxw), as ``statistics.moments``; in float32 at least."""
+        return moments(features, guides, means=means, gram=self.ops.gram).in_units(self.unit)
 
     def distance(self, features: Tensor, target: Tensor) -> Tensor:
         """mean((F - P)²) for each picture, in float32 at least."""
-        return self.ops.distance(features, target) / features[0].numel()
+        return self.unit**2 * self.ops.distance(features, target) / features[0].numel()
 
 
-def boost_of(pulls: Mapping[str, Pull]) -> Tensor | None:
-    """What brings the pulls on each picture near 1, B: gradients of pixels would be lost at float16's lower end.
+def _in_units(convolutions: Sequence[Convolution], unit: float) -> list[Convolution]:
+    """Convolutions whose features are so many times smaller."""
+    (weight, bias), *rest = convolutions
+    return [(weight / unit, bias / unit), *((weight, bias / unit) for weight, bias in rest)]
 
-    Gradients grow or shrink by a few powers of two from layer to layer; float16 has thirty.
-    """
+
+def _boost_of(pulls: Mapping[str, Pull]) -> Tensor | None:
+    """What brings the pulls on each picture near 1, B; None where nothing is asked."""
     sizes = [each.reshape(len(each), -1).abs().amax(1) for pull in pulls.values() for each in pull.factors()]
     if not sizes:
         return None

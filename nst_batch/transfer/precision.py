@@ -38,12 +38,12 @@ _ALL = (
 _WORDS = {each.word: each for each in _ALL}
 
 
-def precision_for(settings: TransferSettings, device: torch.device, *, caffe: bool = False) -> Precision:
+def precision_for(settings: TransferSettings, device: torch.device) -> Precision:
     """What ``settings.precision`` comes to on a device.
 
-    ``auto`` is float32 on CPUs, whose kernels are as fast in it. On GPUs it is float16, but for features on Caffe's
-    scale, which may leave its range, and for an L-BFGS without guard, which turns a difference in the last digit into
-    another picture: those get tf32.
+    ``auto`` is float32 on CPUs, whose kernels are as fast in it. On GPUs it is float16, but for an L-BFGS without
+    guard, which turns a difference in the last digit into another picture: that gets tf32. Features of Caffe's weights
+    are kept in float16's range by ``passes.CAFFE_UNIT``.
 
     Why not bfloat16, which has the range: in its 8 bits, features of even regions are all rounded the same way, so that
     Gram matrices are off by up to 0.4 %, where a picture ends at 1 %.
@@ -53,7 +53,7 @@ def precision_for(settings: TransferSettings, device: torch.device, *, caffe: bo
     if device.type != "cuda":
         return EXACT
     steady = settings.guard or settings.optimizer == "adam"
-    return _WORDS["fp16" if steady and not caffe else "tf32"]
+    return _WORDS["fp16" if steady else "tf32"]
 
 
 @contextlib.contextmanager

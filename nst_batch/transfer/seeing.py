@@ -15,7 +15,7 @@ from torch import Tensor
 from nst_batch.transfer.bands import Band, bands_of, side_by_side
 from nst_batch.transfer.ops import Pull
 from nst_batch.transfer.passes import Passes
-from nst_batch.transfer.statistics import Moments, moments
+from nst_batch.transfer.statistics import Moments
 from nst_batch.transfer.strips import Strips
 
 
@@ -161,7 +161,7 @@ class _Sums:
             if layer == tap:
                 guides = self.asked.guides.get(name)
                 own = None if guides is None else guides[:, there]
-                found = moments(rows, own, means=self.asked.means, gram=self._passes.gram)
+                found = self._passes.moments(rows, own, means=self.asked.means)
                 self.add_moments(name, found if own is not None else found.times(share))
         if tap in self.asked.content:
             target = self.asked.content[tap][:, :, there]

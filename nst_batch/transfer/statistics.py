@@ -58,6 +58,12 @@ class Moments:
             return self
         return Moments(factor * self.second, None if self.mean is None else factor * self.mean)
 
+    def in_units(self, unit: float) -> Moments:
+        """Those of features ``unit`` times as large."""
+        if unit == 1:
+            return self
+        return Moments(unit**2 * self.second, None if self.mean is None else unit * self.mean)
+
     def plus(self, other: Moments) -> Moments:
         """Sums of theirs."""
         return Moments(self.second + other.second, None if self.mean is None else self.mean + other.means)

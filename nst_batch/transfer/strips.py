@@ -21,7 +21,7 @@ from torch import Tensor
 from nst_batch.demands import rows_handed, rows_made
 from nst_batch.settings import CONV_LAYERS
 from nst_batch.transfer.ops import Pull, Relu, Rows
-from nst_batch.transfer.passes import Passes, after, begins_block, boost_of, depth_of
+from nst_batch.transfer.passes import Passes, after, begins_block, depth_of
 
 See = Callable[[str, Tensor, int], None]
 """Told (tap, rows of its features, BxCxhxw, and which row of all is the first of them). The rows are overwritten when
@@ -184,9 +184,7 @@ class Strips:
     @torch.no_grad()
     def backward(self, pulls: Mapping[str, Pull]) -> Tensor:
         """The gradient of the picture, as ``Passes.backward``; ``forward`` comes before."""
-        boost = boost_of(pulls) if self._passes.dtype == torch.float16 else None
-        if boost is not None:
-            pulls = {tap: pull.times(boost) for tap, pull in pulls.items()}
+        pulls, boost = self._passes.boosted(pulls)
         gradient = torch.zeros_like(self._picture)
         handed_up = [0] * self._depth  # how many rows there are
         for number in reversed(self._numbers):

@@ -27,7 +27,7 @@ from nst_batch.transfer.networks import Networks
 from nst_batch.transfer.pictures import Picture, StylePart, picture_of
 from nst_batch.transfer.precision import arithmetic
 from nst_batch.transfer.throughput import best_batch
-from nst_batch.transfer.weights import EMBEDDED
+from nst_batch.transfer.weights import VGG19
 
 WITHIN = 0.97  # of a limit, to be planned with: what is counted is not all there is
 
@@ -51,7 +51,7 @@ class Stylizer:
 
     def __init__(
         self,
-        weights: Weights = EMBEDDED,
+        weights: Weights = VGG19,
         device: str = "cpu",
         *,
         compiled: bool = True,

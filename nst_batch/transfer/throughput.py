@@ -55,5 +55,5 @@ def _seconds(passes: Passes, taps: Collection[str], images: Tensor) -> float:
 
 def _closure(passes: Passes, taps: Collection[str], images: Tensor) -> None:
     trace = passes.forward(images, taps)
-    pulls = {tap: Pull(passes.gram(features)[:, None]) for tap, features in trace.features.items()}
+    pulls = {tap: Pull(passes.ops.gram(features)[:, None]) for tap, features in trace.features.items()}
     passes.backward(trace, pulls)[0, 0, 0, 0].item()  # wait until it is there

@@ -1,4 +1,4 @@
-"""Where things are kept that this machine can make again: built kernels, the embedded weights' values, digests."""
+"""Where things are kept that this machine can make again: built kernels, the untrained weights' values, digests."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_only_what_changed_is_rendered_again_and_plan_says_why(pipeline: Path) -
     runs.save_picture(root / "style" / "s1.png", seed=77)
     assert rendered_why(pipeline) == {f"c{c}__s1.png": "input changed: style s1.png" for c in (0, 1)}
     changed = rendered_why(pipeline, "--set", "transfer.style_weight=5e5")
-    assert set(changed.values()) == {"settings changed: style_weight: 3000000.0 -> 500000.0"} and len(changed) == 4
+    assert set(changed.values()) == {"settings changed: style_weight: 1.0 -> 500000.0"} and len(changed) == 4
     runs.save_picture(root / "content" / "c2.png", seed=78)
     assert set(rendered_why(pipeline, "--set", "transfer.style_weight=5e5")) == {"c2__s0.png", "c2__s1.png"}
     (out / "c1__s1.png").write_bytes(b"cut")
@@ -364,13 +364,31 @@ def test_a_run_with_other_settings_does_not_come_between(tmp_path: Path, weights
     assert end_of(process).code == 0
 
 
-def test_embedded_weights_are_announced(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_what_the_pipeline_file_says(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
-    plan = here("plan", pipeline, "--set", "weights=auto")
-    assert plan.code == 0 and "EMBEDDED weights" in plan.err
-    strict = here("plan", pipeline, "--set", "weights=imagenet")
-    assert strict.code == 2 and "weights fetch" in strict.err
-    assert "EMBEDDED" not in here("plan", pipeline, "--set", "weights=random").err
+    plan = here("plan", pipeline, "--set", "weights=vgg19")
+    assert plan.code == 0 and "weights" not in plan.err
+    missing = here("plan", pipeline, "--set", "weights=torchvision")
+    assert missing.code == 2 and "weights fetch" in missing.err
+    for former, now in (("auto", "vgg19 (the default"), ("imagenet", "write torchvision")):
+        told = here("plan", pipeline, "--set", f"weights={former}")
+        assert told.code == 2 and f"weights: there is no '{former}' any more" in told.err and now in told.err
+
+
+def test_other_weights_render_each_picture_anew_and_keep_it_until_then(pipeline: Path) -> None:
+    out = pipeline.parent / "out"
+    assert run_json(pipeline, "--set", "weights=random", "--set", "transfer.steps=2")["rendered"] == 4
+    before = pictures(out)
+    now = ("--set", "weights=vgg19", "--set", "transfer.steps=2")
+    plan = here("plan", pipeline, "--json", *now).json
+    assert plan["reasons"] == {"weights changed": 4}
+    assert {d["detail"] for d in plan["decisions"]} == {"now vgg19"}
+    assert run_json(pipeline, *now, "--limit", "1")["rendered"] == 1
+    after = pictures(out)
+    assert set(after) == set(before) and sum(after[name] != before[name] for name in before) == 1
+    assert run_json(pipeline, *now)["rendered"] == 3 and not temporaries(out)
 
 
 def test_mistakes_are_reported_together_and_nothing_is_made(tmp_path: Path) -> None:
@@ -507,9 +525,13 @@ def test_schema_is_json_schema() -> None:
 
 def test_weights_commands(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = here("weights", "path")
+    assert Path(here("weights", "path").out.strip()).stat().st_size == 20_063_401
+    assert "vgg19, SHA-256 c34748d2" in here("weights", "verify").out
+    path = here("weights", "path", "torchvision")
     assert path.code == 1 and path.out.strip() == str(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth")
-    assert here("weights", "verify").code == 2
+    assert here("weights", "verify", "torchvision").code == 2
+    unknown = here("weights", "path", "vgg16")
+    assert unknown.code == 2 and "did you mean vgg19" in unknown.err
     assert "a VGG-19" in here("weights", "verify", weights).out
     (tmp_path / "bad.pth").write_bytes(b"PK")
     assert here("weights", "verify", tmp_path / "bad.pth").code == 2

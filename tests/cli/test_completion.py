@@ -61,12 +61,12 @@ def in_bash(line: str) -> list[str]:
 def test_bash_completes_commands_options_presets_and_settings(program: Path) -> None:
     assert in_bash("nst-batch pre") == ["presets"]
     assert in_bash("nst-batch weights f") == ["fetch"]
-    assert in_bash("nst-batch presets gat") == ["gatys", "gatys-2017"]
+    assert in_bash("nst-batch presets gat") == ["gatys", "gatys-2017", "gatys-clamped", "gatys-2017-clamped"]
     assert in_bash("nst-batch run --sh") == ["--shard"]
     assert in_bash("nst-batch run --engine r") == ["ray"]
     assert in_bash("nst-batch plan --set transfer.style_w") == ["transfer.style_weight="]
-    assert in_bash("nst-batch plan --set transfer.preset=spst") == ["spst"], "bash has the rest already"
-    assert in_bash("nst-batch plan --set transfer.pooling=") == ["auto", "max", "avg"]
+    assert in_bash("nst-batch plan --set transfer.preset=spst") == ["spst", "spst-clamped"], "bash has the rest already"
+    assert in_bash("nst-batch plan --set transfer.pooling=") == ["max", "avg"]
     assert in_bash("nst-batch plan holi") == [], "names of files are bash's own matter"
 
 
@@ -120,7 +120,7 @@ def test_fish(program: Path) -> None:
         return [each.partition("\t")[0] for each in told.splitlines()]
 
     assert offered("nst-batch pre") == ["presets"]
-    assert offered("nst-batch presets gat") == ["gatys", "gatys-2017"]
+    assert offered("nst-batch presets gat") == ["gatys", "gatys-2017", "gatys-clamped", "gatys-2017-clamped"]
     assert offered("nst-batch plan --set transfer.tv=") == ["transfer.tv=l1", "transfer.tv=l2"]
     assert offered("nst-batch plan holi") == ["holiday.yaml"]
 

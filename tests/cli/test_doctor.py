@@ -49,7 +49,7 @@ def test_a_machine_without_room_for_torch(pipeline: Path, monkeypatch: pytest.Mo
 def test_json_has_the_same_facts(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computing, "probed", lambda: QUICK)
     monkeypatch.setenv("TORCH_HOME", str(pipeline.parent / "nothing"))
-    told = here("doctor", pipeline, "--set", "weights=imagenet", "--json")
+    told = here("doctor", pipeline, "--set", "weights=torchvision", "--json")
     assert told.code == 1 and told.out.count("\n") == 1 and told.json["renders"] is False
     checks = {each["name"]: each for each in told.json["checks"]}
     assert checks["weights"]["level"] == "problem" and str(pipeline.parent) in checks["weights"]["remedy"]

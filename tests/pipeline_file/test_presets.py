@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nst_batch.pipeline_file.presets import PRESETS
+from nst_batch.pipeline_file.presets import CAFFE_FEATURES, MADE_FOR, PRESETS, Format, preset
+from nst_batch.pipeline_file.spec import load_spec
 from nst_batch.settings import SETTINGS, TransferSettings
+from tests import runs
 
 FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -78,7 +81,47 @@ def test_a_preset_has_the_published_numbers(name: str) -> None:
 
 
 def test_every_preset_is_published_or_ours() -> None:
-    assert set(PRESETS) == {*PUBLISHED, "default", "pytorch-tutorial-fast"}
+    clamped = {f"{name}-clamped" for name in PUBLISHED if PRESETS[name].clamp == "end"}
+    assert clamped == {f"{name}-clamped" for name in ("gatys", "gatys-2017", "neural-style", "pystiche", "spst")}
+    assert set(PRESETS) == {*PUBLISHED, *clamped, "default", "pytorch-tutorial-fast"}
+    assert set(MADE_FOR) == {*PUBLISHED, "pytorch-tutorial-fast"}
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-clamped")])
+def test_a_clamped_preset_asks_for_the_same_picture(name: str) -> None:
+    plain = PRESETS[name.removesuffix("-clamped")]
+    assert dataclasses.replace(PRESETS[name], clamp="end", guard=False) == plain
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_numbers_are_those_of_the_weights_they_were_chosen_on(name: str) -> None:
+    """Features a times as large: content terms and Wasserstein's grow by a², Gram terms by a⁴, total variation not."""
+    published, made_for = PRESETS[name], MADE_FOR.get(name.removesuffix("-clamped"))
+    other: Format = "torchvision" if made_for == "caffe" else "caffe"
+    assert preset(name) == published
+    assert made_for is None or preset(name, made_for) == published
+    found = preset(name, other)
+    if made_for is None:
+        assert found == published
+        return
+    a = CAFFE_FEATURES if other == "caffe" else 1 / CAFFE_FEATURES
+    style = a**2 if published.style_statistic == "w2" else a**4
+    assert found.style_weight * style == pytest.approx(published.style_weight * a**2)
+    assert found.tv_weight == pytest.approx(published.tv_weight * a**2)
+    assert dataclasses.replace(found, style_weight=published.style_weight, tv_weight=published.tv_weight) == published
+
+
+def test_the_pipeline_file_converts_what_a_preset_brings_and_nothing_else(tmp_path: Path) -> None:
+    runs.make_pictures(tmp_path, 1, 1)
+    found = {}
+    for weights in ("vgg19", "torchvision", "random"):
+        file = tmp_path / f"{weights}.yaml"
+        file.write_text(
+            f"name: n\ncontent: content\nstyle: style\nweights: {weights}\ntransfer: {{preset: pytorch-tutorial}}\n"
+        )
+        found[weights] = load_spec(file).settings().style_weight
+        assert load_spec(file, {"transfer.style_weight": "5"}).settings().style_weight == 5
+    assert found == {"vgg19": pytest.approx(1e6 / CAFFE_FEATURES**2), "torchvision": 1e6, "random": 1e6}
 
 
 def test_the_fast_preset_asks_for_the_same_picture() -> None:

@@ -51,7 +51,7 @@ transfer:
   size: 512
   size: 4
 sweep: {style_weight: [1e3, -1], colour: [x]}
-weights: imagnet
+weights: vgg16
 output: {name: "{contents}.png"}
 run: {devices: [gpu], retrys: 3}
 outputs: here
@@ -70,7 +70,7 @@ outputs: here
         "pipeline.yaml:11: transfer.size: must be at least 16, not 4",
         "pipeline.yaml:12: sweep.style_weight[1]: must be at least 0, not -1.0",
         "pipeline.yaml:12: sweep.colour: unknown field; ",
-        "pipeline.yaml:13: weights: should not be 'imagnet'; did you mean imagenet? valid: auto, imagenet, random",
+        "pipeline.yaml:13: weights: should not be 'vgg16'; did you mean vgg19? valid: vgg19, torchvision, random",
         "pipeline.yaml:14: output.name: unknown placeholder {contents}; did you mean content? valid: ",
         "pipeline.yaml:15: run.devices[0]: unknown device 'gpu'",
         "pipeline.yaml:15: run.retrys: unknown field; did you mean retries?",
@@ -84,7 +84,7 @@ outputs: here
 def test_the_smallest_file_has_all_defaults(folder: Path) -> None:
     spec = load(folder, BASE)
     assert [Path(path).name for path in spec.content] == ["c0.png", "c1.png"] and len(spec.style) == 3
-    assert (spec.pairs, spec.weights, spec.run.retries) == ("product", "auto", 2)
+    assert (spec.pairs, spec.weights, spec.run.retries) == ("product", "vgg19", 2)
     assert spec.output_dir == folder / "outputs" / "n" and sweep_points(spec.sweep) == [{}]
 
 

@@ -380,4 +380,4 @@ def test_names_hold_settings_folders_and_endings(folder: Path) -> None:
         "content: content/c0.png\nstyle: style/s0.png\ntransfer: {style_layers: [relu1_1, relu2_1], size: 64}\n"
         f"output: {{name: '{name}'}}\n",
     )
-    assert only.output == "style/content_c0_png_64_on_3e+06_relu1_1+relu2_1.webp"
+    assert only.output == "style/content_c0_png_64_on_1_relu1_1+relu2_1.webp"

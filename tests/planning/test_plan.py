@@ -18,7 +18,7 @@ from nst_batch.planning.source_table import SourceTable
 from nst_batch.planning.task_table import TaskTable
 from nst_batch.records import OutputFormat, Source, Style, Task
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.weights import EMBEDDED
+from nst_batch.transfer.weights import RANDOM
 from tests import runs
 from tests.plans import BOTH, FILE, planned, sources
 
@@ -27,11 +27,6 @@ from tests.plans import BOTH, FILE, planned, sources
 def folder(tmp_path: Path) -> Path:
     runs.make_pictures(tmp_path, contents=3, styles=3)
     return tmp_path
-
-
-def test_auto_pooling_is_resolved_by_the_weights(folder: Path) -> None:
-    assert {task.settings.pooling for task in planned(folder, BOTH)} == {"max"}
-    assert {task.settings.pooling for task in planned(folder, BOTH, EMBEDDED)} == {"avg"}
 
 
 def conv_operations(layers: int, width: int, height: int) -> float:
@@ -87,7 +82,7 @@ def test_the_order_of_files_changes_no_id(folder: Path) -> None:
 
 
 def test_another_process_gives_the_same_ids(folder: Path) -> None:
-    here = planned(folder, BOTH + "pairs: {sample: 2, seed: 3}\nsweep: {size: [32, 64]}\n", EMBEDDED)
+    here = planned(folder, BOTH + "pairs: {sample: 2, seed: 3}\nsweep: {size: [32, 64]}\n", RANDOM)
     command = [sys.executable, "-m", "nst_batch", "plan", str(folder / "pipeline.yaml"), "--json"]
     environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(runs.REPOSITORY)}
     done = subprocess.run(

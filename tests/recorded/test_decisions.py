@@ -47,7 +47,7 @@ def test_done_needs_the_line_and_the_file(paths: RunPaths) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason", "detail"),
     [
-        ({"style_weight": 5.0}, "settings changed", "style_weight: 3000000.0 -> 5.0"),
+        ({"style_weight": 5.0}, "settings changed", "style_weight: 1.0 -> 5.0"),
         ({"steps": 9, "size": 99}, "settings changed", "size: 512 -> 99, steps: 150 -> 9"),
         ({"content": dataclasses.replace(CONTENT, digest="9" * 64)}, "input changed", "content c.png"),
         ({"style": dataclasses.replace(STYLE, digest="9" * 64)}, "input changed", "style s.png"),

@@ -11,7 +11,7 @@ from nst_batch.records import Source, Style, Task
 from nst_batch.running.batches import MOST, alike, first_batch, limit
 from nst_batch.running.messages import Job
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.weights import EMBEDDED
+from nst_batch.transfer.weights import RANDOM
 
 SETTINGS = TransferSettings(size=256)
 
@@ -21,7 +21,7 @@ def source(width: int = 400, height: int = 300, **more: Any) -> Source:
 
 
 def task(settings: TransferSettings = SETTINGS, content: Source | None = None) -> Task:
-    return Task("0" * 32, content or source(), (Style(source(90, 90)),), settings, EMBEDDED, "a.png")
+    return Task("0" * 32, content or source(), (Style(source(90, 90)),), settings, RANDOM, "a.png")
 
 
 def changed(**values: Any) -> TransferSettings:
@@ -41,7 +41,7 @@ def test_tasks_of_one_shape_and_settings_share_passes() -> None:
         task(content=source(0, 0)),
         task(content=source(mask=source())),
         task(changed(size=128)),
-        task(changed(style_weight=1.0)),
+        task(changed(style_weight=2.0)),
         task(changed(steps=10)),
         task(changed(precision="bf16")),
     ],

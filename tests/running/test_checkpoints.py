@@ -11,14 +11,14 @@ from nst_batch.paths import RunPaths
 from nst_batch.records import Source, Style, Task
 from nst_batch.running.checkpoints import Checkpoints
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.weights import EMBEDDED
+from nst_batch.transfer.weights import RANDOM
 from tests import runs
 
 SOURCE = Source("a.png", "0" * 64, 1, 20, 10)
 
 
 def task(letter: str) -> Task:
-    return Task(letter * 32, SOURCE, (Style(SOURCE),), TransferSettings(), EMBEDDED, f"{letter}.png")
+    return Task(letter * 32, SOURCE, (Style(SOURCE),), TransferSettings(), RANDOM, f"{letter}.png")
 
 
 def test_kept_found_and_dropped(tmp_path: Path) -> None:

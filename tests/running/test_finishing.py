@@ -20,14 +20,14 @@ from nst_batch.running.messages import Job
 from nst_batch.running.packing import pack
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.member import Stylized
-from nst_batch.transfer.weights import EMBEDDED
+from nst_batch.transfer.weights import RANDOM
 from tests import runs, tar_files
 
 SOURCE = Source("a.png", "0" * 64, 1, 20, 10)
 
 
 def job(output: str, *, owned: bool = False) -> Job:
-    return Job(Task("0" * 32, SOURCE, (Style(SOURCE),), TransferSettings(), EMBEDDED, output), owned=owned)
+    return Job(Task("0" * 32, SOURCE, (Style(SOURCE),), TransferSettings(), RANDOM, output), owned=owned)
 
 
 def stylized(grey: float) -> Stylized:
@@ -122,7 +122,7 @@ def in_archive(tmp_path: Path, **changes: bool) -> tuple[Job, Finisher]:
     """A picture from one tar file, with labels there, that is to go into another."""
     members = {"n/a.png": tar_files.png(1), "n/a.cls": b"7", "n/a.mask.png": tar_files.png(2)}
     source = Source(f"{tar_files.save(tmp_path / 'in.tar', members)}/n/a.png", "0" * 64, 1, 20, 10)
-    task = Task("0" * 32, source, (Style(SOURCE),), TransferSettings(), EMBEDDED, "out.tar/n/a__s.png")
+    task = Task("0" * 32, source, (Style(SOURCE),), TransferSettings(), RANDOM, "out.tar/n/a__s.png")
     return Job(task), Finisher(RunPaths(tmp_path / "run"), **changes)
 
 

@@ -28,7 +28,7 @@ from nst_batch.settings import Stop, TransferSettings
 from nst_batch.transfer.member import Request
 from nst_batch.transfer.native.library import Built
 from nst_batch.transfer.stylize import Stylizer
-from nst_batch.transfer.weights import EMBEDDED
+from nst_batch.transfer.weights import RANDOM
 from tests import runs
 
 
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def renderer(folder: Path) -> Renderer:
-    return Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, batch=8), "cpu")
+    return Renderer(WorkerOptions(folder / "out", RANDOM, threads=1, batch=8), "cpu")
 
 
 def task(folder: Path, output: str, content: str = "c0.png", steps: int = 4, **more: Any) -> Task:
@@ -50,7 +50,7 @@ def task(folder: Path, output: str, content: str = "c0.png", steps: int = 4, **m
     settings = TransferSettings(**{"size": 32, "steps": steps, **more})
     identity = hashlib.blake2b(output.encode(), digest_size=16).hexdigest()
     styles = (Style(source(folder / "style" / "s0.png")),)
-    return Task(identity, source(folder / "content" / content), styles, settings, EMBEDDED, output)
+    return Task(identity, source(folder / "content" / content), styles, settings, RANDOM, output)
 
 
 def render(renderer: Renderer, job: Job, on_progress: OnProgress = lambda _: None) -> TaskResult:
@@ -325,7 +325,7 @@ def test_where_nothing_is_left_to_give_up_it_says_what_would_fit(
     monkeypatch.setattr("nst_batch.running.renderer.free", lambda: 1_000_000)
     (result,) = render_all(renderer, [Job(task(folder, "o.png", history=20, steps=100))])
     assert result.error is not None and (result.error.type, result.error.transient) == ("MemoryRanOut", True)
-    said = r"ran out at 32 x 32 pixels, which take about 3 MB at least, and 1 MB are free; about 17 x 17 would fit"
+    said = r"ran out at 32 x 32 pixels, which take about 2 MB at least, and 1 MB are free; about 19 x 19 would fit"
     assert re.search(said, result.error.message), result.error.message
     assert result.given_up == ("history 20 -> 5", "history 5 -> 4")
 
@@ -384,17 +384,17 @@ def test_what_was_not_read_in_time_is_not_read_ahead_any_more(folder: Path, rend
 def test_compile_on_is_an_error_where_nothing_can_be_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nst_batch.transfer.networks.built", lambda: Built(None, "no C++ compiler"))
     with pytest.raises(CompileError, match=r"no C\+\+ compiler") as error:
-        Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, compile="on"), "cpu")
+        Renderer(WorkerOptions(folder / "out", RANDOM, threads=1, compile="on"), "cpu")
     assert "run.compile" in error.value.hint
-    assert "no C++ compiler" in Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1), "cpu").note
-    assert Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1, compile="off"), "cpu").note == ""
+    assert "no C++ compiler" in Renderer(WorkerOptions(folder / "out", RANDOM, threads=1), "cpu").note
+    assert Renderer(WorkerOptions(folder / "out", RANDOM, threads=1, compile="off"), "cpu").note == ""
 
 
 def test_two_devices_that_share_a_picture_render_the_same(folder: Path, renderer: Renderer) -> None:
     runs.save_picture(folder / "content" / "tall.png", seed=5, size=700)
     with Image.open(folder / "content" / "tall.png") as image:
         image.crop((0, 0, 48, 700)).save(folder / "content" / "tall.png")
-    both = Renderer(WorkerOptions(folder / "out", EMBEDDED, threads=1), "cpu+cpu")
+    both = Renderer(WorkerOptions(folder / "out", RANDOM, threads=1), "cpu+cpu")
     wanted: dict[str, Any] = {"size": 700, "scales": (), "octaves": 1, "style_layers": ("conv1_1", "conv2_1")}
     one = render(renderer, Job(task(folder, "one.png", "tall.png", **wanted)))
     two = render(both, Job(task(folder, "two.png", "tall.png", **wanted)))

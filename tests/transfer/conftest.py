@@ -1,8 +1,9 @@
-"""What the transfer's tests share: one embedded network, small pictures."""
+"""What the transfer's tests share: one untrained network, settings that suit it, small pictures."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +12,30 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
+from nst_batch.settings import TransferSettings
 from nst_batch.transfer.stylize import Stylizer
+from nst_batch.transfer.weights import RANDOM
 
 
 @pytest.fixture(scope="session")
 def stylizer() -> Stylizer:
-    return Stylizer()
+    return Stylizer(RANDOM)
+
+
+def shallow(**values: Any) -> TransferSettings:
+    """Settings for an untrained network: the layers that are no noise to it, and cheap, in several octaves."""
+    return TransferSettings(
+        **{
+            "content_layers": ("conv1_2", "conv2_2"),
+            "style_layers": ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
+            "style_weight": 3e6,
+            "octaves": 4,
+            "pooling": "avg",
+            "metric": "smooth",
+            "scale_shares": (),
+            **values,
+        }
+    )
 
 
 def pattern(width: int, height: int, seed: int) -> Image.Image:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.balance import RANGE, Balancer
-from nst_batch.transfer.losses import Objective, Targets
-from nst_batch.transfer.statistics import moments
+from nst_batch.transfer.balance import RANGE, Balancer, relative
+from nst_batch.transfer.losses import Objective, Targets, style_loss
+from nst_batch.transfer.statistics import Moments, moments
 
 SETTINGS = TransferSettings(strength=0.5, content_layers=("conv2_1",), style_layers=("conv1_1",), octaves=1)
 
@@ -22,23 +22,48 @@ def objective(variation: float = 4.0) -> Objective:
 
 
 def test_each_term_is_divided_by_its_reference() -> None:
-    plain, balancer = objective(), Balancer(SETTINGS)
-    weighted = balancer.weighted(plain, bare=50.0)
-    features = plain.targets.content["conv2_1"]
+    plain = objective()
+    found = relative(plain)
+    features, target = plain.targets.content["conv2_1"], plain.targets.style["conv1_1"]
     flat = (features - features.mean((2, 3), keepdim=True)).square().mean().item()
-    assert weighted.content_weights["conv2_1"] == pytest.approx(1 / flat)
-    assert weighted.style_weights["conv1_1"] == pytest.approx(balancer.ratio / 50)
+    assert found.content_weights["conv2_1"] == pytest.approx(1 / flat)
+    nothing = Moments(torch.zeros_like(target.second), None)
+    energy = style_loss(nothing, target, SETTINGS).item()
+    assert found.style_weights["conv1_1"] == pytest.approx(1 / energy)
+    assert relative(plain, unit=8.0).content_weights["conv2_1"] == pytest.approx(1 / flat / 64)
+
+
+def test_layers_count_by_their_weights_whatever_their_magnitudes() -> None:
+    settings = dataclasses.replace(SETTINGS, style_layers=("conv1_1", "conv2_1"), style_layer_weights=(3.0, 1.0))
+    features = torch.randn(1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    target = moments(features)
+    found = relative(
+        Objective(Targets({"conv2_1": features}, {"conv1_1": target, "conv2_1": target.times(1e4)}), settings)
+    )
+    nothing = Moments(torch.zeros_like(target.second), None)
+    terms = [
+        found.style_weights[layer] * style_loss(nothing, found.targets.style[layer], settings).item()
+        for layer in settings.style_layers
+    ]
+    assert terms == pytest.approx([0.75, 0.25])
+
+
+def test_the_style_is_the_ratio_times_as_heavy() -> None:
+    plain, balancer = relative(objective()), Balancer(SETTINGS)
+    found = balancer.weighted(plain)
+    assert found.content_weights == plain.content_weights
+    assert found.style_weights["conv1_1"] == pytest.approx(balancer.ratio * float(plain.style_weights["conv1_1"]))
 
 
 def test_the_ratio_goes_by_what_was_missed() -> None:
-    """The aim at strength 0.5: 10^0.1 times the style's own variation, which is 4."""
-    balancer = Balancer(SETTINGS)
+    """The aim at strength 0 is three times the style's own variation, which is 4."""
+    balancer = Balancer(dataclasses.replace(SETTINGS, strength=0.0))
     first = balancer.ratio
-    balancer.measure(objective(), bare=100.0, ours=6.0)
-    assert balancer.remaining == pytest.approx(0.06)
+    balancer.measure(objective(), bare=100.0, ours=36.0)
+    assert balancer.remaining == pytest.approx(0.36)
     assert balancer.ratio == first  # what was rendered with, until the next round
     balancer.correct()
-    assert balancer.ratio == pytest.approx(first * 6.0 / (4 * 10**0.1))
+    assert balancer.ratio == pytest.approx(first * 3)
 
 
 def test_the_ratio_stays_in_reach_of_the_strength() -> None:

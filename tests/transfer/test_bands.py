@@ -9,12 +9,12 @@ import torch
 
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.bands import ALIGNED, LEAST, bands_of, margin, receptive_field, side_by_side
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.losses import Objective, Targets
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.seeing import Asked, look
 from nst_batch.transfer.statistics import guides_at, moments
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19, Network
 from tests.transfer.conftest import pixels, slow
 
@@ -24,7 +24,7 @@ TAPS = ("conv1_1", "relu3_1")  # not deep, so that pictures need not be large
 @pytest.mark.parametrize("tap", ["conv1_1", "conv1_2", "conv2_1", "relu3_1", "conv4_2", "relu5_1"])
 def test_the_receptive_field_is_what_features_are_made_of(tap: str) -> None:
     """Of one feature in the middle, by autograd."""
-    vgg = VGG19(embedded_state(), Network("avg")).double()
+    vgg = VGG19(untrained_state(), Network("avg")).double()
     image = torch.rand(1, 3, 256, 16, dtype=torch.float64, requires_grad=True)
     features = vgg(image, [tap.replace("relu", "conv")])[tap.replace("relu", "conv")]
     (gradient,) = torch.autograd.grad(features[0, :, features.shape[2] // 2].sum(), image)
@@ -72,7 +72,7 @@ def objective(passes: Passes, settings: TransferSettings, regions: bool) -> Obje
     ids=str,
 )
 def test_two_devices_find_the_same_gradient(more: dict[str, object], strip: int | None) -> None:
-    passes = Passes(VGG19(embedded_state(), Network("max", padding="reflect")).double())
+    passes = Passes(VGG19(untrained_state(), Network("max", padding="reflect")).double())
     given = {"octaves": 1, "tv_weight": 0.0, **more}
     regions = bool(given.pop("regions", False))
     settings = TransferSettings(
@@ -91,7 +91,7 @@ def test_two_devices_find_the_same_gradient(more: dict[str, object], strip: int 
 
 
 def test_in_float32_nothing_can_be_seen_where_bands_meet() -> None:
-    passes = Passes(VGG19(embedded_state(), Network("max")))
+    passes = Passes(VGG19(untrained_state(), Network("max")))
     settings = TransferSettings(
         octaves=1, style_weight=1000.0, tv_weight=0.0, style_layers=TAPS, content_layers=("conv2_2",)
     )
@@ -106,7 +106,7 @@ def test_in_float32_nothing_can_be_seen_where_bands_meet() -> None:
 
 
 def test_what_is_found_does_not_depend_on_how_many_looked() -> None:
-    passes = Passes(VGG19(embedded_state()).double())
+    passes = Passes(VGG19(untrained_state()).double())
     image = pixels(33, 1100, 4).double()
     asked = Asked(
         {tap: tap for tap in TAPS}, {}, True, {"relu2_2": passes(pixels(33, 1100, 5).double(), ["relu2_2"])["relu2_2"]}
@@ -136,7 +136,7 @@ def test_an_error_on_one_device_is_an_error() -> None:
 def test_two_gpus_find_what_one_finds() -> None:
     """The same one twice, where there is only one."""
     names = ["cuda:0", f"cuda:{torch.cuda.device_count() - 1}"]
-    one, other = (Passes(VGG19(embedded_state(), Network("avg")).to(name)) for name in names)
+    one, other = (Passes(VGG19(untrained_state(), Network("avg")).to(name)) for name in names)
     settings = TransferSettings(
         octaves=1, style_weight=1000.0, tv_weight=0.0, style_layers=TAPS, content_layers=("conv2_2",)
     )

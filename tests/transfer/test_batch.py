@@ -17,9 +17,9 @@ from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.pictures import Picture, StylePart
 from nst_batch.transfer.stylize import Stylizer
-from tests.transfer.conftest import pattern, slow
+from tests.transfer.conftest import pattern, shallow, slow
 
-SMALL = TransferSettings(size=32, steps=24, precision="fp64", octaves=2)
+SMALL = shallow(size=32, steps=24, precision="fp64", octaves=2)
 
 
 def picture(seed: int, width: int = 48, height: int = 40) -> Picture:

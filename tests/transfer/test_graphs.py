@@ -12,17 +12,16 @@ from torch import Tensor
 
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer import graphs
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import Objective, Targets, Terms, needs_means, together
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.precision import EXACT, ROUNDED, Precision, arithmetic
-from nst_batch.transfer.statistics import moments
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19, Network
-from tests.transfer.conftest import pixels
+from tests.transfer.conftest import pixels, shallow
 
-SETTINGS = TransferSettings(balance="none", octaves=2, tv_weight=3.0)
+SETTINGS = shallow(balance="none", octaves=2, tv_weight=3.0)
 
 
 def problem(
@@ -34,12 +33,12 @@ def problem(
     passes: Passes | None = None,
     settings: TransferSettings = SETTINGS,
 ) -> tuple[Objective, Passes]:
-    passes = passes or Passes(VGG19(embedded_state(), Network("avg")).to(device), dtype)
+    passes = passes or Passes(VGG19(untrained_state(), Network("avg")).to(device), dtype)
     content, style = pixels(size, 40, seed).to(device), pixels(40, 40, seed + 20).to(device)
     found = style_features(passes, style, settings).items()
     targets = Targets(
         passes(content, settings.content_layers),
-        {name: moments(features, means=needs_means(settings), gram=passes.gram) for name, features in found},
+        {name: passes.moments(features, None, means=needs_means(settings)) for name, features in found},
     )
     return Objective(targets, settings), passes
 
@@ -80,7 +79,7 @@ def there(image: Tensor) -> Tensor:
 def test_a_recording_serves_other_pictures_of_its_shape(monkeypatch: pytest.MonkeyPatch, statistic: str) -> None:
     recordings, compiler, image = played(monkeypatch), Compiler(), pixels(48, 40, 3)
     settings = dataclasses.replace(SETTINGS, style_statistic=statistic)  # type: ignore[arg-type]
-    passes = Passes(VGG19(embedded_state(), Network("avg")))
+    passes = Passes(VGG19(untrained_state(), Network("avg")))
     for seed in (1, 5):
         objective = problem("cpu", seed=seed, passes=passes, settings=settings)[0]
         for goal in (objective, objective.with_style(0.1)):
@@ -93,7 +92,7 @@ def test_a_recording_serves_other_pictures_of_its_shape(monkeypatch: pytest.Monk
 
 def test_several_pictures_with_targets_and_weights_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     recordings, compiler = played(monkeypatch), Compiler()
-    passes = Passes(VGG19(embedded_state(), Network("avg")))
+    passes = Passes(VGG19(untrained_state(), Network("avg")))
     images = torch.cat([pixels(48, 40, seed) for seed in (3, 4)])
     for seeds in ((1, 5), (6, 7)):
         goals = [problem("cpu", seed=seed, passes=passes)[0].with_style(seed) for seed in seeds]
@@ -120,7 +119,7 @@ def test_what_was_given_away_is_not_written_to_again(monkeypatch: pytest.MonkeyP
 
 def test_other_shapes_settings_and_precisions_are_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     recordings, compiler = played(monkeypatch), Compiler()
-    passes = Passes(VGG19(embedded_state(), Network("avg")))
+    passes = Passes(VGG19(untrained_state(), Network("avg")))
 
     def compiled(precision: Precision = EXACT, size: int = 48, **changes: Any) -> int:
         settings = dataclasses.replace(SETTINGS, **changes)
@@ -142,7 +141,7 @@ def test_other_shapes_settings_and_precisions_are_recorded_anew(monkeypatch: pyt
 def test_old_recordings_go_and_large_closures_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
     recordings, compiler, image = played(monkeypatch), Compiler(), there(pixels(48, 40, 3))
     monkeypatch.setattr(graphs, "KEPT", 2)
-    passes = Passes(VGG19(embedded_state(), Network("avg")))
+    passes = Passes(VGG19(untrained_state(), Network("avg")))
     for weight in (1.0, 2.0, 3.0, 1.0):
         settings = dataclasses.replace(SETTINGS, tv_weight=weight)
         compiler.compiled(problem("cpu", passes=passes, settings=settings)[0], passes, image)

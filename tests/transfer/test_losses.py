@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.losses import (
     Objective,
     Targets,
@@ -22,6 +21,7 @@ from nst_batch.transfer.losses import (
 from nst_batch.transfer.octaves import style_features
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.statistics import gram_matrix, moments
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.variation import total_variation
 from nst_batch.transfer.vgg import VGG19
 from tests.transfer.conftest import pixels
@@ -38,7 +38,7 @@ def test_losses_are_means_of_squares_for_each_picture() -> None:
     one, other = features(4, 3, 5, 0), features(4, 3, 5, 1)
     both = torch.cat([one, other])
     expected = torch.stack([torch.zeros((), dtype=torch.float64), mse_loss(other, one)])
-    torch.testing.assert_close(Passes(VGG19(embedded_state()).double()).distance(both, one), expected)
+    torch.testing.assert_close(Passes(VGG19(untrained_state()).double()).distance(both, one), expected)
     for norm, divisor in (("cn", 4), ("n", 1)):
         found = gram_loss(moments(both), moments(one), norm)
         assert found.shape == (2, 1)
@@ -86,7 +86,7 @@ def test_wasserstein_survives_flat_features_in_float32() -> None:
 
 @pytest.fixture(scope="module")
 def network() -> Passes:
-    return Passes(VGG19(embedded_state()).double())
+    return Passes(VGG19(untrained_state()).double())
 
 
 SETTINGS = TransferSettings(

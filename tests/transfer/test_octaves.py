@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.octaves import octave_name, octaves_of, style_features
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19
 from tests.transfer.conftest import pixels
 
@@ -18,7 +18,7 @@ SETTINGS = TransferSettings(octaves=3, style_layers=("conv1_1", "conv2_1"), cont
 
 @pytest.fixture(scope="module")
 def network() -> VGG19:
-    return VGG19(embedded_state())
+    return VGG19(untrained_state())
 
 
 def test_names_say_the_part_of_the_size() -> None:

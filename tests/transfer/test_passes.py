@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from nst_batch.settings import VGG19_LAYERS
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.ops import Pull
 from nst_batch.transfer.passes import Passes
+from nst_batch.transfer.seeing import Asked, features_of, look
+from nst_batch.transfer.statistics import Moments
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19, Network
+from nst_batch.transfer.weights import VGG19 as ORIGINAL
+from nst_batch.transfer.weights import load_state
 from tests.transfer.conftest import pixels
 
 NETWORKS = [
@@ -34,10 +38,10 @@ TAPS = [
 
 @functools.cache
 def network_of(wiring: Network, dtype: torch.dtype) -> VGG19:
-    return VGG19(embedded(), wiring).to(dtype)
+    return VGG19(untrained(), wiring).to(dtype)
 
 
-embedded = functools.cache(embedded_state)
+untrained = functools.cache(untrained_state)
 
 
 def grained(width: int, height: int) -> Tensor:
@@ -130,6 +134,37 @@ def test_gradients_stay_within_float16(strength: float) -> None:
         gradients.append(passes.backward(trace, pulls))
     for ours, theirs in zip(gradients[1], gradients[0], strict=True):
         assert (ours - theirs).norm() < 0.05 * theirs.norm()
+
+
+@pytest.mark.parametrize("picture", ["photograph", "noise", "out of range"])
+@pytest.mark.parametrize("strip", [None, 32])
+def test_the_original_weights_stay_within_float16(picture: str, strip: int | None) -> None:
+    """Their features go to tens of thousands, and what losses ask of them beyond float16, but for its unit.
+
+    Moments, distances and the gradient are those of float32; without the unit, the gradient is not finite.
+    """
+    image = {
+        "photograph": grained(64, 48),
+        "noise": torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0)),
+        "out of range": 5 * grained(64, 48) - 2,
+    }[picture]
+    vgg = VGG19(load_state(ORIGINAL), Network("max", caffe=True))
+    taps = {"relu1_1": "relu1_1", "relu3_1": "relu3_1", "relu4_1": "relu4_1"}
+
+    def seen(passes: Passes) -> tuple[Moments, Tensor, Tensor]:
+        passes = passes.in_strips(strip)
+        content = features_of(passes, 0.5 * image + 0.2, ["relu4_2"])
+        found = look(passes, image, Asked(taps, {}, True, content, backward=True))
+        scale = torch.full((1,), 2 / content["relu4_2"].numel())
+        pulls = {tap: Pull(each.second, each.means) for tap, each in found.moments.items()}
+        pulls["relu4_2"] = Pull(target=content["relu4_2"], scale=1e9 * scale)
+        return found.moments["relu4_1"], found.distances["relu4_2"], found.backward(pulls).double()
+
+    exact, low = seen(Passes(vgg)), seen(Passes(vgg, torch.float16))
+    assert float(exact[0].second.max()) > 65504, "a Gram matrix that float16 does not hold"
+    for ours, theirs in ((low[0].second, exact[0].second), (low[0].means, exact[0].means), (low[1], exact[1])):
+        assert (ours - theirs).norm() < 0.01 * theirs.norm()
+    assert (low[2] - exact[2]).norm() < 0.05 * exact[2].norm()
 
 
 def test_pulls_of_nothing_are_no_division_by_zero() -> None:

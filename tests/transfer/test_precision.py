@@ -30,7 +30,6 @@ def test_auto_is_low_on_a_gpu_where_steps_are_guarded() -> None:
     assert precision_for(PRESETS["pytorch-tutorial"], GPU) == ROUNDED
     adam = dataclasses.replace(PRESETS["pytorch-tutorial"], optimizer="adam")
     assert precision_for(adam, GPU).features == torch.float16
-    assert precision_for(TransferSettings(), GPU, caffe=True) == ROUNDED  # features of thousands
 
 
 @pytest.mark.parametrize("word", ["fp32", "tf32", "fp16", "bf16", "fp64"])

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.embedded import embedded_state
 from nst_batch.transfer.images import Decoded
 from nst_batch.transfer.losses import Objective, Targets
 from nst_batch.transfer.octaves import style_features
@@ -20,15 +19,16 @@ from nst_batch.transfer.pictures import Picture
 from nst_batch.transfer.seeing import Asked, features_of, look
 from nst_batch.transfer.statistics import guides_at, moments
 from nst_batch.transfer.stylize import Stylizer
+from nst_batch.transfer.untrained import untrained_state
 from nst_batch.transfer.vgg import VGG19, Network
-from tests.transfer.conftest import pixels, slow
+from tests.transfer.conftest import pixels, shallow, slow
 
 TAPS = {"conv1_1": "conv1_1", "relu3_1": "relu3_1"}
 
 
 @pytest.fixture(scope="module")
 def exact() -> Passes:
-    return Passes(VGG19(embedded_state()).double())
+    return Passes(VGG19(untrained_state()).double())
 
 
 def guides() -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ GRADIENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_the_gradient_of_all_terms_is_the_same(exact: Passes, name: str) -> None:
-    settings = TransferSettings(
+    settings = shallow(
         content_layers=("relu2_2",), content_layer_weights=(1.0,), style_layers=("conv1_1", "relu3_1"),
         style_layer_weights=(1.0, 0.5), style_weight=100.0, **{"octaves": 1, **GRADIENTS[name]},
     )  # fmt: skip
@@ -103,8 +103,8 @@ def test_where_strips_meet_nothing_can_be_seen(pooling: Literal["avg", "max"], r
 
     Features are the same bits, so that every ReLU and every maximum falls the same way; gradients would jump otherwise.
     """
-    passes = Passes(VGG19(embedded_state(), Network(pooling)))
-    settings = TransferSettings(octaves=1, style_weight=1000.0)
+    passes = Passes(VGG19(untrained_state(), Network(pooling)))
+    settings = shallow(octaves=1, style_weight=1000.0)
     content, image = pixels(96, 160, 20 + seed), pixels(96, 160, seed)
     style = {name: moments(f) for name, f in style_features(passes, pixels(60, 60, 3), settings).items()}
     goal = Objective(Targets(passes(content, settings.content_layers), style), settings)
@@ -135,7 +135,7 @@ TRANSFERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", [name if name == "default" else slow(name) for name in TRANSFERS])
 def test_whole_transfers_are_the_same(name: str) -> None:
     changes = {"masks": False, **TRANSFERS[name]}
-    settings = TransferSettings(size=70, precision="fp64", **{"steps": 6, **changes})
+    settings = shallow(size=70, precision="fp64", **{"steps": 6, **changes})
     whole = Stylizer(tile="off").transfer(picture(1), picture(2, 60), settings, seed=0)
     strips = Stylizer(tile=16).transfer(picture(1), picture(2, 60), settings, seed=0)
     assert (whole.strips, strips.strips) == (0, 5)

@@ -12,9 +12,9 @@ from nst_batch.settings import SETTINGS, Stop, TransferSettings
 from nst_batch.transfer.images import from_image
 from nst_batch.transfer.pictures import Picture, StylePart
 from nst_batch.transfer.stylize import Stylizer
-from tests.transfer.conftest import pattern
+from tests.transfer.conftest import pattern, shallow
 
-BASE = TransferSettings(
+BASE = shallow(
     size=32, steps=6, scales=(), octaves=1, balance="none", tv_weight=0, content_layers=("conv1_2",),
     style_layers=("conv1_1", "conv2_1"), style_weight=1e5,
 )  # fmt: skip

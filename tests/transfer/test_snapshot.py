@@ -16,9 +16,9 @@ from nst_batch.transfer.member import Request, Stylized
 from nst_batch.transfer.pictures import Picture, StylePart
 from nst_batch.transfer.snapshot import State, from_file, of_one, to_bytes
 from nst_batch.transfer.stylize import Stylizer
-from tests.transfer.conftest import pattern
+from tests.transfer.conftest import pattern, shallow
 
-SMALL = TransferSettings(size=32, steps=24, octaves=2)
+SMALL = shallow(size=32, steps=24, octaves=2)
 KINDS: dict[str, dict[str, object]] = {
     "default": {},
     "scales": {"scales": (20,), "stop": Stop(1e-3, 6)},

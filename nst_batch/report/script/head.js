@@ -72,7 +72,7 @@ function facts() {
     size && steps && `${size} px, ${steps} evaluations`,
     !data.sample && seconds && `${clock(seconds)} on ${many(devices, "device")}`,
     `${data.live ? "running, " : ""}as of ${moment(data.written)}`,
-    data.weights.includes("random") && warning("embedded weights, not ImageNet’s", "Rendered with the embedded weights, made from a seed: no ImageNet VGG-19 was on the machine."),
+    data.weights.includes("random") && warning("untrained weights", "Rendered with untrained weights, as the pipeline file asks: weights: random."),
     data.skipped > 0 && warning(`${many(data.skipped, "broken line")} in the manifest`, "Lines that a crash or a full disk has torn; what they said is not shown."),
   ];
   $("facts").append(...parts.filter(Boolean).flatMap((part, place) => (place ? [" · ", part] : [part])));

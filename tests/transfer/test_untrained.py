@@ -1,4 +1,4 @@
-"""The embedded weights are made once for a machine; what they are worth is in test_weights.py."""
+"""The untrained weights are made once for a machine; what they are worth is in test_weights.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nst_batch.transfer import embedded
+from nst_batch.transfer import untrained
 
 STATE = {"0.weight": torch.arange(5.0), "0.bias": torch.ones(2)}
 
@@ -23,12 +23,12 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
         return STATE
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(embedded, "make_state", make_state)
+    monkeypatch.setattr(untrained, "make_state", make_state)
     yield count
 
 
 def check() -> None:
-    found = embedded.embedded_state()
+    found = untrained.untrained_state()
     assert set(found) == set(STATE) and all(torch.equal(found[name], STATE[name]) for name in STATE)
 
 

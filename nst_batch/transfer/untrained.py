@@ -1,7 +1,7 @@
-"""The embedded VGG-19: weights that take no bytes, being made from a seed.
+"""An untrained VGG-19 (``weights: random``), made from a seed: for research, and for tests that look at no picture.
 
-For machines that have no ImageNet weights. Its digest is that of its recipe, ``transfer.weights.EMBEDDED_RECIPE``:
-whoever changes the values here changes the recipe's name too.
+Its digest is that of its recipe, ``transfer.weights.UNTRAINED_RECIPE``: whoever changes the values here changes the
+recipe's name too.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _NOISE_SIZE = 256  # pixels; enough for block 5 to have 256 positions to be fitt
 _LARGEST_WHITENED = 1152  # inputs of a kernel (9 x channels), up to conv3_1: the time grows with the cube
 
 
-def embedded_state() -> dict[str, Tensor]:
-    """The embedded default's values: those that an earlier process has made on this machine, or made now.
+def untrained_state() -> dict[str, Tensor]:
+    """Their values: those that an earlier process has made on this machine, or made now.
 
     Making them takes seconds, which each worker of each run would spend.
     """
-    file = cache_folder() / f"embedded-{key(Path(__file__).read_bytes(), torch.__version__)}.pt"
+    file = cache_folder() / f"untrained-{key(Path(__file__).read_bytes(), torch.__version__)}.pt"
     try:
         kept: dict[str, Tensor] = torch.load(file, weights_only=True)
         return kept
