@@ -88,10 +88,10 @@ class TransferSettings:
 
     # How long
     steps: int = _setting(
-        150, "closure evaluations (forward and backward passes), of all scales, exactly", ge=1, le=1_000_000
+        120, "closure evaluations (forward and backward passes), of all scales, exactly", ge=1, le=1_000_000
     )
     scale_shares: tuple[float, ...] = _setting(
-        (3.0, 2.0, 1.0),
+        (6.0, 4.0, 3.0),
         "how `steps` are divided among the scales, coarse first; the last counts for all that follow; empty: equally",
         gt=0,
     )

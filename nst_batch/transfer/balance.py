@@ -26,6 +26,7 @@ from nst_batch.transfer.losses import Objective, style_loss
 from nst_batch.transfer.statistics import Moments
 
 RANGE = 30.0  # how far the ratio may go from where strength puts it: some pairs cannot come nearer than they do
+UNFINISHED = 1.4  # what the style term is in the middle of a scale against what it is at its end, about
 _LEAST = 1e-12  # a term that is nothing anywhere is left as it is, not divided by zero
 _AIM_AT_0, _AIM_AT_1 = 3.0, 0.125  # of V
 _RATIO_AT_0, _RATIO_AT_1 = 1.0, 50.0  # which most pairs need for it
@@ -79,20 +80,21 @@ class Balancer:
         """``objective``, which is ``relative``, with its style ``ratio`` times as heavy."""
         return objective.with_style(self.ratio)
 
-    def measure(self, objective: Objective, bare: float, ours: float) -> None:
+    def measure(self, objective: Objective, bare: float, ours: float, *, finished: bool = True) -> None:
         """Take note of what a round came to.
 
         Args:
             objective: ``relative``.
             bare: its style term at the content picture.
             ours: its style term at the picture that the round ended with.
+            finished: whether the scale ended with it; else the term will fall on.
         """
         bare = max(bare, _LEAST)
         variation = sum(
             float(objective.style_weights[layer]) * value for layer, value in objective.targets.variation.items()
         )
         self.remaining = ours / bare
-        aim = min(self._aim * variation, bare)
+        aim = min(self._aim * variation * (1.0 if finished else UNFINISHED), bare)
         self._missed_by = max(ours, _LEAST) / max(aim, _LEAST)
 
     def correct(self) -> None:

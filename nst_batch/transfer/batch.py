@@ -117,7 +117,8 @@ class Batch:
             settings if not pairs else replace(settings, history=pairs, history_precision=kept), x
         )
         before: tuple[float, ...] = ()
-        for place, (steps, share) in enumerate(_rounds(stage, settings)):
+        rounds = _rounds(stage, settings)
+        for place, (steps, share) in enumerate(rounds):
             if resumed is not None and place < resumed["round"]:
                 continue
             goals, weights = zip(*(each.goal(share, again=resumed is not None) for each in members), strict=True)
@@ -132,7 +133,7 @@ class Batch:
             x = found.image
             for number, each in enumerate(members):
                 each.note(found.curves[number], found.names, found.terms[number], found.settled[number])
-                each.measure(x[number : number + 1].to(self._networks.device))
+                each.measure(x[number : number + 1].to(self._networks.device), finished=place == len(rounds) - 1)
             self._evaluations += max(map(len, found.curves))
         ends = zip(members, optimiser.restarts.tolist(), optimiser.taken_back.tolist(), strict=True)
         for each, restarts, taken_back in ends:
@@ -194,12 +195,11 @@ def _carried(closure: Closure, device: torch.device, x: Tensor) -> tuple[Terms, 
 def _rounds(stage: Stage, settings: TransferSettings) -> list[tuple[int, float]]:
     """Evaluations of each round of a scale, and the style's share of its weight in it.
 
-    First come those of the warm-up. The rest is one round; or, so that the balance can be corrected between them,
-    a quarter, a quarter, and half with weights that stay.
+    First come those of the warm-up. The rest is one round; or two halves, so that the balance can be corrected between.
     """
     warmup = min(settings.warmup, stage.steps - 1)
     rounds, rest = [(warmup, WARMUP_SHARE)] if warmup else [], stage.steps - warmup
-    quarter = rest // 4
-    if settings.balance == "none" or quarter < SHORTEST_ROUND:
+    half = rest // 2
+    if settings.balance == "none" or half < SHORTEST_ROUND:
         return [*rounds, (rest, 1.0)]
-    return [*rounds, (quarter, 1.0), (quarter, 1.0), (rest - 2 * quarter, 1.0)]
+    return [*rounds, (half, 1.0), (rest - half, 1.0)]

@@ -142,10 +142,11 @@ class Member:
             objective, weight = self._balancer.weighted(objective), share * self._balancer.ratio
         return objective if share == 1 else objective.with_style(share), weight
 
-    def measure(self, image: Tensor) -> None:
-        """Take note of the picture that a round ended with, 1xCxHxW."""
+    def measure(self, image: Tensor, *, finished: bool) -> None:
+        """Take note of the picture that a round ended with, 1xCxHxW; ``finished``: and the scale with it."""
         if self._balancer is not None:
-            self._balancer.measure(self._plain, self._bare, self._plain.style_at(self._passes, image))
+            ours = self._plain.style_at(self._passes, image)
+            self._balancer.measure(self._plain, self._bare, ours, finished=finished)
 
     def note(
         self, curve: Sequence[float], names: Sequence[str], terms: Sequence[Sequence[float]], settled: bool

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.balance import RANGE, Balancer, relative
+from nst_batch.transfer.balance import RANGE, UNFINISHED, Balancer, relative
 from nst_batch.transfer.losses import Objective, Targets, style_loss
 from nst_batch.transfer.statistics import Moments, moments
 
@@ -64,6 +64,14 @@ def test_the_ratio_goes_by_what_was_missed() -> None:
     assert balancer.ratio == first  # what was rendered with, until the next round
     balancer.correct()
     assert balancer.ratio == pytest.approx(first * 3)
+
+
+def test_in_the_middle_of_a_scale_the_style_term_has_further_to_fall() -> None:
+    balancer = Balancer(dataclasses.replace(SETTINGS, strength=0.0))
+    first = balancer.ratio
+    balancer.measure(objective(), bare=100.0, ours=36.0, finished=False)
+    balancer.correct()
+    assert balancer.ratio == pytest.approx(first * 3 / UNFINISHED)
 
 
 def test_the_ratio_stays_in_reach_of_the_strength() -> None:
