@@ -20,6 +20,9 @@ VGG19_LAYERS = CONV_LAYERS + tuple(name.replace("conv", "relu") for name in CONV
 """Where features can be tapped: ``convB_I`` before the ReLU, ``reluB_I`` after it (block B, place I)."""
 
 MOST_PAIRS = 100  # of L-BFGS's history, with `history: auto`
+BLOCK_5_WEIGHT = 0.2
+"""Of style layers in block 5, where layers would count alike: a small picture has fewer positions there than channels,
+so that a Gram matrix which is matched brings the style's own motifs along, such as a portrait's face into a town."""
 INIT_WORDS = ("content", "style", "noise", "gray")
 FROM_FILE = "file"
 """What ``init`` is once its file has been found; the file's digest then stands for it in the task's id."""
@@ -122,7 +125,9 @@ class TransferSettings:
         items=VGG19_LAYERS,
     )
     style_layer_weights: tuple[float, ...] = _setting(
-        (), "one factor for each of `style_layers`; empty: 1 for each", ge=0
+        (),
+        "one factor for each of `style_layers`; empty: 1 for each, and with `balance: auto` 0.2 for those in block 5",
+        ge=0,
     )
     style_weight: float = _setting(1.0, "weight of the style term; with `balance: auto` it has no effect", ge=0)
     octaves: int = _setting(
@@ -267,7 +272,9 @@ class TransferSettings:
     def layer_weights(self, kind: Literal["content", "style"]) -> tuple[float, ...]:
         """One factor for each of ``content_layers`` or ``style_layers``."""
         given: tuple[float, ...] = getattr(self, f"{kind}_layer_weights")
-        return given or (1.0,) * len(getattr(self, f"{kind}_layers"))
+        if given or kind == "content" or self.balance == "none":
+            return given or (1.0,) * len(getattr(self, f"{kind}_layers"))
+        return tuple(BLOCK_5_WEIGHT if layer[4] == "5" else 1.0 for layer in self.style_layers)
 
 
 SETTINGS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(TransferSettings)}

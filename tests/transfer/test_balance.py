@@ -48,6 +48,13 @@ def test_layers_count_by_their_weights_whatever_their_magnitudes() -> None:
     assert terms == pytest.approx([0.75, 0.25])
 
 
+def test_block_5_counts_less_where_layers_count_alike() -> None:
+    settings = TransferSettings(style_layers=("relu1_1", "relu5_1", "conv5_2"))
+    assert settings.layer_weights("style") == (1.0, 0.2, 0.2)
+    assert dataclasses.replace(settings, balance="none").layer_weights("style") == (1.0, 1.0, 1.0)
+    assert dataclasses.replace(settings, style_layer_weights=(1.0, 2.0, 3.0)).layer_weights("style") == (1.0, 2.0, 3.0)
+
+
 def test_the_style_is_the_ratio_times_as_heavy() -> None:
     plain, balancer = relative(objective()), Balancer(SETTINGS)
     found = balancer.weighted(plain)
