@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,26 +16,45 @@ from nst_batch.cli.options import Json
 from nst_batch.errors import ExitCode, UsageError
 
 
+class PresetWeights(str, Enum):
+    """Weights that presets have numbers for."""
+
+    VGG19 = "vgg19"
+    TORCHVISION = "torchvision"
+
+
+_MADE_FOR = {
+    None: "for any weights",
+    "caffe": "made for the original weights (vgg19)",
+    "torchvision": "made for torchvision's weights",
+}
+
+
 @reports_errors
 def presets(
     name: Annotated[
         str | None,
         typer.Argument(help="Print this one as YAML, ready to paste.", metavar="[NAME]", autocompletion=preset_names),
     ] = None,
+    weights: Annotated[
+        PresetWeights, typer.Option("--weights", help="Print its numbers for these weights.")
+    ] = PresetWeights.VGG19,
 ) -> int:
-    """List the presets, or print one."""
+    """List the presets with the weights that they were made for, or print one."""
     import yaml
 
-    from nst_batch.pipeline_file.presets import PRESETS
+    from nst_batch.pipeline_file.presets import FORMATS, PRESETS, made_for, preset
     from nst_batch.settings import choices
 
     if name is None:
+        width = max(map(len, PRESETS))
         for each in PRESETS:
-            print(each)
+            print(f"{each:{width}}  {_MADE_FOR[made_for(each)]}")
         return ExitCode.DONE
     if name not in PRESETS:
         raise UsageError(f"no preset {name!r}; {choices(name, PRESETS)}")
-    settings = {key: _plain(value) for key, value in dataclasses.asdict(PRESETS[name]).items()}
+    settings = {key: _plain(value) for key, value in dataclasses.asdict(preset(name, FORMATS[weights])).items()}
+    print(f"# {_MADE_FOR[made_for(name)]}; these numbers are for weights: {weights.value}")
     print(yaml.safe_dump({"transfer": {"preset": name, **settings}}, sort_keys=False, default_flow_style=None), end="")
     return ExitCode.DONE
 

@@ -158,6 +158,15 @@ differ by more or less. With this factor ``pytorch-tutorial`` ends as in its pub
 of the content term after 300 evaluations: at 0.14 and 0.15 for two pairs at 256 pixels, on the authors' weights."""
 
 
+FORMATS: dict[str, Format] = {"vgg19": "caffe", "torchvision": "torchvision"}
+"""How the network is fed, by the weights' name."""
+
+
+def made_for(name: str) -> Format | None:
+    """On which weights a preset's numbers were chosen; None: they suit any."""
+    return MADE_FOR.get(name.removesuffix("-clamped"))
+
+
 def preset(name: str, weights: Format | None = None) -> TransferSettings:
     """A preset's settings, as they are for some weights.
 
@@ -169,8 +178,8 @@ def preset(name: str, weights: Format | None = None) -> TransferSettings:
         name: one of ``PRESETS``.
         weights: how the network is fed; None: as published.
     """
-    settings, made_for = PRESETS[name], MADE_FOR.get(name.removesuffix("-clamped"))
-    if weights is None or made_for in (None, weights):
+    settings = PRESETS[name]
+    if weights is None or made_for(name) in (None, weights):
         return settings
     factor = CAFFE_FEATURES**2 if weights == "caffe" else CAFFE_FEATURES**-2
     style_weight = settings.style_weight if settings.style_statistic == "w2" else settings.style_weight / factor

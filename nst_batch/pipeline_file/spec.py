@@ -29,7 +29,7 @@ from nst_batch.errors import SettingsError, SpecError
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline_file.mistakes import Report, in_words, show
 from nst_batch.pipeline_file.pair_table import PairTable, pairs_of
-from nst_batch.pipeline_file.presets import PRESETS, Format, preset
+from nst_batch.pipeline_file.presets import FORMATS, PRESETS, Format, preset
 from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.pipeline_file.spec_values import (
     ExistingFile,
@@ -214,7 +214,7 @@ class PipelineSpec(Section):
     def settings(self) -> TransferSettings:
         """The preset with the file's own values."""
         weights = self.weights
-        return _base_settings(self.transfer, _FORMATS.get(weights) if isinstance(weights, str) else weights.format)
+        return _base_settings(self.transfer, FORMATS.get(weights) if isinstance(weights, str) else weights.format)
 
 
 def sweep_points(sweep: BaseModel) -> list[dict[str, Any]]:
@@ -222,9 +222,6 @@ def sweep_points(sweep: BaseModel) -> list[dict[str, Any]]:
     names = [name for name in type(sweep).model_fields if name in sweep.model_fields_set]
     values = [getattr(sweep, name) for name in names]
     return [dict(zip(names, point, strict=True)) for point in itertools.product(*values)]
-
-
-_FORMATS: dict[str, Format] = {"vgg19": "caffe", "torchvision": "torchvision"}
 
 
 def _base_settings(transfer: Any, weights: Format | None = None) -> TransferSettings:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from nst_batch.pipeline_file.presets import CAFFE_FEATURES
 from tests import runs, tar_files
 from tests.runs import alive, end_of, here, lines, nst_batch, pictures, start, temporaries, wait_for, workers_of
 
@@ -453,6 +454,9 @@ def test_presets_print_as_yaml_that_can_be_pasted(pipeline: Path) -> None:
     spec = {**json.loads(pipeline.read_text()), **yaml.safe_load(here("presets", "gatys").out)}
     pipeline.write_text(yaml.safe_dump(spec))
     assert here("plan", pipeline).code == 0
+    for weights, style_weight in (("vgg19", 1e6 / CAFFE_FEATURES**2), ("torchvision", 1e6)):
+        pasted = yaml.safe_load(here("presets", "pytorch-tutorial", "--weights", weights).out)
+        assert pasted["transfer"]["style_weight"] == pytest.approx(style_weight)
     wrong = here("presets", "gaty")
     assert wrong.code == 2 and "did you mean gatys" in wrong.err
 
