@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms.functional import to_pil_image
 
 from nst_batch.pipeline_file.presets import PRESETS
 from nst_batch.records import Weights
@@ -25,7 +26,9 @@ from nst_batch.transfer.precision import precision_for
 from nst_batch.transfer.stylize import Stylizer
 from nst_batch.transfer.targets import TargetMaker
 from nst_batch.transfer.untrained import untrained_state
-from tests.transfer.conftest import pattern, pixels
+from nst_batch.transfer.weights import VGG19 as ORIGINAL
+from nst_batch.transfer.weights import load_state
+from tests.transfer.conftest import pattern, pixels, values_of
 
 Features = Callable[[Tensor], dict[str, Tensor]]
 FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -215,3 +218,33 @@ def check(name: str, weights: Weights, formula: Callable[[Tensor, Tensor, Tensor
     (wanted,) = torch.autograd.grad(expected, point)
     error = (gradient - wanted).norm() / wanted.norm()
     assert error < 1e-5
+
+
+def test_gatys_walks_the_plain_path_on_the_original_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64, as torch.optim.LBFGS does; with a grain, since even regions have several maxima."""
+    original = {name: value.double() for name, value in load_state(ORIGINAL).items()}
+    monkeypatch.setattr("tests.transfer.test_objectives.values", lambda: original)
+    steps, random = 20, torch.Generator().manual_seed(5)
+    content, style = (
+        to_pil_image(0.85 * pixels(48, 48, seed)[0] + 0.15 * torch.rand(3, 48, 48, generator=random)) for seed in (1, 2)
+    )
+    settings = dataclasses.replace(PRESETS["gatys"], size=48, fit="long", scales=(), steps=steps, precision="fp64")
+    ours = list[float]()
+    Stylizer(ORIGINAL).transfer(
+        Picture("content", lambda: from_image(content)), Picture("style", lambda: from_image(style)), settings, seed=0,
+        on_step=lambda _, loss: ours.append(loss),
+    )  # fmt: skip
+    targets = values_of(content).double(), values_of(style).double()
+    point, losses = targets[0].clone().requires_grad_(True), list[float]()
+    optimiser = torch.optim.LBFGS([point], max_iter=steps, tolerance_grad=0, tolerance_change=0)
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        loss = gatys(point, *targets, True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.item())
+        return loss.item()
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    assert len(ours) == steps and ours == pytest.approx(losses[:steps], rel=1e-6)
+    assert ours[-1] < 0.1 * ours[0]
