@@ -27,6 +27,12 @@ from nst_batch.transfer.snapshot import State
 RISE_ALLOWED = 1.2  # times the last loss; small rises are part of a healthy path without line search
 SHORTENINGS = 4  # of one step, each to a quarter, before giving its direction up
 RESTARTS = 3
+FIRST_MOVE = 1e-3
+"""Mean change of a value in the first step along the gradient, with ``guard``.
+
+torch's first step has the length 1 in the 1-norm, which is 2e-6 for each value of a picture of 512 x 384: what the
+gradient changes by then is float32's rounding, the curvature learnt from it is noise, and the next step goes anywhere.
+"""
 _SHORTER = 0.25
 _RESTART_SHORTER = 0.1  # first step after a restart, against that of the restart before
 
@@ -52,7 +58,8 @@ class LBFGS:
     """Minimises B functions of n values.
 
     Args:
-        learning_rate: factor on each step; the first step, along the gradient, is at most this long in the 1-norm.
+        learning_rate: factor on each step; the first step, along the gradient, is at most this long in the 1-norm, or,
+            with ``guard``, ``FIRST_MOVE`` times this for each value, on average.
         history: curvature pairs kept.
         secant: which vector goes with the gradient's change: the ``direction`` times its step length (as torch does),
             or the ``move`` from the last point to this one.
@@ -177,5 +184,6 @@ class LBFGS:
                 direction = torch.where(uphill[:, None], self._curvature.downhill(base.gradient), direction)
                 known = known & ~uphill
         norm = direction.abs().sum(1)
-        first = (1 / norm).clamp(max=1) * self._learning_rate * _RESTART_SHORTER**self.restarts
+        first = FIRST_MOVE * base.x.shape[1] / norm if self._guard else (1 / norm).clamp(max=1)
+        first = first * self._learning_rate * _RESTART_SHORTER**self.restarts
         return direction, torch.where(known, self._learning_rate, torch.where(norm > 0, first, 0))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nst_batch.transfer.lbfgs import LBFGS, RESTARTS
+from nst_batch.transfer.lbfgs import FIRST_MOVE, LBFGS, RESTARTS
 from nst_batch.transfer.precondition import AdaptiveMetric
 from nst_batch.transfer.searching import SearchingLBFGS
 
@@ -365,3 +365,13 @@ def test_on_a_gpu_it_walks_the_same_path_without_waiting() -> None:
         torch.cuda.set_sync_debug_mode("default")
     for place, curve in enumerate(expected):
         assert [float(values[place]) for values in losses][: len(curve)] == pytest.approx(curve, rel=1e-6)
+
+
+def test_with_guard_the_first_step_is_long_enough_to_learn_from() -> None:
+    """As long for each value of a large picture as of a small one: in the 1-norm alone it would be lost to rounding."""
+    for n in (10, 600_000):
+        gradient = torch.randn(1, n, generator=torch.Generator().manual_seed(0)) * 1e4
+        x = torch.full((1, n), 0.5)
+        moved = LBFGS(guard=True).advance(x, torch.ones(1), gradient) - x
+        assert moved.abs().mean().item() == pytest.approx(FIRST_MOVE, rel=1e-3)
+        assert torch.nn.functional.cosine_similarity(moved, -gradient).item() > 0.999
