@@ -316,7 +316,7 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
 
 def test_a_section_that_is_all_commented_out_is_the_default(folder: Path) -> None:
     spec = load(folder, BASE + "transfer:\n  # steps: 5\nsweep:\noutput:\nrun:\n")
-    assert spec.settings().steps == 150 and spec.run.retries == 2
+    assert spec.settings().steps == 120 and spec.run.retries == 2
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_explicit_pairs_with_settings_of_their_own_and_a_sweep(folder: Path) -> 
         "  - {content: content/c1.png, style: style/s0.png}\n"
         "sweep: {style_weight: [1e3, 1e4]}\n",
     )
-    assert len(tasks) == 8 and [task.settings.steps for task in tasks] == [3] * 6 + [150] * 2
+    assert len(tasks) == 8 and [task.settings.steps for task in tasks] == [3] * 6 + [120] * 2
     assert outputs(tasks)[:2] == ["c0__s0__style_weight=1000.png", "c0__s0__style_weight=10000.png"]
 
 
@@ -131,7 +131,7 @@ def test_rows_of_a_table_are_tasks_in_their_order(folder: Path) -> None:
     tasks = planned(folder, "pairs: '@t.csv'\nsweep: {seed: [1, 2]}\n")
     assert outputs(tasks)[::2] == ["c2__s0__seed=1.png", "c0__s1__seed=1.png", "c2__s2__seed=1.png"]
     assert [(task.settings.steps, task.settings.seed) for task in tasks] == [
-        (150, 1), (150, 2), (7, 1), (7, 2), (7, 1), (7, 2),
+        (120, 1), (120, 2), (7, 1), (7, 2), (7, 1), (7, 2),
     ]  # fmt: skip
     listed = "pairs:\n  - {content: content/c2.png, style: style/s0.png}\nsweep: {seed: [1, 2]}\n"
     assert planned(folder, listed) == tasks[:2]

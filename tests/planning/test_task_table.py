@@ -147,7 +147,7 @@ def test_contents_of_many_sizes_are_of_few_kinds() -> None:
 def test_what_is_particular_to_variants() -> None:
     table = TaskTable.of([task("a.png"), task("b.png", steps=3), task("c.png", steps=3, size=64)])
     assert [table.point(row) for row in range(3)] == [
-        {"size": 512, "steps": 150}, {"size": 512, "steps": 3}, {"size": 64, "steps": 3},
+        {"size": 512, "steps": 120}, {"size": 512, "steps": 3}, {"size": 64, "steps": 3},
     ]  # fmt: skip
     assert [table[1:].point(row) for row in range(2)] == [{"size": 512}, {"size": 64}]
     assert TaskTable.of([task()]).point(0) == {}
@@ -255,4 +255,4 @@ def test_a_setting_of_another_version_is_refused(table: TaskTable) -> None:
     header["variants"][0]["settings"]["from_tomorrow"] = 1
     with pytest.raises(TypeError):
         TaskTable.read(header, table.arrays())
-    assert TransferSettings().steps == 150
+    assert TransferSettings().steps == 120

@@ -151,7 +151,7 @@ def test_in_what_they_differ() -> None:
     assert names(0, 3) == ["size"] and names(0) == []
     assert names(0, 1, 2, 3) == ["size", "steps", "strength", "seed"]
     values, codes = found.differing(np.arange(4))["steps"]
-    assert [values[code] for code in codes] == [150, 150, 9, 150]
+    assert [values[code] for code in codes] == [120, 120, 9, 120]
 
 
 def test_what_changes_neither_time_nor_memory_is_of_one_kind() -> None:

@@ -112,7 +112,7 @@ def test_settings_that_are_no_more_and_those_of_before_are_named(paths: RunPaths
     before = record(task())
     before["settings"].pop("steps")
     before["settings"]["gone"] = [1]
-    assert what_changed(task(), before) == (SETTINGS_CHANGED, "gone: [1] -> unset, steps: unset -> 150")
+    assert what_changed(task(), before) == (SETTINGS_CHANGED, "gone: [1] -> unset, steps: unset -> 120")
     assert bulk(paths, task(), before) == [SETTINGS_CHANGED]
 
 

@@ -48,7 +48,7 @@ def test_done_needs_the_line_and_the_file(paths: RunPaths) -> None:
     ("changes", "reason", "detail"),
     [
         ({"style_weight": 5.0}, "settings changed", "style_weight: 1.0 -> 5.0"),
-        ({"steps": 9, "size": 99}, "settings changed", "size: 512 -> 99, steps: 150 -> 9"),
+        ({"steps": 9, "size": 99}, "settings changed", "size: 512 -> 99, steps: 120 -> 9"),
         ({"content": dataclasses.replace(CONTENT, digest="9" * 64)}, "input changed", "content c.png"),
         ({"style": dataclasses.replace(STYLE, digest="9" * 64)}, "input changed", "style s.png"),
         ({"weights": Weights("random", "8" * 64)}, "weights changed", "now random"),
