@@ -580,7 +580,7 @@ def test_odd_shapes(
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """900 pictures and some, of which 60 are shown: of nearly all contents and styles, so that a grid would have holes."""
+    """Over 900 pictures, of which 60 are shown: a grid of them would be full of holes."""
     contents, styles = (tuple(f"{kind}{n:02}.png" for n in range(many)) for kind, many in (("c", 30), ("s", 15)))
     made = make_run(tmp_path_factory.mktemp("large"), contents, styles, sweep={"strength": (0.4, 0.7)}, side=32)
     write_report(made.paths, most=60)
