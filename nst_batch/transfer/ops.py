@@ -187,7 +187,7 @@ class TorchOps:
         self._network = network
         exact = torch.promote_types(dtype, torch.float32)
         self._first = (nhwc(convolutions[0][0].to(exact)), convolutions[0][1].to(exact))
-        # CPUs convolve in float16 a twentieth as fast as in float32; as on GPUs, sums are float32 and results rounded.
+        # CPUs convolve in float16 far slower than in float32; as on GPUs, sums are float32 and results rounded.
         self._computed = exact if convolutions[0][0].is_cpu else dtype
         self._convolutions = [
             (nhwc(weight.to(dtype)).to(self._computed), bias.to(dtype).to(self._computed))

@@ -25,8 +25,8 @@ CAFFE_UNIT = 256.0
 """What features of Caffe's weights are counted in, in float16, which ends at 65,504.
 
 Photographs give 650 at relu1_1 and 14,700 at relu4_1; the pull of a loss on a layer is a sum over up to 512 channels of
-such values, and a start from noise gives more. In units of 256 they are as large as those of torchvision's weights. A
-power of two, so nothing else is rounded: ReLU, convolution and pooling are homogeneous, once biases are divided too.
+such values, and a start from noise gives more. In units of 256 that is 57 at relu4_1, and 2.5 at relu1_1. A power of
+two, so nothing else is rounded: ReLU, convolution and pooling are homogeneous, once biases are divided too.
 """
 
 
