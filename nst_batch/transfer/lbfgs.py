@@ -3,6 +3,8 @@
 With ``guard=False`` and ``secant="direction"`` it walks the path of ``torch.optim.LBFGS`` (lr 1, no line search,
 tolerances 0), to rounding. It differs where that one is left to luck:
 
+- As long as nothing is learnt, since gradients change the wrong way along the first steps, each step is twice as long
+  as the one before. torch takes the whole gradient for its second step, which throws every pixel out of the picture.
 - ``secant="move"`` measures curvature along the move that was really made. When pixels are clamped, the move is
   shorter than the step; pairing the gradient's change with the step spoils the curvature and makes the plain method
   shoot off and recover, again and again.
@@ -166,7 +168,7 @@ class LBFGS:
         self._shortenings = torch.where(shorter, self._shortenings + 1, 0)
         self._curvature.forget(anew)
         base = here.over(best.over(last, anew), ~rose)
-        direction, length = self._choose(base)
+        direction, length = self._choose(base, rose)
         direction = chosen(shorter, self._direction, direction)
         length = torch.where(shorter, self._length * _SHORTER, length)
         self._last, self._best = base, best if self._guard else None
@@ -174,9 +176,10 @@ class LBFGS:
         self.going = self.going & length.isfinite() & (length != 0)
         return chosen(self.going, torch.addcmul(base.x, length[:, None], direction), base.x)
 
-    def _choose(self, base: _Points) -> tuple[Tensor, Tensor]:
+    def _choose(self, base: _Points, rose: Tensor) -> tuple[Tensor, Tensor]:
         """Directions from there, and how far."""
         direction, known = self._curvature.direction(base.gradient), self._curvature.known(base.gradient)
+        longer = ~(known | rose) if self._last is not None else torch.zeros_like(known)
         if self._guard:  # where curvature is stale, downhill is not downhill
             uphill = known & ~(dots(direction, base.gradient) < 0)
             if some(uphill):
@@ -186,4 +189,5 @@ class LBFGS:
         norm = direction.abs().sum(1)
         first = FIRST_MOVE * base.x.shape[1] / norm if self._guard else (1 / norm).clamp(max=1)
         first = first * self._learning_rate * _RESTART_SHORTER**self.restarts
+        first = torch.where(longer, 2 * self._length * self._direction.abs().sum(1) / norm, first)
         return direction, torch.where(known, self._learning_rate, torch.where(norm > 0, first, 0))

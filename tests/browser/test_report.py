@@ -624,6 +624,7 @@ def test_pictures_of_one_style_stand_together_where_a_grid_would_be_full_of_hole
     page.locator(".pic").nth(1).click()
     assert page.locator("#large-place").inner_text() == "2 of 60"
     page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.hash")  # a dialog tells that it is closed a moment after the key
     page.keyboard.press("ArrowRight")
     assert focused(page) == tiles(page)[2]
     width = page.evaluate("document.getElementById('main').scrollWidth - document.getElementById('main').clientWidth")

@@ -375,3 +375,19 @@ def test_with_guard_the_first_step_is_long_enough_to_learn_from() -> None:
         moved = LBFGS(guard=True).advance(x, torch.ones(1), gradient) - x
         assert moved.abs().mean().item() == pytest.approx(FIRST_MOVE, rel=1e-3)
         assert torch.nn.functional.cosine_similarity(moved, -gradient).item() > 0.999
+
+
+@pytest.mark.parametrize("guard", [False, True])
+def test_steps_grow_as_long_as_gradients_change_the_wrong_way(guard: bool) -> None:
+    """On top of a hill no curvature is learnt; torch's path leads nowhere from there where gradients are large."""
+    x = 1e-6 * torch.linspace(-1.5, 1.5, 1000, dtype=torch.float64)
+    optimiser, moves, values = LBFGS(guard=guard), list[float](), list[float]()
+    for _ in range(40):
+        value, gradient = value_and_gradient(lambda x: 1e6 * (x.square() - 1).square().sum(), x)
+        at = advance(optimiser, x, value, gradient)
+        assert at is not None
+        moves.append((at - x).abs().sum().item())
+        values.append(value)
+        x = at
+    assert moves[1:5] == pytest.approx([2 * each for each in moves[:4]])
+    assert values[-1] < 1e-3 * values[0] and x.abs() == pytest.approx(torch.ones(1000), abs=0.1)
