@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nst_batch.settings import TransferSettings
-from nst_batch.transfer.balance import RANGE, UNFINISHED, Balancer, relative
+from nst_batch.transfer.balance import RANGE, RESPONSE, UNFINISHED, Balancer, relative
 from nst_batch.transfer.losses import Objective, Targets, style_loss
 from nst_batch.transfer.statistics import Moments, moments
 
@@ -70,7 +70,7 @@ def test_the_ratio_goes_by_what_was_missed() -> None:
     assert balancer.remaining == pytest.approx(0.36)
     assert balancer.ratio == first  # what was rendered with, until the next round
     balancer.correct()
-    assert balancer.ratio == pytest.approx(first * 3)
+    assert balancer.ratio == pytest.approx(first * 3 ** (1 / RESPONSE))
 
 
 def test_in_the_middle_of_a_scale_the_style_term_has_further_to_fall() -> None:
@@ -78,7 +78,7 @@ def test_in_the_middle_of_a_scale_the_style_term_has_further_to_fall() -> None:
     first = balancer.ratio
     balancer.measure(objective(), bare=100.0, ours=36.0, finished=False)
     balancer.correct()
-    assert balancer.ratio == pytest.approx(first * 3 / UNFINISHED)
+    assert balancer.ratio == pytest.approx(first * (3 / UNFINISHED) ** (1 / RESPONSE))
 
 
 def test_the_ratio_stays_in_reach_of_the_strength() -> None:
