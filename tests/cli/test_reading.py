@@ -22,7 +22,8 @@ from nst_batch.transfer.user_cache import digests_before
 from tests import runs
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background leaves ignored
 from nst_batch.planning import input_cache
 from nst_batch.cli import reading
 from nst_batch.cli.app import main
