@@ -189,5 +189,6 @@ class LBFGS:
         norm = direction.abs().sum(1)
         first = FIRST_MOVE * base.x.shape[1] / norm if self._guard else (1 / norm).clamp(max=1)
         first = first * self._learning_rate * _RESTART_SHORTER**self.restarts
-        first = torch.where(longer, 2 * self._length * self._direction.abs().sum(1) / norm, first)
+        if some(longer):
+            first = torch.where(longer, 2 * self._length * self._direction.abs().sum(1) / norm, first)
         return direction, torch.where(known, self._learning_rate, torch.where(norm > 0, first, 0))
