@@ -154,3 +154,18 @@ def test_torch_would_be_noticed() -> None:
     program = "import sys; import nst_batch; nst_batch.Stylizer; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_a_worker_imports_nothing_slow_beside_torch(tmp_path: Path) -> None:
+    """torchvision takes a second, and so does sympy, which torch imports in some calls of ``torch.autograd.grad``."""
+    runs.make_pictures(tmp_path)
+    content = tmp_path / "content" / "c0.png"
+    program = (
+        "import sys; import nst_batch.running.worker; from nst_batch import Stylizer, TransferSettings\n"
+        "for compiled, pooling in (True, 'max'), (False, 'max'), (False, 'avg'):\n"
+        "    settings = TransferSettings(size=32, steps=2, octaves=2, tv_weight=1.0, pooling=pooling)\n"
+        f"    Stylizer(compiled=compiled).stylize({str(content)!r}, {str(content)!r}, settings)\n"
+        "print('torch' in sys.modules, {'sympy', 'torchvision'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.strip() == "True set()"

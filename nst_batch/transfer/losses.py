@@ -16,7 +16,7 @@ from torch import Tensor
 from nst_batch.records import Losses
 from nst_batch.settings import TransferSettings
 from nst_batch.transfer.octaves import octave_name, octave_pictures
-from nst_batch.transfer.ops import Pull, nhwc
+from nst_batch.transfer.ops import Pull, gradient_of, nhwc
 from nst_batch.transfer.passes import Passes
 from nst_batch.transfer.seeing import Asked, Seen, look
 from nst_batch.transfer.statistics import COVARIANCE_RIDGE, Moments
@@ -217,8 +217,7 @@ class Objective:
         ends = [view.picture for view in views]
         if variation is not None:
             ends, pulled = [*ends, variation], [*pulled, torch.ones_like(variation)]
-        (gradient,) = torch.autograd.grad(ends, image, pulled)
-        return terms, gradient
+        return terms, gradient_of(image, ends, pulled)
 
     def _views(self, passes: Passes, image: Tensor, *, content: bool = True) -> list[_View]:
         """What the network sees of the picture, at each octave that has a target."""

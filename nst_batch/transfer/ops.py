@@ -155,6 +155,17 @@ def features(positions: Tensor, like: Tensor) -> Tensor:
     return positions.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
+def gradient_of(start: Tensor, ends: Sequence[Tensor], above: Sequence[Tensor]) -> Tensor:
+    """The gradient of ``start``, given those of the ``ends`` that were made from it.
+
+    ``torch.autograd.grad(ends, start, above)`` says the same, but imports sympy: a second of every worker's start.
+    """
+    with torch.enable_grad():
+        total = torch.stack([(end * each.to(end)).sum() for end, each in zip(ends, above, strict=True)]).sum()
+    (found,) = torch.autograd.grad(total, start)
+    return found
+
+
 def pull_in_general(x: Tensor, pull: Pull, out: Tensor | None, gate: bool) -> Tensor:
     """``Ops.pull`` with regions and means."""
     positions = positions_of(x)
@@ -235,9 +246,14 @@ class TorchOps:
 
     def pool_back(self, g: Tensor, x: Tensor, gate: bool, out: Tensor | None = None) -> Tensor:
         """The gradient of ``pool``'s x (gate), or of relu(x)."""
-        with torch.enable_grad():
-            leaf = x.detach().relu().requires_grad_(True)
-            (found,) = torch.autograd.grad(self._pooled(leaf), leaf, g)
+        seen, share = x.relu(), g if self._network.pooling_scale == 1 else g * self._network.pooling_scale
+        if self._network.pooling == "max":
+            _, chosen = torch.ops.aten.max_pool2d_with_indices(seen, [2, 2])
+            found = torch.ops.aten.max_pool2d_with_indices_backward(
+                share, seen, [2, 2], [2, 2], [0, 0], [1, 1], False, chosen
+            )
+        else:
+            found = torch.ops.aten.avg_pool2d_backward(share, seen, [2, 2], [2, 2], [0, 0], False, True, None)
         return in_place(_gated(found, x) if gate else found, out)
 
     def _pooled(self, x: Tensor) -> Tensor:

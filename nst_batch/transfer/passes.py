@@ -17,7 +17,7 @@ from torch import Tensor
 from nst_batch.settings import CONV_LAYERS, VGG19_LAYERS
 from nst_batch.transfer.native.library import built
 from nst_batch.transfer.native.ops import NativeOps
-from nst_batch.transfer.ops import Convolution, Ops, Pull, Relu, TorchOps
+from nst_batch.transfer.ops import Convolution, Ops, Pull, Relu, TorchOps, gradient_of
 from nst_batch.transfer.statistics import Moments, moments
 from nst_batch.transfer.vgg import VGG19
 
@@ -178,11 +178,10 @@ class Passes:
                 g = self.ops.conv_back(index, g, trace.stored[index - 1], gate)
         if g is None:
             return torch.zeros_like(trace.picture)
-        framed = self.ops.first_back(g).to(trace.framed.dtype)
+        framed = self.ops.first_back(g)
         if boost is not None:
             framed = framed / boost.view(-1, 1, 1, 1)
-        (gradient,) = torch.autograd.grad(trace.framed, trace.picture, framed)
-        return gradient
+        return gradient_of(trace.picture, [trace.framed], [framed])
 
     def boosted(self, pulls: Mapping[str, Pull]) -> tuple[Mapping[str, Pull], Tensor | None]:
         """Pulls as they are applied to features, and by what (B) the gradient is to be divided in the end.

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nst_batch.demands import rows_handed, rows_made
 from nst_batch.settings import CONV_LAYERS
-from nst_batch.transfer.ops import Pull, Relu, Rows
+from nst_batch.transfer.ops import Pull, Relu, Rows, gradient_of
 from nst_batch.transfer.passes import Passes, after, begins_block, depth_of
 
 See = Callable[[str, Tensor, int], None]
@@ -201,7 +201,7 @@ class Strips:
         with torch.enable_grad():
             picture = self._picture[:, :, rows].requires_grad_(True)  # of its own, and no more of it
             framed = self._passes.framed(picture, int(first > 0), picture.shape[2] - int(end < self._heights[0]))
-        gradient[:, :, rows] += torch.autograd.grad(framed, picture, g.to(framed.dtype))[0]
+        gradient[:, :, rows] += gradient_of(picture, [framed], [g])
 
     def _back(self, number: int, strip: _Strip, pulls: Mapping[str, Pull], handed_up: list[int]) -> Tensor:
         """The gradient of conv1_1's output in a strip; takes the rows handed up by the one below, and hands up some."""

@@ -81,24 +81,26 @@ class TargetMaker:
         """The style loss of each style seen at 0.7 of its size, by layer; the mean of several."""
         total = sum(part.weight for part in pictures.styles)
         found: dict[str, float] = {}
-        for part in pictures.styles:
-            for layer, value in self._variation_of(pictures, part, stage).items():
+        for index, part in enumerate(pictures.styles):
+            for layer, value in self._variation_of(pictures, index, stage).items():
                 found[layer] = found.get(layer, 0.0) + part.weight / total * value
         return found
 
-    def _variation_of(self, pictures: Pictures, part: StylePart, stage: Stage) -> dict[str, float]:
+    def _variation_of(self, pictures: Pictures, index: int, stage: Stage) -> dict[str, float]:
+        style = pictures.styles[index]
+
         @torch.no_grad()
         def measure() -> dict[str, float]:
-            image = pictures.style_at(part, stage).to(self._passes.mean)
+            image = pictures.style_at(style, stage).to(self._passes.mean)
             smaller = interpolate(image, scale_factor=_SMALLER, mode="bicubic", antialias=True)
             if min(smaller.shape[2:]) < SMALLEST_SIDE:
                 return {}
-            whole, other = self._measured(image), self._measured(smaller)
+            whole, other = self._style(pictures, Part(index, 1.0, None), stage), self._measured(smaller)
             return {name: float(style_loss(other[name], whole[name], self._settings)) for name in other}
 
         settings = self._settings
         terms = (settings.style_weight, settings.style_statistic, settings.gram_norm, settings.mean_weight)
-        key = ("variation", self._style_key(pictures, part, stage), terms, settings.std_weight)
+        key = ("variation", self._style_key(pictures, style, stage), terms, settings.std_weight)
         return self._cache.get(key, measure)
 
     def _measured(self, image: Tensor, mask: Mask | None = None, part: Part | None = None) -> dict[str, Moments]:

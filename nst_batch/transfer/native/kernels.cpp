@@ -26,6 +26,7 @@ constexpr int64_t GROUP = 96;  // positions whose features stay in the first cac
 constexpr int64_t PARTS = 16;  // of the positions of a Gram matrix, each summed by itself
 
 typedef float Vec __attribute__((vector_size(LANES * 4)));
+typedef double Wide __attribute__((vector_size(LANES * 8)));
 typedef float Unaligned __attribute__((vector_size(LANES * 4), aligned(4)));
 
 static inline Vec load(const float* from) { return *(const Unaligned*)from; }
@@ -140,6 +141,17 @@ static inline void scatter(const float* m, int64_t point, const float* bias, con
     }
 }
 
+// The transform of a kernel's line of 3 (Lavin and Gray, section 4.3), in float64: it is rounded once, when stored.
+static inline void to_points(const Wide* g, int step, Wide* out, int out_step) {
+    const Wide even = g[0] + g[2 * step], odd = g[step], wide = g[0] + 4 * g[2 * step], twice = 2 * odd;
+    out[0] = g[0] / 4;
+    out[out_step] = (even + odd) / -6;
+    out[2 * out_step] = (even - odd) / -6;
+    out[3 * out_step] = (wide + twice) / 24;
+    out[4 * out_step] = (wide - twice) / 24;
+    out[5 * out_step] = g[2 * step];
+}
+
 extern "C" {
 
 int chunk() { return CHUNK; }
@@ -148,6 +160,28 @@ int parts() { return PARTS; }
 
 // Bytes of workspace for each thread of convolve.
 int64_t workspace(int64_t inputs, int64_t tiles) { return POINTS * ((tiles * inputs + 16) + (tiles * CHUNK + 16)) * 4; }
+
+// Weights as convolve reads them: out [outputs / CHUNK][36][inputs][CHUNK].
+//   weight [outputs][inputs][3][3]; or, mirrored, for the way back: [inputs][outputs][3][3], each turned upside down
+void transform(const float* weight, float* out, int64_t inputs, int64_t outputs, int mirrored, int threads) {
+    const int64_t next_input = mirrored ? outputs * 9 : 9, next_output = mirrored ? 9 : inputs * 9;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t job = 0; job < outputs / CHUNK * inputs; job++) {
+        const int64_t first = job / inputs * CHUNK, input = job % inputs;
+        for (int64_t c = 0; c < CHUNK; c += LANES) {
+            Wide g[9], lines[WINDOW * 3], points[POINTS];
+            for (int lane = 0; lane < LANES; lane++) {
+                const float* from = weight + input * next_input + (first + c + lane) * next_output;
+                for (int i = 0; i < 9; i++) g[i][lane] = from[mirrored ? 8 - i : i];
+            }
+            for (int j = 0; j < 3; j++) to_points(g + j, 3, lines + j, 3);
+            for (int i = 0; i < WINDOW; i++) to_points(lines + i * 3, 1, points + i * WINDOW, 1);
+            for (int i = 0; i < POINTS; i++)
+                store(out + (first * POINTS + i * CHUNK) * inputs + input * CHUNK + c,
+                      __builtin_convertvector(points[i], Vec));
+        }
+    }
+}
 
 // Some rows of a 3x3 convolution with zeros around, stride 1: `rows` of them, the first where row `first` of x is.
 //   x [batch][h][w][inputs]; rectify_input: relu(x) is meant

@@ -26,6 +26,7 @@ BUILD_SECONDS = 120.0
 
 _pointer, _int, _long, _float = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_float
 _SIGNATURES = {
+    "transform": [*[_pointer] * 2, *[_long] * 2, *[_int] * 2],
     "convolve": [*[_pointer] * 5, *[_long] * 7, _int, _int, _long, _pointer, _int],
     "to_picture": [*[_pointer] * 3, *[_long] * 4, _int],
     "pool": [*[_pointer] * 2, *[_long] * 4, _int, _float, _int],

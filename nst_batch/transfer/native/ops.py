@@ -14,11 +14,6 @@ from nst_batch.transfer.vgg import Network
 TILES = 36  # of 4x4 results at a time: transformed, 64 channels of them take 330 kB, which the second cache holds
 GROUP = 96  # positions summed at a time by ``distance``
 
-# F(4x4, 3x3)'s transform of a kernel's rows and columns: Lavin and Gray 2016, section 4.3.
-_TRANSFORM = torch.tensor(
-    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64
-) / torch.tensor([24.0])
-
 
 class NativeOps:
     """As ``TorchOps``; see there."""
@@ -88,14 +83,10 @@ class NativeOps:
     def _kernel(self, index: int, *, back: bool) -> Tensor:
         """Weights transformed, and laid out as ``convolve`` reads them; backwards: mirrored, ends exchanged."""
         if (index, back) not in self._transformed:
-            weight = self._convolutions[index][0].double()
-            if back:
-                weight = weight.flip(2, 3).transpose(0, 1)
-            chunk = self._kernels.chunk
-            found = torch.empty(len(weight) // chunk, 36, weight.shape[1], chunk)
-            for place, part in enumerate(torch.split(weight, chunk)):
-                points = torch.einsum("ai,bj,ocij->abco", _TRANSFORM, _TRANSFORM, part)
-                found[place] = points.flatten(0, 1)
+            weight = self._convolutions[index][0].contiguous()
+            inputs, outputs = weight.shape[:2] if back else weight.shape[1::-1]
+            found = torch.empty(outputs // self._kernels.chunk, 36, inputs, self._kernels.chunk)
+            self._kernels.run("transform", weight, found, inputs, outputs, back)
             self._transformed[index, back] = found
         return self._transformed[index, back]
 
