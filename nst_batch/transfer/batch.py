@@ -33,6 +33,7 @@ OnSteps = Callable[[int, list[float], Callable[[], list[State] | None]], None]
 """Told (evaluations made, each picture's loss, what gives each one's state), as ``optimise.OnStep``."""
 
 SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
+COLOR = 1 / 255  # of colours from 0 to 255, in pixels
 WARMUP_SHARE = 0.1  # of the style's weight
 
 
@@ -114,7 +115,9 @@ class Batch:
             for each in members:
                 each.save_memory()
         optimiser = self._adam or optimiser_for(
-            settings if not pairs else replace(settings, history=pairs, history_precision=kept), x
+            settings if not pairs else replace(settings, history=pairs, history_precision=kept),
+            x,
+            COLOR if passes.network.caffe else 1.0,  # what is optimised with such weights elsewhere: Gatys' own code
         )
         before: tuple[float, ...] = ()
         rounds = _rounds(stage, settings)

@@ -1,10 +1,10 @@
 """L-BFGS that is asked for points and told values, so that whoever drives it decides what an evaluation is.
 
-With ``guard=False`` and ``secant="direction"`` it walks the path of ``torch.optim.LBFGS`` (lr 1, no line search,
-tolerances 0), to rounding. It differs where that one is left to luck:
+With ``guard=False``, ``unit=1`` and ``secant="direction"`` it walks the path of ``torch.optim.LBFGS`` (lr 1, no line
+search, tolerances 0), to rounding. It differs where that one is left to luck:
 
-- As long as nothing is learnt, since gradients change the wrong way along the first steps, each step is twice as long
-  as the one before. torch takes the whole gradient for its second step, which throws every pixel out of the picture.
+- As long as nothing is learnt, since gradients change the wrong way along the first steps, each step is four times as
+  long as the one before. torch's second step is the whole gradient, which throws every pixel out of the picture.
 - ``secant="move"`` measures curvature along the move that was really made. When pixels are clamped, the move is
   shorter than the step; pairing the gradient's change with the step spoils the curvature and makes the plain method
   shoot off and recover, again and again.
@@ -36,6 +36,7 @@ torch's first step has the length 1 in the 1-norm, which is 2e-6 for each value 
 gradient changes by then is float32's rounding, the curvature learnt from it is noise, and the next step goes anywhere.
 """
 _SHORTER = 0.25
+_LONGER = 4.0
 _RESTART_SHORTER = 0.1  # first step after a restart, against that of the restart before
 
 
@@ -60,8 +61,9 @@ class LBFGS:
     """Minimises B functions of n values.
 
     Args:
-        learning_rate: factor on each step; the first step, along the gradient, is at most this long in the 1-norm, or,
-            with ``guard``, ``FIRST_MOVE`` times this for each value, on average.
+        learning_rate: factor on each step.
+        unit: what values are counted in for the length of the first step, along the gradient: at most 1 in the 1-norm,
+            as in torch, whose path depends on it. With ``guard`` it is ``FIRST_MOVE`` for each value, on average.
         history: curvature pairs kept.
         secant: which vector goes with the gradient's change: the ``direction`` times its step length (as torch does),
             or the ``move`` from the last point to this one.
@@ -80,6 +82,7 @@ class LBFGS:
         self,
         *,
         learning_rate: float = 1.0,
+        unit: float = 1.0,
         history: int = 100,
         secant: Literal["direction", "move"] = "direction",
         guard: bool = False,
@@ -87,6 +90,7 @@ class LBFGS:
         kept: torch.dtype | None = None,
     ) -> None:
         self._learning_rate = learning_rate
+        self._unit = unit
         self._secant = secant
         self._guard = guard
         self._curvature = Curvature(history, metric, kept)
@@ -187,8 +191,8 @@ class LBFGS:
                 direction = torch.where(uphill[:, None], self._curvature.downhill(base.gradient), direction)
                 known = known & ~uphill
         norm = direction.abs().sum(1)
-        first = FIRST_MOVE * base.x.shape[1] / norm if self._guard else (1 / norm).clamp(max=1)
+        first = FIRST_MOVE * base.x.shape[1] / norm if self._guard else (self._unit / norm).clamp(max=self._unit**2)
         first = first * self._learning_rate * _RESTART_SHORTER**self.restarts
         if some(longer):
-            first = torch.where(longer, 2 * self._length * self._direction.abs().sum(1) / norm, first)
+            first = torch.where(longer, _LONGER * self._length * self._direction.abs().sum(1) / norm, first)
         return direction, torch.where(known, self._learning_rate, torch.where(norm > 0, first, 0))

@@ -47,8 +47,8 @@ class Found:
     settled: tuple[bool, ...]
 
 
-def optimiser_for(settings: TransferSettings, image: Tensor) -> Optimiser:
-    """A new optimiser, as the settings want it, for pictures like ``image`` (BxCxHxW)."""
+def optimiser_for(settings: TransferSettings, image: Tensor, unit: float = 1.0) -> Optimiser:
+    """A new optimiser, as the settings want it, for pictures like ``image`` (BxCxHxW); ``unit``: see ``LBFGS``."""
     if settings.optimizer == "adam":
         return Adam(settings.adam_rate, settings.adam_betas)
     metric, history = None, settings.pairs(settings.steps)
@@ -59,6 +59,7 @@ def optimiser_for(settings: TransferSettings, image: Tensor) -> Optimiser:
         return SearchingLBFGS(learning_rate=settings.learning_rate, history=history, metric=metric, kept=kept)
     return LBFGS(
         learning_rate=settings.learning_rate,
+        unit=unit,
         history=history,
         secant="move" if settings.clamp == "step" else "direction",
         guard=settings.guard,

@@ -221,7 +221,7 @@ def check(name: str, weights: Weights, formula: Callable[[Tensor, Tensor, Tensor
 
 
 def test_gatys_walks_the_plain_path_on_the_original_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float64, as torch.optim.LBFGS does; with a grain, since even regions have several maxima."""
+    """In float64, as torch.optim.LBFGS on colours from 0 to 255; with a grain: even regions have several maxima."""
     original = {name: value.double() for name, value in load_state(ORIGINAL).items()}
     monkeypatch.setattr("tests.transfer.test_objectives.values", lambda: original)
     steps, random = 20, torch.Generator().manual_seed(5)
@@ -235,12 +235,12 @@ def test_gatys_walks_the_plain_path_on_the_original_weights(monkeypatch: pytest.
         on_step=lambda _, loss: ours.append(loss),
     )  # fmt: skip
     targets = values_of(content).double(), values_of(style).double()
-    point, losses = targets[0].clone().requires_grad_(True), list[float]()
+    point, losses = (255 * targets[0]).requires_grad_(True), list[float]()
     optimiser = torch.optim.LBFGS([point], max_iter=steps, tolerance_grad=0, tolerance_change=0)
 
     def closure() -> float:
         optimiser.zero_grad()
-        loss = gatys(point, *targets, True)
+        loss = gatys(point / 255, *targets, True)
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item())
         return loss.item()
