@@ -21,7 +21,7 @@ status: $(VENV)/.installed ## show what is done, failed and left
 	@$(BIN)/nst-batch status $(PIPELINE) $(ARGS)
 
 test: $(VENV)/.installed-dev ## run the tests, but for slow ones
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take long
 	$(BIN)/python -m pytest -m "slow and not slurm" $(ARGS)

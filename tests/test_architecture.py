@@ -163,7 +163,8 @@ def test_a_worker_imports_nothing_slow_beside_torch(tmp_path: Path) -> None:
     program = (
         "import sys; import nst_batch.running.worker; from nst_batch import Stylizer, TransferSettings\n"
         "for compiled, pooling in (True, 'max'), (False, 'max'), (False, 'avg'):\n"
-        "    settings = TransferSettings(size=32, steps=2, octaves=2, tv_weight=1.0, pooling=pooling)\n"
+        "    settings = TransferSettings(size=32, steps=2, content_layers=('relu2_1',), style_layers=('relu2_1',),\n"
+        "        style_layer_weights=(), octaves=2, tv_weight=1.0, pooling=pooling)\n"
         f"    Stylizer(compiled=compiled).stylize({str(content)!r}, {str(content)!r}, settings)\n"
         "print('torch' in sys.modules, {'sympy', 'torchvision'} & set(sys.modules))"
     )
