@@ -33,12 +33,18 @@ def pipeline(tmp_path: Path, weights: Path, *, steps: int) -> Path:
 
 
 def nothing_wraps(window: Terminal) -> None:
-    """Of what is on the screen now; whatever is drawn between two looks."""
-    for _ in range(5):
+    """As soon as it was drawn for the size that the window has: a machine with much to do takes its time for that."""
+    whole: list[str] = []
+
+    def is_so() -> bool:
+        nonlocal whole
         whole = [line.rstrip() for line in window.unwrapped()]
-        if whole == window.lines():
-            return
-    raise AssertionError("\n".join(whole))
+        return whole == window.lines()
+
+    try:
+        runs.wait_for(is_so, "a redraw")
+    except AssertionError:
+        raise AssertionError("\n".join(whole)) from None
 
 
 def once(window: Terminal, *texts: str) -> None:
