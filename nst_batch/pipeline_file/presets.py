@@ -46,7 +46,8 @@ _PUBLISHED: dict[str, TransferSettings] = {
     # "Neural Transfer Using PyTorch" (Jacq): every loss before its ReLU, up to conv3_1 only; pixels are clamped in
     # the closure. Its `while run[0] <= 300: optimizer.step(closure)` makes 16 steps of 20 evaluations: 320.
     "pytorch-tutorial": _TUTORIAL,
-    # The same objective by our own optimiser: about as low a loss in less than half the evaluations (docs/performance.md).
+    # The same objective by our own optimiser: about as low a loss in less than half the evaluations
+    # (docs/performance.md).
     "pytorch-tutorial-fast": dataclasses.replace(
         _TUTORIAL, steps=140, warmup=45, metric="adaptive", history=20, clamp="step", guard=True
     ),
