@@ -33,7 +33,6 @@ OnSteps = Callable[[int, list[float], Callable[[], list[State] | None]], None]
 """Told (evaluations made, each picture's loss, what gives each one's state), as ``optimise.OnStep``."""
 
 SHORTEST_ROUND = 8  # evaluations; fewer say little about where a balance leads
-COLOR = 1 / 255  # of colours from 0 to 255, in pixels
 WARMUP_SHARE = 0.1  # of the style's weight
 
 
@@ -117,7 +116,7 @@ class Batch:
         optimiser = self._adam or optimiser_for(
             settings if not pairs else replace(settings, history=pairs, history_precision=kept),
             x,
-            COLOR if passes.network.caffe else 1.0,  # what is optimised with such weights elsewhere: Gatys' own code
+            passes.network.color,
         )
         before: tuple[float, ...] = ()
         rounds = _rounds(stage, settings)

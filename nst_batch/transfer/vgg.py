@@ -52,6 +52,12 @@ class Network:
     padding: Literal["zeros", "replicate", "reflect"] = "zeros"
     caffe: bool = False
 
+    @property
+    def color(self) -> float:
+        """One step of a colour in the range that the network's own users optimise: 0 to 255 with ``caffe``, as in
+        Gatys' code, else 0 to 1."""
+        return 1 / 255 if self.caffe else 1.0
+
 
 class VGG19(nn.Module):
     """Frozen VGG-19 features, tapped by layer name, computed no deeper than the last tap.
