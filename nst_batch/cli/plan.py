@@ -60,8 +60,11 @@ def plan(
         most = None if every else MOST_LISTED
         total = dataclasses.asdict(_total(ahead, ready))
         left_out = 0 if most is None else max(0, len(ready.decisions) - most)
-        head = {**_state(ready, begun), "reasons": ready.reasons(), "forecast": total,
-                "disk": dataclasses.asdict(room), "decisions_left_out": left_out}  # fmt: skip
+        head = {
+            **_state(ready, begun), "reasons": ready.reasons(), "left_out": ready.left_out_facts(),
+            "styles": ready.tasks.spread()._asdict(), "forecast": total, "disk": dataclasses.asdict(room),
+            "decisions_left_out": left_out,
+        }  # fmt: skip
         print_json_with(head, "decisions", (_as_json(each, ahead) for each in _listed(ready.decisions, most)))
         return ExitCode.DONE
     from nst_batch.cli.figures import show
@@ -74,6 +77,9 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
     counts = ready.counts()
     lines: list[Line] = [((f"{ready.name}: {tasks(counts['tasks'])}: {in_words(counts)}", "bold"),)]
     lines += [((f"  {count} {reason}", ""),) for reason, count in ready.reasons().items()]
+    spread = ready.tasks.spread()
+    if spread.least != spread.most:
+        lines.append(((f"  {spread.styles} styles, each in {spread.least} to {spread.most} pictures", ""),))
     if counts["todo"]:
         lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
         lines += _disk(room)

@@ -26,7 +26,8 @@ def loaded(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, PipelineS
         count = len(error.mistakes)
         told = f"{file}: {count} mistake{'s' * (count > 1)}"
         return Finding("pipeline", "problem", told, "\n".join(error.mistakes)), None
-    return Finding("pipeline", "ok", f"{file}: {spec.name}"), spec
+    left_out = [f"left out of {kind}: {told}" for kind, what in spec.left_out().items() if (told := what.told())]
+    return Finding("pipeline", "ok", "; ".join([f"{file}: {spec.name}", *left_out])), spec
 
 
 def planned(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, Pipeline | None]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from nst_batch.pipeline_file.inputs import located
+from nst_batch.pipeline_file.inputs import Found, located
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut
 
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)(?=/)", re.IGNORECASE)
 _LOOKS = 100  # of paths that are looked for before all of them are
@@ -50,6 +52,19 @@ def prefix_of(file: Path) -> str:
     """What makes a relative path in ``file`` one from here: paths in a file start at the folder that it lies in."""
     folder = str(file.parent)
     return "" if folder == "." else folder.rstrip("/") + "/"
+
+
+def found_in(file: Path, paths: Sequence[str], exclude: Exclusion = Exclusion()) -> Found:  # noqa: B008 - frozen
+    """What a list or a table names, each once. The fixed part is its own folder; of what lies elsewhere, the root."""
+    prefix, left_out = prefix_of(file), LeftOut()
+    begins = {
+        path: 1 if path.startswith("/") and not (prefix and path.startswith(prefix)) else len(prefix) for path in paths
+    }
+    if exclude != Exclusion():
+        for path in [path for path, begin in begins.items() if exclude.has(path, begin)]:
+            left_out.add("by exclude", path)
+            del begins[path]
+    return Found(tuple(begins), array("i", begins.values()), left_out)
 
 
 def placed(written: str, prefix: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -27,11 +28,14 @@ from pydantic import (
 from nst_batch.archives import tars
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.paths import RunPaths
+from nst_batch.pipeline_file.inputs import Found
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut, together
 from nst_batch.pipeline_file.mistakes import Report, in_words, show
 from nst_batch.pipeline_file.pair_table import PairTable, pairs_of
 from nst_batch.pipeline_file.presets import FORMATS, PRESETS, Format, preset
 from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.pipeline_file.spec_values import (
+    Excluded,
     ExistingFile,
     Folder,
     NameTemplate,
@@ -79,7 +83,9 @@ class PairBase(_Overrides):
     """An explicit pair: its pictures, and settings for it alone."""
 
     content: Pictures = Field(description="as `content` above")
-    style: Pictures = Field(default=(), description="each gives a picture of its own; default: either this or `styles`")
+    style: Pictures = Field(
+        default_factory=Found, description="each gives a picture of its own; default: either this or `styles`"
+    )
     styles: tuple[StyleShare, ...] = Field(
         default=(), description="several styles in one picture; default: either these or `style`"
     )
@@ -99,6 +105,11 @@ class Sample(Section):
 
     sample: int = Field(ge=1, description="so many styles for each content, chosen at random")
     seed: int = Field(default=0, description="the choice is the same for the same seed and names")
+    balanced: bool = Field(
+        default=False,
+        description="each style as often as another (± 1), rather than each content by itself; contents that come to "
+        "lie before others change what these draw",
+    )
 
 
 class WeightsFile(Section):
@@ -159,14 +170,19 @@ class PipelineSpec(Section):
     version: Literal[1] = Field(default=1, description="of this format")
     name: str = Field(pattern=r"^[\w][\w.-]*$", description="of the run; letters, digits, `_`, `-`, `.`")
     content: Pictures = Field(
-        default=(),
+        default_factory=Found,
         description="pictures to render: a folder (without its subfolders), a glob (`photos/**/*.jpg` with them), a "
         "file, `'@LIST'` (the paths in a text file or a table), or a list of these; "
         "default: required, unless `pairs` names them",
     )
     style: Pictures = Field(
-        default=(),
+        default_factory=Found,
         description="pictures whose style is used, likewise; default: required, unless `pairs` names them",
+    )
+    exclude: Excluded = Field(
+        default_factory=Exclusion,
+        description="what is left out of `content` and `style`: names of files and folders (`drafts`, `*_small.*`), or "
+        "paths (`photos/2019/**/*.png`), as one or as a list; default: nothing",
     )
     pairs: Pairs = Field(default="product", description="which content meets which style; `'@TABLE'`: a row for each")
     transfer: Transfer = Field(  # type: ignore[valid-type]
@@ -210,6 +226,19 @@ class PipelineSpec(Section):
         if self.output.dir is None:
             raise AssertionError("load_spec fills it in")
         return self.output.dir
+
+    def left_out(self) -> dict[str, LeftOut]:
+        """What folders and globs of contents and of styles pass over, by ``content`` and ``style``."""
+        pairs = self.pairs if isinstance(self.pairs, tuple) else ()
+        contents, styles = (
+            [self.content, *(pair.content for pair in pairs)],
+            [self.style, *(pair.style for pair in pairs)],
+        )
+        both = {"content": contents, "style": styles}
+        return {
+            kind: together((each.left_out for each in some), set(itertools.chain.from_iterable(some)))
+            for kind, some in both.items()
+        }
 
     def settings(self) -> TransferSettings:
         """The preset with the file's own values."""
@@ -280,7 +309,8 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
         with tars.remembering() as memory:
             if folder := _folder(data, base):
                 memory.read(RunPaths(Path(os.path.abspath(folder))).archives)
-            spec = PipelineSpec.model_validate(data, context={"base": base, "valid": valid})
+            context = {"base": base, "valid": valid, "exclude": _exclusion(data, base)}
+            spec = PipelineSpec.model_validate(data, context=context)
     except ValidationError as error:
         for item in error.errors(include_url=False):
             if item["type"] == "too_short" and item["input"]:
@@ -306,6 +336,13 @@ def _folder(data: Mapping[str, Any], base: Path) -> Path | None:
         output = Output.model_validate(data.get("output") or {}, context={"base": base, "valid": {}})
         return output.dir or base / "outputs" / str(data.get("name"))
     return None
+
+
+def _exclusion(data: Mapping[str, Any], base: Path) -> Exclusion:
+    """What is left out, before pictures are looked for; what is wrong in it is told with all other mistakes."""
+    with contextlib.suppress(ValidationError):
+        return TypeAdapter(Excluded).validate_python(data.get("exclude", ()), context={"base": base})
+    return Exclusion()
 
 
 def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

@@ -60,7 +60,7 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     named = names.of(spec.output.name, ids)
     outputs = Strings.of(map(checked, map(keyed, named) if archive_of(spec.output.name) else named))
     tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs)
-    refuse_collisions(tasks, spec.output.name)
+    refuse_collisions(tasks, spec.output.name, names)
     return tasks
 
 

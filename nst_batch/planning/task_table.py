@@ -55,6 +55,14 @@ class Kind(NamedTuple):
     tasks: int
 
 
+class Spread(NamedTuple):
+    """How many tasks each style has, or each group of styles that meet in one picture."""
+
+    styles: int
+    least: int
+    most: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskTable(Sequence[Task]):
     """Tasks, a row each.
@@ -125,6 +133,11 @@ class TaskTable(Sequence[Task]):
             None if start == NONE else self.sources.source(start, masked=False),
             float(self.costs[row]),
         )
+
+    def spread(self) -> Spread:
+        """How evenly styles are used."""
+        counts = np.bincount(self.group_of, minlength=len(self.groups))
+        return Spread(len(counts), int(counts.min(initial=len(self))), int(counts.max(initial=0)))
 
     def __iter__(self) -> Iterator[Task]:
         """All, one after another."""

@@ -16,7 +16,7 @@ from nst_batch.archives.tar_headers import key_of
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import OUT_OF_ROOM, OutputError, StorageError
 from nst_batch.paths import RunPaths, archive_of
-from nst_batch.pipeline_file.inputs import IMAGE_SUFFIXES
+from nst_batch.pipeline_file.file_kinds import IMAGE_SUFFIXES
 from nst_batch.records import Failure, Task, TaskResult, utc_now
 from nst_batch.running.checkpoints import Checkpoints
 from nst_batch.running.messages import Job

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.pipeline_file.inputs import NothingFound, find_pictures
+from nst_batch.pipeline_file.left_out import Exclusion
 from nst_batch.planning.input_cache import InputCache
 from tests import runs
 
@@ -68,7 +69,7 @@ def test_a_glob_may_start_at_the_root_or_at_home(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.png").write_bytes(b"x")
     for pattern in (f"{tmp_path}/*.png", "~/*.png", "~/a.png", "~"):
-        assert find_pictures(pattern, Path("/nowhere")) == (str(tmp_path / "a.png"),)
+        assert find_pictures(pattern, Path("/nowhere")).paths == (str(tmp_path / "a.png"),)
 
 
 def test_nobodys_home_is_nothing_found() -> None:
@@ -93,3 +94,118 @@ def test_what_is_no_file_is_said_to_be_none(folder: Path) -> None:
         find_pictures("pipe.png", folder)
     with pytest.raises(NothingFound, match="null is a pipe, a device or a socket"):
         find_pictures("/dev/null", folder)
+
+
+# --- nothing is left out in silence
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Path:
+    """A folder as people have them."""
+    root = tmp_path / "photos"
+    names = (
+        *("a.jpg", "b.JPG", "c.heic", "d.JXL", "e.jfif", "e.mask.jpg", "lost.mask.png", "raw.dng", "Thumbs.db"),
+        *("x.txt", "y.txt", "._a.jpg", ".h.jpg", "2019/f.png", "2019/in/g.png", "@eaDir/a.jpg/THUMB_M.jpg"),
+        *("@eaDir/a.jpg/index.db", ".thumbnails/t.png", "__MACOSX/._a.jpg", ".git/x.png"),
+    )
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    runs.save_picture(root / "by-content.png", seed=1)
+    (root / "by-content.png").rename(root / "by-content")
+    (root / "to-nowhere.jpg").symlink_to("nowhere")
+    (root / "around").symlink_to(root)
+    return root
+
+
+SAID = (
+    "1 .dng, 2 .txt, 1 Thumbs.db, 1 hidden, 1 in .thumbnails, 1 in @eaDir, 1 in __MACOSX, 1 linked to nothing, "
+    "1 masking no picture, 1 of macOS (._*)"
+)
+
+
+def test_a_folder_says_what_it_leaves_out(crowded: Path) -> None:
+    found = find_pictures("photos", crowded.parent)
+    assert [Path(path).name for path in found] == ["a.jpg", "b.JPG", "by-content", "c.heic", "d.JXL", "e.jfif"]
+    assert found.left_out.told() == f"{SAID}, 2 in subfolders (photos/**/*)"
+    told = {each["why"]: (each["count"], sorted(each["files"])) for each in found.left_out.facts()}
+    assert told[".txt"] == (2, [str(crowded / "x.txt"), str(crowded / "y.txt")])
+    assert told["in subfolders (photos/**/*)"] == (2, [])
+
+
+def test_a_glob_says_so_too_and_goes_round_in_no_circles(crowded: Path) -> None:
+    found = find_pictures("photos/**/*", crowded.parent)
+    assert [Path(path).name for path in found] == [
+        *("f.png", "g.png", "a.jpg", "b.JPG", "by-content", "c.heic", "d.JXL", "e.jfif"),
+    ]
+    assert found.left_out.told() == SAID
+
+
+@pytest.mark.parametrize("pattern", ["photos/*.jpg", "photos/*.JPG", "photos/?.jpg", "**/[ab].jpg"])
+def test_a_glob_finds_endings_in_either_case(crowded: Path, pattern: str) -> None:
+    found = find_pictures(pattern, crowded.parent)
+    assert [Path(path).name for path in found] == ["a.jpg", "b.JPG"]
+
+
+def test_a_folder_of_folders_says_how_to_name_what_is_in_them(tmp_path: Path) -> None:
+    for name in ("n01", "n02"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "a.png").write_bytes(b"x")
+    with pytest.raises(
+        NothingFound, match=r"no pictures in folder .*train; left out: 2 in subfolders \(train/\*\*/\*\)"
+    ):
+        find_pictures("train", tmp_path)
+
+
+def test_what_is_excluded_is_said(crowded: Path) -> None:
+    def left(*exclude: Exclusion) -> tuple[list[str], str]:
+        found = find_pictures("photos/**/*", crowded.parent, *exclude)
+        counted = {each["why"]: each["count"] for each in found.left_out.facts()}
+        return [path[len(str(crowded)) + 1 :] for path in found], str(counted.get("by exclude", 0))
+
+    every, _ = left()
+    assert left(Exclusion(("2019",))) == ([each for each in every if "2019" not in each], "2")
+    assert left(Exclusion(("*.png", "a.*"))) == (["b.JPG", "by-content", "c.heic", "d.JXL", "e.jfif"], "3")
+    below = tuple(str(crowded / "*/in").split("/"))
+    assert left(Exclusion(paths=(below,))) == ([each for each in every if each != "2019/in/g.png"], "1")
+    assert left(Exclusion(("photos",))) == (every, "0"), "names count below the fixed part of the pattern"
+
+
+def test_where_the_fixed_part_of_a_pattern_ends(crowded: Path) -> None:
+    def below(pattern: str) -> list[str]:
+        found = find_pictures(pattern, crowded.parent)
+        return [path[begin:] for path, begin in zip(found, found.begins, strict=True)]
+
+    assert below("photos/**/*.png") == ["2019/f.png", "2019/in/g.png"]
+    assert below("photos/2019/*/*.png") == ["in/g.png"]
+    assert below("*/2019/f.png") == ["photos/2019/f.png"]
+    assert below("photos/2019") == ["f.png"] and below("photos/2019/f.png") == ["f.png"]
+
+
+def test_variables_stand_for_what_they_hold(crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", str(crowded))
+    for pattern in ("$DATA/2019", "${DATA}/2019/*.png", "$DATA/2019/f.png"):
+        assert [Path(path).name for path in find_pictures(pattern, Path("/"))] == ["f.png"]
+    monkeypatch.delenv("DATA")
+    with pytest.raises(NothingFound, match=r"the environment variable \$\{DATA\} is not set"):
+        find_pictures("${DATA}/2019", Path("/"))
+    (crowded / "$DATA.png").write_bytes(b"x")
+    assert [Path(path).name for path in find_pictures("$DATA.png", crowded)] == ["$DATA.png"]
+
+
+@pytest.mark.parametrize("mask", ["dog.mask.png", "dog.mask.PNG", "dog.mask.jpg", "dog.Mask.webp"])
+def test_a_mask_is_found_whatever_its_format(tmp_path: Path, mask: str) -> None:
+    runs.save_picture(tmp_path / "dog.jpg", seed=1)
+    runs.save_picture(tmp_path / "mask.png", seed=2)
+    (tmp_path / "mask.png").rename(tmp_path / mask)
+    found = find_pictures(str(tmp_path), tmp_path)
+    assert [Path(path).name for path in found] == ["dog.jpg"] and not found.left_out.told()
+    dog = InputCache(tmp_path / "cache").source(Path(found.paths[0]))
+    assert dog.mask is not None and Path(dog.mask.path).name == mask
+
+
+def test_of_two_masks_the_png_counts(tmp_path: Path) -> None:
+    for name in ("dog.jpg", "dog.mask.jpg", "dog.mask.png", "dog.mask.webp"):
+        runs.save_picture(tmp_path / name, seed=1)
+    dog = InputCache(tmp_path / "cache").source(tmp_path / "dog.jpg")
+    assert dog.mask is not None and dog.mask.path.endswith("dog.mask.png")

@@ -25,6 +25,7 @@ FILES = (
     "name: n\n",
     "name: n\ncontent: nowhere\nstyle: [empty, 'empty/*.png', pipe]\n",
     "name: n\ncontent: ~no-such-user/x\nstyle: " + "x" * 300 + "\n",
+    "name: n\ncontent: $NST_BATCH_NOT_SET/x\nstyle: text\nexclude: {a: b}\n",
     BASE + "name: n\n",
     BASE + "yes: 3\noutputs: here\n",
     BASE + "pairs: crossed\n",
@@ -128,6 +129,8 @@ def all_mistakes() -> list[Mistake]:
         runs.make_pictures(folder, contents=2, styles=3)
         (folder / "empty").mkdir()
         os.mkfifo(folder / "pipe")
+        (folder / "text").mkdir()
+        (folder / "text" / "notes.txt").write_text("no picture")
         for text in FILES:
             found += _mistakes_of(folder, text, {})
         for key, files in {"content": LISTS | INDEXES, "pairs": TABLES}.items():
