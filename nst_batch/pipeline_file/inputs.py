@@ -181,12 +181,12 @@ class _Looking:
     def folder(self, folder: str, pattern: str) -> None:
         """The pictures of a folder; those of its subfolders are counted."""
         entries = list(os.scandir(folder))
-        self._take(entry for entry in entries if not entry.is_dir())
+        self._take(entry for entry in entries if not _is_folder(entry))
         glob = f"{pattern.rstrip('/')}/**/*"
         for entry in entries:
-            if entry.is_dir() and entry.name in NOT_OURS:
+            if _is_folder(entry) and entry.name in NOT_OURS:
                 self._aside(entry)
-            elif entry.is_dir() and not entry.name.startswith(".") and not _leads_back(entry):
+            elif _is_folder(entry) and not entry.name.startswith(".") and not _leads_back(entry):
                 self._left_out.add_below(glob, sum(1 for _ in self._pictures_below(entry.path, glob)))
 
     def matching(self, folder: str, parts: Sequence[str]) -> None:
@@ -204,7 +204,7 @@ class _Looking:
             for entry in self._folders(entries, "*"):
                 self.matching(entry.path, parts)
         elif not rest:
-            self._take(entry for entry in entries if not entry.is_dir() and fnmatch.fnmatchcase(entry.name, head))
+            self._take(entry for entry in entries if not _is_folder(entry) and fnmatch.fnmatchcase(entry.name, head))
         elif has_magic(head):
             for entry in self._folders(entries, head):
                 self.matching(entry.path, rest)
@@ -214,7 +214,7 @@ class _Looking:
     def _folders(self, entries: Iterable[os.DirEntry[str]], pattern: str) -> Iterator[os.DirEntry[str]]:
         """Those that fit; hidden ones do not, and links that lead back are not followed."""
         for entry in entries:
-            if entry.is_dir() and fnmatch.fnmatchcase(entry.name, pattern):
+            if _is_folder(entry) and fnmatch.fnmatchcase(entry.name, pattern):
                 if entry.name in NOT_OURS:
                     self._aside(entry)
                 elif not entry.name.startswith(".") and not _leads_back(entry):
@@ -276,6 +276,13 @@ def _leads_back(entry: os.DirEntry[str]) -> bool:
         return False
     here, there = (os.path.join(os.path.realpath(each), "") for each in (os.path.dirname(entry.path), entry.path))
     return here.startswith(there)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
