@@ -181,7 +181,7 @@ class _Looking:
     def folder(self, folder: str, pattern: str) -> None:
         """The pictures of a folder; those of its subfolders are counted."""
         entries = list(os.scandir(folder))
-        self._take(entry for entry in entries if not _is_folder(entry))
+        self._take(entries)
         glob = f"{pattern.rstrip('/')}/**/*"
         for entry in entries:
             if _is_folder(entry) and entry.name in NOT_OURS:
@@ -204,7 +204,7 @@ class _Looking:
             for entry in self._folders(entries, "*"):
                 self.matching(entry.path, parts)
         elif not rest:
-            self._take(entry for entry in entries if not _is_folder(entry) and fnmatch.fnmatchcase(entry.name, head))
+            self._take(entry for entry in entries if fnmatch.fnmatchcase(entry.name, head))
         elif has_magic(head):
             for entry in self._folders(entries, head):
                 self.matching(entry.path, rest)
@@ -223,7 +223,10 @@ class _Looking:
     def _take(self, entries: Iterable[os.DirEntry[str]]) -> None:
         for entry in entries:
             name, path = entry.name, entry.path
-            if is_picture(name) or (not (why := why_not(name)) and looks_like_a_picture(path)):
+            if _is_folder(entry):
+                if is_picture(name):
+                    self._left_out.add("called like a picture, but a folder", path)
+            elif is_picture(name) or (not (why := why_not(name)) and looks_like_a_picture(path)):
                 if _is_file(entry):
                     self._paths.append(path)
                 else:
