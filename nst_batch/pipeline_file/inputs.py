@@ -180,13 +180,16 @@ class _Looking:
 
     def folder(self, folder: str, pattern: str) -> None:
         """The pictures of a folder; those of its subfolders are counted."""
-        entries = list(os.scandir(folder))
-        self._take(entries)
         glob = f"{pattern.rstrip('/')}/**/*"
-        for entry in entries:
-            if _is_folder(entry) and entry.name in NOT_OURS:
+        folders = list[os.DirEntry[str]]()
+        for entry in os.scandir(folder):  # of a million, one after another
+            self._take(entry)
+            if _is_folder(entry):
+                folders.append(entry)
+        for entry in folders:
+            if entry.name in NOT_OURS:
                 self._aside(entry)
-            elif _is_folder(entry) and not entry.name.startswith(".") and not _leads_back(entry):
+            elif not entry.name.startswith(".") and not _leads_back(entry):
                 self._left_out.add_below(glob, sum(1 for _ in self._pictures_below(entry.path, glob)))
 
     def matching(self, folder: str, parts: Sequence[str]) -> None:
@@ -204,7 +207,9 @@ class _Looking:
             for entry in self._folders(entries, "*"):
                 self.matching(entry.path, parts)
         elif not rest:
-            self._take(entry for entry in entries if fnmatch.fnmatchcase(entry.name, head))
+            for entry in entries:
+                if fnmatch.fnmatchcase(entry.name, head):
+                    self._take(entry)
         elif has_magic(head):
             for entry in self._folders(entries, head):
                 self.matching(entry.path, rest)
@@ -220,19 +225,18 @@ class _Looking:
                 elif not entry.name.startswith(".") and not _leads_back(entry):
                     yield entry
 
-    def _take(self, entries: Iterable[os.DirEntry[str]]) -> None:
-        for entry in entries:
-            name, path = entry.name, entry.path
-            if _is_folder(entry):
-                if is_picture(name):
-                    self._left_out.add("called like a picture, but a folder", path)
-            elif is_picture(name) or (not (why := why_not(name)) and looks_like_a_picture(path)):
-                if _is_file(entry):
-                    self._paths.append(path)
-                else:
-                    self._left_out.add("linked to nothing" if entry.is_symlink() else "no file but a pipe", path)
-            elif is_mask(name):
-                self._masks.setdefault(mask_key(path), []).append(path)
+    def _take(self, entry: os.DirEntry[str]) -> None:
+        name, path = entry.name, entry.path
+        if is_picture(name):
+            if _is_file(entry):
+                self._paths.append(path)
+            else:
+                self._left_out.add(_no_file(entry), path)
+        elif is_mask(name):
+            self._masks.setdefault(mask_key(path), []).append(path)
+        elif not _is_folder(entry):
+            if not (why := why_not(name)) and looks_like_a_picture(path):
+                self._paths.append(path)
             else:
                 self._left_out.add(why or "of an unknown kind", path)
 
@@ -256,7 +260,7 @@ class _Looking:
             NothingFound: there is no picture.
         """
         begin, kept = len(os.path.join(root, "")), list[str]()
-        for path in self._paths:
+        for path in dict.fromkeys(self._paths):  # with ** twice, a glob finds a file twice
             if self._exclude.has(path, begin):
                 self._left_out.add("by exclude", path)
             else:
@@ -270,8 +274,15 @@ class _Looking:
         return Found(tuple(sorted(kept, key=_order)), array("i", [begin]) * len(kept), self._left_out)
 
 
-def _order(path: str) -> list[str]:
-    return path.split(os.sep)
+def _order(path: str) -> str:
+    """By folders, and then by names."""
+    return path.replace(os.sep, "\0")
+
+
+def _no_file(entry: os.DirEntry[str]) -> str:
+    if _is_folder(entry):
+        return "called like a picture, but a folder"
+    return "linked to nothing" if entry.is_symlink() else "no file but a pipe"
 
 
 def _leads_back(entry: os.DirEntry[str]) -> bool:

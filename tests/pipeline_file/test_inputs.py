@@ -178,6 +178,7 @@ def test_where_the_fixed_part_of_a_pattern_ends(crowded: Path) -> None:
 
     assert below("photos/**/*.png") == ["2019/f.png", "2019/in/g.png"]
     assert below("photos/2019/*/*.png") == ["in/g.png"]
+    assert below("**/2019/**/*.png") == ["photos/2019/f.png", "photos/2019/in/g.png"]
     assert below("*/2019/f.png") == ["photos/2019/f.png"]
     assert below("photos/2019") == ["f.png"] and below("photos/2019/f.png") == ["f.png"]
 
