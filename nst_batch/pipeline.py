@@ -33,6 +33,7 @@ from nst_batch.planning.plan import plan
 from nst_batch.planning.planned import read_plan, write_plan
 from nst_batch.planning.shares import Part, shard
 from nst_batch.planning.task_table import TaskTable
+from nst_batch.planning.unusable import Unusable
 from nst_batch.recorded import decisions, status
 from nst_batch.recorded.decisions import Decision, Decisions
 from nst_batch.recorded.history import History, ManifestReader
@@ -111,6 +112,10 @@ class Pipeline:
     def left_out_facts(self) -> dict[str, list[dict[str, Any]]]:
         """What was left out, for programs."""
         return {kind: what.facts() for kind, what in self.left_out.items()}
+
+    def unusable(self) -> Unusable:
+        """Pictures that cannot be rendered, by their headers."""
+        return Unusable(self.tasks.sources, self.frozen.limits)
 
     def forecaster(self) -> Forecaster:
         """What its tasks will take."""

@@ -36,7 +36,7 @@ class Source:
 class Limits:
     """What an input picture may be at most; what is larger may be a bomb, and fails."""
 
-    pixels: int = 178_956_970  # 13,377 x 13,377: what Pillow takes for a bomb, too
+    pixels: int = 1 << 28  # 16,384 x 16,384: telephones of 200 megapixels make 16,320 x 12,240
     bytes: int = 1 << 30
 
 

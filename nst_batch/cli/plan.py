@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nst_batch.recorded.decisions import Decision, Decisions
 
 MOST_LISTED = 10_000  # decisions: of a million, 300 MB of JSON
+_FEW = 5  # pictures that cannot be used
 
 
 @reports_errors
@@ -62,6 +63,7 @@ def plan(
         left_out = 0 if most is None else max(0, len(ready.decisions) - most)
         head = {
             **_state(ready, begun), "reasons": ready.reasons(), "left_out": ready.left_out_facts(),
+            "unusable": [{"path": path, "problem": why} for path, why in ready.unusable().first(MOST_LISTED)],
             "styles": ready.tasks.spread()._asdict(), "forecast": total, "disk": dataclasses.asdict(room),
             "decisions_left_out": left_out,
         }  # fmt: skip
@@ -83,7 +85,18 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
     if counts["todo"]:
         lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
         lines += _disk(room)
-    return lines + _table(ready.decisions.but("done"), ahead, width)
+    return lines + _unusable(ready) + _table(ready.decisions.but("done"), ahead, width)
+
+
+def _unusable(ready: Pipeline) -> list[Line]:
+    """Which pictures will fail, wherever they are among a million."""
+    unusable = ready.unusable()
+    if not unusable:
+        return []
+    lines: list[Line] = [((f"  {len(unusable)} input files cannot be used; their tasks will fail:", "red"),)]
+    lines += [((f"    {printable(path)}: {printable(why)}", "red"),) for path, why in unusable.first(_FEW)]
+    more = len(unusable) - _FEW
+    return [*lines, ((f"    … and {more} more; --json lists them", "red"),)] if more > 0 else lines
 
 
 def _listed(decisions: Decisions, most: int | None) -> Iterable[Decision]:
