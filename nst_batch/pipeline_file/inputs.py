@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from braceexpand import braceexpand
+
 from nst_batch.archives import tar_finding, tars
 from nst_batch.archives.tar_headers import ArchiveError, normal
 from nst_batch.errors import in_words
@@ -28,9 +30,11 @@ from nst_batch.pipeline_file.file_kinds import (
     mask_key,
     why_not,
 )
-from nst_batch.pipeline_file.left_out import Exclusion, LeftOut
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut, together
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
+_MOST_NAMES = 1_000_000  # for which braces may stand
+_FEW = 5  # errors that are told together
 _MOST_ASIDE = 10_000  # entries of folders that are not asked for, in which pictures are counted
 
 
@@ -92,14 +96,20 @@ def find_pictures(pattern: str, base: Path, exclude: Exclusion = Exclusion()) ->
 
     Args:
         pattern: a folder (its pictures, not those of its subfolders), a glob (``**`` goes through subfolders; a
-            picture's ending is found in upper and lower case), or one file, of whatever ending; relative ones start at
-            ``base``.
+            picture's ending is found in upper and lower case), names with braces (``shard-{000..009}.tar``, as
+            WebDataset has them), or one file, of whatever ending; relative ones start at ``base``.
         exclude: what is left out.
 
     Raises:
         NothingFound: saying what was looked for, and where.
     """
     path = located(pattern, base)
+    if "{" in str(path) and not os.path.lexists(path):
+        names = list(itertools.islice(braceexpand(str(path), escape=False), _MOST_NAMES + 1))
+        if len(names) > _MOST_NAMES:
+            raise NothingFound(f"{path} stands for more than {_MOST_NAMES:,} names; use a glob")
+        if len(names) > 1:
+            return _each(names, exclude)
     whole = absolute(path)
     if (members := _members(whole, exclude)) is not None:
         if not members.paths:
@@ -119,6 +129,35 @@ def find_pictures(pattern: str, base: Path, exclude: Exclusion = Exclusion()) ->
     if path.exists():
         raise NothingFound(f"{path} is a pipe, a device or a socket, not a picture; name picture files")
     raise NothingFound(f"no such file or folder: {path}; relative paths start at the pipeline file's folder")
+
+
+def _each(names: Sequence[str], exclude: Exclusion) -> Found:
+    """What several names come to. An archive that cannot be read stands for itself, and fails alone; what is not there
+    is left out."""
+    groups, left_out, errors = list[Found](), LeftOut(), list[NothingFound]()
+    for name in names:
+        try:
+            groups.append(find_pictures(name, Path(), exclude))
+        except NothingFound as error:
+            errors.append(error)
+            if os.path.isfile(name):
+                groups.append(Found((name,), (name.rfind("/") + 1,)))
+            else:
+                left_out.add("not there", name)
+    if len(errors) == len(names):
+        raise NothingFound("; ".join(map(str, errors[:_FEW])))
+    return joined((*groups, Found(left_out=left_out)))
+
+
+def joined(groups: Sequence[Found]) -> Found:
+    """All files of all patterns, in the order written, each once."""
+    if len(groups) == 1:
+        return groups[0]
+    begins = dict[str, int]()
+    for group in groups:
+        for path, begin in zip(group.paths, group.begins, strict=True):
+            begins.setdefault(path, begin)
+    return Found(tuple(begins), array("i", begins.values()), together((each.left_out for each in groups), begins))
 
 
 def absolute(path: str | Path) -> str:
@@ -144,12 +183,17 @@ def _nothing(where: str, left_out: LeftOut) -> NothingFound:
     return NothingFound(f"no pictures {where}; they should end in .jpg, .png, .heic, or as docs/formats.md lists them")
 
 
+def is_picture_in(member: str) -> bool:
+    """Whether a member of an archive is a picture, by its name."""
+    return is_picture(member.rpartition("/")[2])
+
+
 def _members(pattern: str, exclude: Exclusion) -> Found | None:
     """Pictures in the tar files that a pattern names; None when it names none."""
     try:
         head, slash, name = pattern.rpartition("/")
         either = head + slash + (_either_case(name) if has_magic(pattern) else name)
-        paths = tar_finding.find(either, lambda name: is_picture(name.rpartition("/")[2]))
+        paths = tar_finding.find(either, is_picture_in)
     except ArchiveError as error:
         raise NothingFound(f"{in_words(error)}{f'; {error.hint}' if error.hint else ''}") from error
     if paths is None:

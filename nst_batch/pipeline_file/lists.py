@@ -9,7 +9,11 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from nst_batch.pipeline_file.inputs import Found, located
+from nst_batch.archives import tar_finding
+from nst_batch.archives.tar_headers import ArchiveError
+from nst_batch.paths import ARCHIVE_SUFFIX
+from nst_batch.pipeline_file.file_kinds import folder_not_ours
+from nst_batch.pipeline_file.inputs import Found, is_picture_in, located
 from nst_batch.pipeline_file.left_out import Exclusion, LeftOut
 
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)(?=/)", re.IGNORECASE)
@@ -54,9 +58,14 @@ def prefix_of(file: Path) -> str:
     return "" if folder == "." else folder.rstrip("/") + "/"
 
 
-def found_in(file: Path, paths: Sequence[str], exclude: Exclusion = Exclusion()) -> Found:  # noqa: B008 - frozen
+def found_in(
+    file: Path,
+    paths: Sequence[str],
+    exclude: Exclusion = Exclusion(),  # noqa: B008 - frozen
+    left_out: LeftOut | None = None,
+) -> Found:
     """What a list or a table names, each once. The fixed part is its own folder; of what lies elsewhere, the root."""
-    prefix, left_out = prefix_of(file), LeftOut()
+    prefix, left_out = prefix_of(file), LeftOut() if left_out is None else left_out
     begins = {
         path: 1 if path.startswith("/") and not (prefix and path.startswith(prefix)) else len(prefix) for path in paths
     }
@@ -65,6 +74,32 @@ def found_in(file: Path, paths: Sequence[str], exclude: Exclusion = Exclusion())
             left_out.add("by exclude", path)
             del begins[path]
     return Found(tuple(begins), array("i", begins.values()), left_out)
+
+
+def in_archives(paths: list[str], left_out: LeftOut) -> list[str]:
+    """With the pictures in tar files in their places, where a list names shards. One that cannot be read stands for
+    itself, and fails alone.
+
+    Raises:
+        ListMistake: none can be read.
+    """
+    if not any(path.endswith(ARCHIVE_SUFFIX) for path in paths):
+        return paths
+    found, errors = list[str](), list[ArchiveError]()
+    for path in paths:
+        try:
+            members = tar_finding.of_all([path], "", is_picture_in) or [path]
+        except ArchiveError as error:
+            errors.append(error)
+            members = [path]
+        for member in members:
+            if folder := folder_not_ours(member[len(path) :]):
+                left_out.add(f"in {folder}", member)
+            else:
+                found.append(member)
+    if len(errors) == len(paths):
+        raise ListMistake("; ".join(map(str, errors)))
+    return found
 
 
 def placed(written: str, prefix: str) -> str:

@@ -7,7 +7,6 @@ import os
 import re
 import string
 import unicodedata
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 
-from nst_batch.pipeline_file.inputs import Found, find_pictures, located
-from nst_batch.pipeline_file.left_out import Exclusion, together
-from nst_batch.pipeline_file.lists import found_in, read_list
+from nst_batch.pipeline_file.inputs import Found, find_pictures, joined, located
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut
+from nst_batch.pipeline_file.lists import found_in, in_archives, read_list
 from nst_batch.pipeline_file.mistakes import show
 from nst_batch.pipeline_file.tables import column as table_column
 from nst_batch.pipeline_file.tables import is_table
@@ -138,7 +137,8 @@ def _listed_pictures(name: str, info: ValidationInfo, exclude: Exclusion) -> Fou
         paths = table_column(file, column, {"content", "style", *SETTINGS} - {column})
     else:
         paths = read_list(file)
-    return found_in(file, paths, exclude)
+    left_out = LeftOut()
+    return found_in(file, in_archives(paths, left_out), exclude, left_out)
 
 
 def named_file(name: str, info: ValidationInfo) -> Path:
@@ -152,17 +152,6 @@ def named_file(name: str, info: ValidationInfo) -> Path:
     return file
 
 
-def _joined(groups: tuple[Found, ...]) -> Found:
-    """All files of all patterns, in the order written, each once."""
-    if len(groups) == 1:
-        return groups[0]
-    begins = dict[str, int]()
-    for group in groups:
-        for path, begin in zip(group.paths, group.begins, strict=True):
-            begins.setdefault(path, begin)
-    return Found(tuple(begins), array("i", begins.values()), together((each.left_out for each in groups), begins))
-
-
 _PATH_SCHEMA = {"type": "string", "format": "path"}
 
 if TYPE_CHECKING:
@@ -172,7 +161,7 @@ else:  # patterns in the file, their files after checking
         tuple[Annotated[str, AfterValidator(_pictures)], ...],
         BeforeValidator(_listed),
         Field(min_length=1),
-        AfterValidator(_joined),
+        AfterValidator(joined),
         WithJsonSchema({"anyOf": [_PATH_SCHEMA, {"type": "array", "items": _PATH_SCHEMA, "minItems": 1}]}),
     ]
 

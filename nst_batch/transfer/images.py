@@ -128,6 +128,9 @@ def _in_words(path: Path, limits: Limits) -> Iterator[None]:
 
 def _bytes_of(path: Path, limits: Limits) -> bytes:
     """The whole file, or member of a tar file. What is no file is not waited for: a FIFO would never end."""
+    if tars.is_archive(str(path)):
+        tars.index(str(path))  # which says what is wrong with a shard that stands for itself
+        raise ImageError(f"{path}: a tar file, not a picture", hint="name the pictures in it")
     if tars.split(str(path)) is not None:
         _refuse_sizes(path, tars.stat(str(path)).size, limits)
         return tars.read(str(path))

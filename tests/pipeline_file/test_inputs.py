@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from webdataset import shardlists
 
 from nst_batch.pipeline_file.inputs import NothingFound, find_pictures
 from nst_batch.pipeline_file.left_out import Exclusion
 from nst_batch.planning.input_cache import InputCache
-from tests import runs
+from tests import runs, tar_files
 
 
 @pytest.fixture
@@ -210,3 +211,47 @@ def test_of_two_masks_the_png_counts(tmp_path: Path) -> None:
         runs.save_picture(tmp_path / name, seed=1)
     dog = InputCache(tmp_path / "cache").source(tmp_path / "dog.jpg")
     assert dog.mask is not None and dog.mask.path.endswith("dog.mask.png")
+
+
+# --- shards
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    for number in range(4):
+        tar_files.save(tmp_path / f"shard-{number:06d}.tar", {f"{number}.png": b"x", "@eaDir/t.png": b"x"})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pattern", "numbers"),
+    [
+        ("shard-{000000..000003}.tar", "0123"),
+        ("shard-{000001..000002}.tar", "12"),
+        ("shard-00000{1,3}.tar", "13"),
+        ("shard-{000000..000002..2}.tar", "02"),
+        ("shard-0000{00..01}.tar/*.png", "01"),
+    ],
+)
+def test_braces_are_those_of_webdataset(shards: Path, pattern: str, numbers: str) -> None:
+    found = find_pictures(pattern, shards)
+    assert [Path(path).stem for path in found] == list(numbers)
+    theirs = [Path(each).name for each in shardlists.expand_urls(pattern.removesuffix("/*.png"))]
+    assert [Path(path).parent.name for path in found] == theirs
+
+
+def test_braces_of_a_name_that_is_there_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a{1,2}.png").write_bytes(b"x")
+    assert [Path(path).name for path in find_pictures("a{1,2}.png", tmp_path)] == ["a{1,2}.png"]
+    with pytest.raises(NothingFound, match="more than 1,000,000 names"):
+        find_pictures("{0..9999999}.png", tmp_path)
+
+
+def test_one_bad_shard_of_many_fails_alone_and_one_that_is_not_there_is_said(shards: Path) -> None:
+    (shards / "shard-000001.tar").write_bytes(b"<html>")
+    (shards / "shard-000002.tar").unlink()
+    found = find_pictures("shard-{000000..000003}.tar", shards)
+    assert [Path(path).name for path in found] == ["0.png", "shard-000001.tar", "3.png"]
+    assert found.left_out.told() == "2 in @eaDir, 1 not there"
+    with pytest.raises(NothingFound, match=r"000001.tar: not a tar file.*no such file or folder: .*000002.tar"):
+        find_pictures("shard-{000001..000002}.tar", shards)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import pytest
 
 from nst_batch.errors import UsageError
@@ -128,6 +129,22 @@ def test_many_rows_give_what_few_give(tmp_path: Path, in_pairs: None, suffix: st
     assert table["more.of_it"][6] == "[1, 2]" and pd.isna(table["more.of_it"][5])
     assert list(map(str, table["evaluations"][5:7])) == ["0", "many"] and table["strips"][6] == 1.5
     assert table["state"][4] == "failed" and list(table["settings.seed"][:2]) == [0, 1]
+
+
+def test_every_line_of_jsonl_has_every_column(tmp_path: Path) -> None:
+    """polars takes columns from the first hundred lines."""
+    made = RunPaths(tmp_path / "run")
+    made.root.mkdir()
+    tasks = [task(f"{n}.png", seed=n) for n in range(150)]
+    write_plan(made, TaskTable.of(tasks))
+    for each in tasks[:140]:
+        put(made, each)
+    write(made, *((each, done(each)) for each in tasks[:140]), (tasks[140], failed(tasks[140])))
+    export(made, tmp_path / "t.jsonl")
+    assert len({tuple(json.loads(line)) for line in (tmp_path / "t.jsonl").read_text().splitlines()}) == 1
+    table = pl.read_ndjson(tmp_path / "t.jsonl", infer_schema_length=None)
+    assert table["error.message"][140] == "ImageError happened" and table["error.message"].null_count() == 149
+    assert "error.message" in pl.scan_ndjson(tmp_path / "t.jsonl", infer_schema_length=100).collect_schema().names()
 
 
 def test_columns_come_in_the_order_in_which_rows_have_them(tmp_path: Path) -> None:
