@@ -26,7 +26,10 @@ class StyleFile(NamedTuple):
 
 class Pairs(NamedTuple):
     """Contents, the styles they get in one picture, and settings of a pair alone: each once, and then for each pair
-    where its own stand. ``begins``: of each content, as of ``Found.begins``."""
+    where its own stand.
+
+    ``begins``: of each content, as of ``Found.begins``. ``kept``: of each pair, as of ``PairTable``.
+    """
 
     contents: Sequence[str]
     groups: Sequence[tuple[StyleFile, ...]]
@@ -35,6 +38,7 @@ class Pairs(NamedTuple):
     override_of: Ints
     overrides: Sequence[Mapping[str, Any]] = ({},)
     begins: Sequence[int] = ()
+    kept: Sequence[str] = ()
 
 
 def pairs_of(spec: PipelineSpec) -> Pairs:
@@ -64,7 +68,7 @@ def _of_table(table: PairTable) -> Pairs:
     found, of_styles = found_in(table.file, list(contents)), found_in(table.file, list(styles))
     groups = [(StyleFile(path, begin=begin),) for path, begin in zip(of_styles, of_styles.begins, strict=True)]
     variants = table.variant.astype(np.int64), table.variants
-    return Pairs(found.paths, groups, content_of, group_of, *variants, found.begins)
+    return Pairs(found.paths, groups, content_of, group_of, *variants, found.begins, table.kept)
 
 
 def _one_by_one(spec: PipelineSpec) -> Pairs:

@@ -59,7 +59,8 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     ids = ids_of(sources, groups, variants, (content_of, group_of, variant_of, start_of))
     named = names.of(spec.output.name, ids)
     outputs = Strings.of(map(checked, map(keyed, named) if archive_of(spec.output.name) else named))
-    tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs)
+    kept = Strings.of(each for each in pairs.kept for _ in points) if pairs.kept else None
+    tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs, kept)
     refuse_collisions(tasks, spec.output.name, names)
     return tasks
 
