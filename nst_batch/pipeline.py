@@ -21,7 +21,7 @@ from nst_batch.columns import NONE
 from nst_batch.errors import RunLocked, UsageError, WeightsError
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline_file.left_out import LeftOut
-from nst_batch.pipeline_file.spec import PipelineSpec, WeightsFile, load_spec
+from nst_batch.pipeline_file.spec import FORMER_NAME, PipelineSpec, WeightsFile, load_spec
 from nst_batch.pipeline_file.spec_run import Cluster, Run
 from nst_batch.planning import disk
 from nst_batch.planning.disk import Room
@@ -114,8 +114,8 @@ class Pipeline:
         return {kind: what.facts() for kind, what in self.left_out.items()}
 
     def unusable(self) -> Unusable:
-        """Pictures that cannot be rendered, by their headers."""
-        return Unusable(self.tasks.sources, self.frozen.limits)
+        """Pictures that cannot be rendered, by headers of input files."""
+        return Unusable(self.tasks, self.frozen.limits)
 
     def forecaster(self) -> Forecaster:
         """What its tasks will take."""
@@ -233,6 +233,8 @@ def _planned(
     for kind, what in left_out.items():
         if told := what.told():
             say(f"left out of {kind}: {told}")
+    if spec.goes_on:
+        say(f"{spec.output_dir}: begun under the names of before, {FORMER_NAME}, and goes on under them")
     reader = ManifestReader(RunPaths(Path(os.path.abspath(spec.output_dir))))
     try:
         reader.begin()

@@ -30,7 +30,7 @@ FOLDERS = {
         "spec"
     ),
     "planning": (
-        "source_table unusable variants task_table disk looking input_files input_cache fanout shares pairs ids names "
+        "source_table variants task_table unusable disk looking input_files input_cache fanout shares pairs ids names "
         "plan planned frozen measured forecasts"
     ),
     "recorded": (

@@ -93,7 +93,7 @@ def _unusable(ready: Pipeline) -> list[Line]:
     unusable = ready.unusable()
     if not unusable:
         return []
-    lines: list[Line] = [((f"  {len(unusable)} input files cannot be used; their tasks will fail:", "red"),)]
+    lines: list[Line] = [((f"  {len(unusable)} files cannot be used; their tasks will fail:", "red"),)]
     lines += [((f"    {printable(path)}: {printable(why)}", "red"),) for path, why in unusable.first(_FEW)]
     more = len(unusable) - _FEW
     return [*lines, ((f"    … and {more} more; --json lists them", "red"),)] if more > 0 else lines

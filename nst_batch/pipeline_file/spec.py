@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     TypeAdapter,
     ValidationError,
@@ -38,6 +39,7 @@ from nst_batch.pipeline_file.spec_values import (
     Excluded,
     ExistingFile,
     Folder,
+    Metadata,
     NameTemplate,
     Pictures,
     RegionColor,
@@ -123,16 +125,25 @@ class WeightsFile(Section):
     )
 
 
+FORMER_NAME = "{content}__{style}{sweep}.png"
+"""The default of ``output.name`` before pictures had a folder of their own; runs that were begun so go on so."""
+
+
 class Output(Section):
     """Where pictures go."""
 
     dir: Folder | None = Field(default=None, description="the run's folder; default: `outputs/NAME`")
     name: NameTemplate = Field(
-        default="{content}__{style}{sweep}.png",
+        default=f"images/{FORMER_NAME}",
         description="file name in it; its ending is the format: png, jpg, webp, tif",
     )
     bits: Literal[8, 16] = Field(default=8, description="a channel; 16 for PNG and TIFF")
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
+    metadata: Metadata = Field(
+        default=(),
+        description="what goes along of a content's own: `content` (EXIF's date, camera, author and copyright, and the "
+        "resolution), `gps` (where it was taken), or a list of both; default: nothing",
+    )
 
 
 _OR_PAIRS, _OR_FILE = "<word, or {sample: N}, or a list of pairs, or '@TABLE'>", "<word, or {path: FILE}>"
@@ -219,6 +230,13 @@ class PipelineSpec(Section):
         if info.context is not None:
             info.context["valid"][info.field_name] = value
         return value
+
+    _goes_on: bool = PrivateAttr(default=False)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its run was begun under ``FORMER_NAME``, which no name in the file replaces."""
+        return self._goes_on
 
     @property
     def output_dir(self) -> Path:
@@ -324,10 +342,18 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
     report.add_from(("pairs",), _rows_disagree(data, valid))
     if spec is None or report.mistakes:
         raise SpecError(report.mistakes)
-    if spec.output.dir is None:
-        output = spec.output.model_copy(update={"dir": base / "outputs" / spec.name})
-        spec = spec.model_copy(update={"output": output})
+    update: dict[str, Any] = {"dir": spec.output.dir or base / "outputs" / spec.name}
+    goes_on = "name" not in spec.output.model_fields_set and _was_begun_before(update["dir"])
+    if goes_on:
+        update["name"] = FORMER_NAME
+    spec = spec.model_copy(update={"output": spec.output.model_copy(update=update)})
+    spec._goes_on = goes_on
     return spec
+
+
+def _was_begun_before(folder: Path) -> bool:
+    """Whether a run has put pictures beside its manifest, as the default name of before had it."""
+    return RunPaths(folder).manifest.is_dir() and not (folder / "images").exists()
 
 
 def _folder(data: Mapping[str, Any], base: Path) -> Path | None:
@@ -369,6 +395,8 @@ def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple
     output = valid.get("output", Output())
     if output.bits == 16 and not output.name.lower().endswith((".png", ".tif", ".tiff")):
         yield ("output", "bits"), "16 bits are for PNG and TIFF; end output.name in .png or .tif"
+    if "gps" in output.metadata and output.name.lower().endswith((".tif", ".tiff")):
+        yield ("output", "metadata"), "gps is for PNG, JPEG and WebP; end output.name in one of these"
     yield from _settings_disagree(data, valid, pairs)
 
 

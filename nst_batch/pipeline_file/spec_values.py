@@ -310,6 +310,7 @@ if TYPE_CHECKING:
     Bytes = int
     Devices = tuple[str, ...]
     Excluded = Exclusion
+    Metadata = tuple[str, ...]
     RegionColor = str
     SlurmTime = str
     SlurmMemory = str
@@ -331,6 +332,7 @@ else:
         BeforeValidator(_bytes),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": LEAST_MEMORY}]}),
     ]
+    Metadata = Annotated[tuple[Literal["content", "gps"], ...], BeforeValidator(_listed)]
     Excluded = Annotated[
         tuple[Annotated[str, BeforeValidator(_as_text)], ...],  # folders are called 2019
         BeforeValidator(_listed),

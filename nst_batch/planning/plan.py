@@ -40,7 +40,8 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
         SettingsError: a pair and the sweep set what does not go together.
     """
     pairs, points = pairs_of(spec), sweep_points(spec.sweep)
-    form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
+    output = spec.output
+    form = OutputFormat(Path(output.name).suffix.lower(), output.bits, output.quality, tuple(output.metadata))
     asked = variants_of(Variant(spec.settings(), weights, form), pairs.overrides, points)
     content_of, group_of = pairs.content_of.repeat(len(points)), pairs.group_of.repeat(len(points))
     variant_of = pairs.override_of.repeat(len(points)) * len(points)

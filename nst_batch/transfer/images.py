@@ -173,6 +173,16 @@ def size_of(file: BinaryIO) -> tuple[int, int]:
         return (height, width) if image.getexif().get(_ORIENTATION) in _SIDEWAYS else (width, height)
 
 
+def opened(path: Path, limits: Limits = Limits()) -> Image.Image:  # noqa: B008 - frozen
+    """What Pillow and its plugins make of a picture's header.
+
+    Raises:
+        ImageError: nothing.
+    """
+    with _in_words(path, limits):
+        return _open(io.BytesIO(_bytes_of(path, limits)))
+
+
 def _open(file: BinaryIO) -> Image.Image:
     """What Pillow and its plugins make of it, but for formats that other programs would have to open."""
     try:

@@ -295,7 +295,7 @@ def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
     text = BASE + (
         "version: 1\nexclude: drafts\npairs: product\ntransfer: {preset: gatys, size: 64}\n"
         "sweep: {steps: [1, 2]}\nweights: random\n"
-        "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90}\n"
+        "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90, metadata: content}\n"
         "run: {devices: auto, retries: 1, timeout: 60, threads: 2, batch: 4, tile: 256, compile: off, report: on,\n"
         "  memory_limit: 3 GB, devices_per_task: 2, labels: none}\n"
         "limits: {pixels: 1000000, bytes: 5000000}\n"
