@@ -122,7 +122,7 @@ class Kind(NamedTuple):
 
 GREYS: tuple[Color, Color] = ((128,) * 3, (64,) * 3)
 GREYS_18: tuple[Color, Color] = ((146,) * 3, (81,) * 3)
-Q = {"quality": 95, "subsampling": 0}
+Q: dict[str, Any] = {"quality": 95, "subsampling": 0}
 AVIF: dict[str, Any] = {"quality": 100, "subsampling": "4:4:4"}
 HEIF: dict[str, Any] = {"quality": 100, "chroma": 444}
 KINDS = [

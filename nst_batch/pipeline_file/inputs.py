@@ -178,9 +178,9 @@ def _either_case(name: str) -> str:
 
 
 def _nothing(where: str, left_out: LeftOut) -> NothingFound:
-    if told := left_out.told():
-        return NothingFound(f"no pictures {where}; left out: {told}")
-    return NothingFound(f"no pictures {where}; they should end in .jpg, .png, .heic, or as docs/formats.md lists them")
+    told = left_out.told()
+    told = f"; left out: {told}" if told else ""
+    return NothingFound(f"no pictures {where}{told}; they should end in .jpg, .png, .heic, … (docs/formats.md)")
 
 
 def is_picture_in(member: str) -> bool:

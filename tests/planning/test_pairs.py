@@ -206,7 +206,7 @@ def test_a_sample_is_the_same_in_another_place(tmp_path: Path) -> None:
 def test_several_styles_are_one_task_named_after_all(folder: Path) -> None:
     blend = "styles: [{path: style/s0.png, weight: 3}, {path: style/s1.png}]"
     one, other = planned(folder, f"pairs: [{{content: [content/c0.png, content/c1.png], {blend}}}]\n")
-    assert (one.output, other.output) == ("c0__s0+s1.png", "c1__s0+s1.png")
+    assert (one.output, other.output) == ("images/c0__s0+s1.png", "images/c1__s0+s1.png")
     assert [(Path(style.source.path).name, style.weight) for style in one.styles] == [("s0.png", 3.0), ("s1.png", 1.0)]
     (alone,) = planned(folder, "pairs: [{content: content/c0.png, styles: [{path: style/s0.png, weight: 7}]}]\n")
     (plain,) = planned(folder, "pairs: [{content: content/c0.png, style: style/s0.png}]\n")
