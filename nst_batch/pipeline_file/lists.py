@@ -66,14 +66,20 @@ def found_in(
 ) -> Found:
     """What a list or a table names, each once. The fixed part is its own folder; of what lies elsewhere, the root."""
     prefix, left_out = prefix_of(file), LeftOut() if left_out is None else left_out
-    begins = {
-        path: 1 if path.startswith("/") and not (prefix and path.startswith(prefix)) else len(prefix) for path in paths
-    }
-    if exclude != Exclusion():
-        for path in [path for path, begin in begins.items() if exclude.has(path, begin)]:
+    kept, here = tuple(dict.fromkeys(paths)), prefix or "/"
+    elsewhere = [place for place, path in enumerate(kept) if path.startswith(here) != bool(prefix)]
+    begins = array("i", [len(prefix)]) * len(kept)
+    for place in elsewhere:
+        begins[place] = 1
+    if exclude == Exclusion():
+        return Found(kept, begins, left_out)
+    found = list[tuple[str, int]]()
+    for path, begin in zip(kept, begins, strict=True):
+        if exclude.has(path, begin):
             left_out.add("by exclude", path)
-            del begins[path]
-    return Found(tuple(begins), array("i", begins.values()), left_out)
+        else:
+            found.append((path, begin))
+    return Found(tuple(path for path, _ in found), array("i", [begin for _, begin in found]), left_out)
 
 
 def in_archives(paths: list[str], left_out: LeftOut) -> list[str]:
