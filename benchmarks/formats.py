@@ -110,7 +110,7 @@ def main() -> None:
     text = PAGE.read_text()
     for name, made in {"table": table(), "versions": versions()}.items():
         text = re.sub(
-            rf"(<!-- generated: {name} -->\n\n).*?(\n\n<!-- end -->)",
+            rf"(<!-- measured: {name} -->\n\n).*?(\n\n<!-- end -->)",
             lambda found, made=made: f"{found[1]}{made}{found[2]}",  # type: ignore[misc]
             text, flags=re.DOTALL,
         )  # fmt: skip
