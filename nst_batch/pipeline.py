@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from nst_batch.atomic import remove_temporaries
 from nst_batch.columns import NONE
 from nst_batch.errors import RunLocked, UsageError, WeightsError
 from nst_batch.paths import RunPaths
-from nst_batch.pipeline_file.spec import PipelineSpec, WeightsFile, load_spec
+from nst_batch.pipeline_file.left_out import LeftOut
+from nst_batch.pipeline_file.spec import FORMER_NAME, PipelineSpec, WeightsFile, load_spec
 from nst_batch.pipeline_file.spec_run import Cluster, Run
 from nst_batch.planning import disk
 from nst_batch.planning.disk import Room
@@ -31,6 +33,7 @@ from nst_batch.planning.plan import plan
 from nst_batch.planning.planned import read_plan, write_plan
 from nst_batch.planning.shares import Part, shard
 from nst_batch.planning.task_table import TaskTable
+from nst_batch.planning.unusable import Unusable
 from nst_batch.recorded import decisions, status
 from nst_batch.recorded.decisions import Decision, Decisions
 from nst_batch.recorded.history import History, ManifestReader
@@ -63,6 +66,7 @@ class Pipeline:
     paths: RunPaths
     reader: ManifestReader
     decisions: Decisions  # of this shard's tasks
+    left_out: Mapping[str, LeftOut]  # of contents and of styles: what lies beside them and is not rendered
 
     @property
     def name(self) -> str:
@@ -104,6 +108,14 @@ class Pipeline:
     def reasons(self) -> dict[str, int]:
         """Tasks to do, by why."""
         return self.decisions.counts_of_reasons()
+
+    def left_out_facts(self) -> dict[str, list[dict[str, Any]]]:
+        """What was left out, for programs."""
+        return {kind: what.facts() for kind, what in self.left_out.items()}
+
+    def unusable(self) -> Unusable:
+        """Pictures that cannot be rendered, by headers of input files."""
+        return Unusable(self.tasks, self.frozen.limits)
 
     def forecaster(self) -> Forecaster:
         """What its tasks will take."""
@@ -207,16 +219,22 @@ def prepare(
         UsageError: something in the file, or the weights.
     """
     with tars.remembering() as memory:
-        frozen, reader, cluster = _planned(file, overrides, say, to_run, progress, memory)
+        frozen, reader, cluster, left_out = _planned(file, overrides, say, to_run, progress, memory)
         with contextlib.closing(reader):
-            return _compared(frozen, reader, choices, cluster)
+            return _compared(frozen, reader, choices, cluster, left_out)
 
 
 def _planned(
     file: Path, overrides: Mapping[str, str], say: Say, to_run: bool, progress: Progress, memory: TarMemory
-) -> tuple[Frozen, ManifestReader, Cluster]:
+) -> tuple[Frozen, ManifestReader, Cluster, Mapping[str, LeftOut]]:
     """All that there is to know before the folder is looked at. A million names of inputs are left behind here."""
     spec = load_spec(file, overrides)
+    left_out = spec.left_out()
+    for kind, what in left_out.items():
+        if told := what.told():
+            say(f"left out of {kind}: {told}")
+    if spec.goes_on:
+        say(f"{spec.output_dir}: begun under the names of before, {FORMER_NAME}, and goes on under them")
     reader = ManifestReader(RunPaths(Path(os.path.abspath(spec.output_dir))))
     try:
         reader.begin()
@@ -224,7 +242,7 @@ def _planned(
     except BaseException:
         reader.close()
         raise
-    return frozen, reader, spec.cluster
+    return frozen, reader, spec.cluster, left_out
 
 
 def _frozen(
@@ -247,17 +265,19 @@ def _frozen(
 
 def compare(frozen: Frozen, paths: RunPaths, choices: Choices) -> Pipeline:
     """Look at what is done of what was planned."""
-    return _compared(frozen, ManifestReader(paths), choices, Cluster())
+    return _compared(frozen, ManifestReader(paths), choices, Cluster(), {})
 
 
-def _compared(frozen: Frozen, reader: ManifestReader, choices: Choices, cluster: Cluster) -> Pipeline:
+def _compared(
+    frozen: Frozen, reader: ManifestReader, choices: Choices, cluster: Cluster, left_out: Mapping[str, LeftOut]
+) -> Pipeline:
     paths = reader.paths
     tasks = frozen.tasks if choices.part is None else shard(frozen.tasks, choices.part)
     decided = decisions.decide(
         tasks, reader.read(), paths, retries=frozen.run.retries,
         verify=choices.verify, force=choices.force, retry_failed=choices.retry_failed,
     )  # fmt: skip
-    return Pipeline(frozen, cluster, paths, reader, decided)
+    return Pipeline(frozen, cluster, paths, reader, decided, left_out)
 
 
 def find_weights(spec: PipelineSpec, cache: InputCache, say: Say, *, download: bool) -> Weights:

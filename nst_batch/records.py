@@ -36,7 +36,7 @@ class Source:
 class Limits:
     """What an input picture may be at most; what is larger may be a bomb, and fails."""
 
-    pixels: int = 178_956_970  # 13,377 x 13,377: what Pillow takes for a bomb, too
+    pixels: int = 1 << 28  # 16,384 x 16,384: telephones of 200 megapixels make 16,320 x 12,240
     bytes: int = 1 << 30
 
 
@@ -71,6 +71,21 @@ class OutputFormat:
     suffix: str = ".png"  # .png .jpg .jpeg .webp .tif .tiff
     bits: int = 8  # a channel: 8, or 16 (PNG and TIFF only)
     quality: int = 95  # 1 to 100, of JPEG and WebP (WebP: 100 is lossless)
+    metadata: tuple[str, ...] = ()  # what of the content's own goes along; no part of an id
+
+    @property
+    def most_a_side(self) -> int:
+        """Pixels that a side may have: of WebP (RFC 9649, 2.7), of JPEG as libjpeg has it, of PNG and TIFF."""
+        return {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}.get(self.suffix, 2**31 - 1)
+
+    def refusal(self, width: int, height: int) -> str:
+        """Why a picture of so many pixels cannot be written, and what can; empty where it can."""
+        if max(width, height) <= self.most_a_side:
+            return ""
+        return (
+            f"{width:,} x {height:,} pixels, and {self.suffix} holds {self.most_a_side:,} a side; "
+            "end output.name in .png or .tif, or take a smaller transfer.size"
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 GOOD = "good"  # it is rendered
-LEFT = "left"  # no picture by name or kind: nothing is planned for it
+LEFT = "left"  # no picture by name or kind: nothing is planned for it, and that is said
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,8 @@ KINDS = (
     Hostile(".hidden.jpg", _bytes(JPEG), LEFT),
     Hostile("._resource.jpg", _bytes(bytes(100)), LEFT),
     Hostile("notes.txt", _bytes(b"to do"), LEFT),
-    Hostile("no-ending", _bytes(JPEG), LEFT),
+    Hostile("no-ending", _bytes(JPEG), GOOD),
+    Hostile("no-picture", _bytes(b"Dear diary"), LEFT),
     # Names.
     Hostile("with space.png", _bytes(PNG), GOOD),
     Hostile("quote'and\".png", _bytes(PNG), GOOD),

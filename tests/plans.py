@@ -29,4 +29,5 @@ def planned(folder: Path, text: str, weights: Weights = FILE) -> TaskTable:
 
 
 def outputs(tasks: TaskTable) -> list[str]:
-    return [task.output for task in tasks]
+    """Names, without the folder in which pictures lie by default."""
+    return [task.output.removeprefix("images/") for task in tasks]

@@ -63,7 +63,7 @@ def write_pipeline(root: Path, weights: Path, **settings: Any) -> Path:
         "style": "style",
         "transfer": {"size": 32, "steps": 5, **SHALLOW},
         "weights": {"path": str(weights)},
-        "output": {"dir": "out"},
+        "output": {"dir": "out", "name": "{content}__{style}{sweep}.png"},
         "run": {"devices": ["cpu"], "threads": 1},
     }
     for key, value in settings.items():

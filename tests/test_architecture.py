@@ -17,18 +17,21 @@ PACKAGE = REPOSITORY / "nst_batch"
 
 # From the bottom up: a folder may import those above it in this list, and a module those of its folder above it.
 FOLDERS = {
-    "": ("errors settings records paths atomic columns sizes demands memory"),
+    "": ("errors settings records paths atomic globs columns sizes demands memory"),
     "archives": ("tar_headers tar_memory tars tar_finding tar_outputs"),
     "transfer": (
         "user_cache vgg untrained weights ops native.library native.ops statistics passes bands octaves strips "
         "seeing variation losses balance snapshot curvature line_search lbfgs searching adam precondition "
-        "optimise precision networks graphs images tensors metadata encode color masks cache pictures targets "
-        "member batch throughput stylize"
+        "optimise precision networks graphs profiles tiffs jxl images tensors metadata encode color masks cache "
+        "pictures targets member batch throughput stylize"
     ),
-    "pipeline_file": ("presets yaml_lines mistakes inputs lists tables starting spec_values pair_table spec_run spec"),
+    "pipeline_file": (
+        "presets yaml_lines mistakes file_kinds left_out inputs lists tables starting spec_values pair_table spec_run "
+        "spec"
+    ),
     "planning": (
-        "source_table variants task_table disk looking input_files input_cache fanout shares pairs ids names plan "
-        "planned frozen measured forecasts"
+        "source_table variants task_table unusable disk looking input_files input_cache fanout shares pairs ids names "
+        "plan planned frozen measured forecasts"
     ),
     "recorded": (
         "manifest parts lines highlights gathering gatherers rendered recall history status changes decisions alike "

@@ -37,7 +37,8 @@ def test_a_folder_of_everything_bad(tmp_path: Path, weights: Path) -> None:
     ended = runs.nst_batch("run", pipeline, "--json")
     assert ended.code == 1 and "Traceback" not in ended.err
     found = {Path(line["content"]["path"]).name: line for line in runs.lines(tmp_path / "out")}
-    odd = []
+    named = {Path(file).name for each in ended.json["left_out"]["content"] for file in each["files"]}
+    odd = [f"{each.name!r} is left out in silence" for each in KINDS if each.fate == LEFT and each.name not in named]
     for each in KINDS:
         line = found.pop(each.name, None)
         fate = LEFT if line is None else GOOD if line["status"] == "done" else line["error"]["message"]

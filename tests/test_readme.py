@@ -62,7 +62,7 @@ def test_from_nothing_to_a_report_then_another_weight_and_a_lost_picture(home: P
     file.write_text(file.read_text().replace("strength: 0.6", "strength: 0.4"))
     assert "settings changed: strength: 0.6 -> 0.4" in typed(plan, home)
     typed(run, home)
-    (home / "outputs" / "holiday" / "c1__s0.png").unlink()
+    (home / "outputs" / "holiday" / "images" / "c1__s0.png").unlink()
     assert "1 output missing" in typed(plan, home)
     assert "1 rendered, 3 done before" in typed(run, home)
 

@@ -5,7 +5,6 @@ In an archive a folder is only a part of names: whoever names an archive, or a f
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from nst_batch.archives import tars
 from nst_batch.archives.tar_headers import ArchiveError, normal
+from nst_batch.globs import fits
 
 Wanted = Callable[[str], bool]
 """Whether a member is a picture to render, by its name."""
@@ -28,8 +28,10 @@ def find(pattern: str, wanted: Wanted) -> list[str] | None:
             of its own, or a glob of any of these (``shard-*.tar``, ``shard-*.tar/**/*.jpg``).
         wanted: which members count; one that is named without a pattern always does.
 
+    Of several archives, one that cannot be read stands for itself: it fails alone, as a picture does.
+
     Raises:
-        ArchiveError: an archive is none, or a compressed one.
+        ArchiveError: an archive is none, or a compressed one; of several, all.
         OSError: it cannot be read.
     """
     parts = tars.split(pattern)
@@ -67,20 +69,20 @@ def _in(archive: str, inner: str, wanted: Wanted) -> list[str]:
         return [f"{archive}/{one}"]
     if glob.has_magic(inner) and not any(name.startswith(f"{one}/") for name in names):
         patterns = one.split("/")
-        return [f"{archive}/{name}" for name in sorted(names) if wanted(name) and _fits(name.split("/"), patterns)]
+        return [f"{archive}/{name}" for name in sorted(names) if wanted(name) and fits(name.split("/"), patterns)]
     return [f"{archive}/{name}" for name in tars.members(archive, inner) if wanted(name)]
 
 
 def _of_folder(folder: str, wanted: Wanted) -> list[str] | None:
     """Of all archives in a folder that has no pictures."""
-    archives = []
+    named = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if wanted(entry.name):
                 return None
-            if not entry.name.startswith(".") and tars.is_archive(entry.path):
-                archives.append(entry.path)
-    return _of_all(sorted(archives), "", wanted)
+            if not entry.name.startswith("."):
+                named.append(entry.path)
+    return of_all(sorted(named), "", wanted)
 
 
 def _matching(pattern: str, wanted: Wanted) -> list[str] | None:
@@ -88,21 +90,25 @@ def _matching(pattern: str, wanted: Wanted) -> list[str] | None:
     heads = [(pattern, "")]
     heads += [(pattern[: found.end()], pattern[found.end() + 1 :]) for found in re.finditer(r"\.tar(?=/)", pattern)]
     for outer, inner in heads:
-        matches = sorted(path for path in glob.glob(outer, recursive=True) if tars.is_archive(path))
-        if matches:
-            return _of_all(matches, inner, wanted)
+        found = of_all(sorted(glob.glob(outer, recursive=True)), inner, wanted)
+        if found is not None:
+            return found
     return None
 
 
-def _of_all(archives: list[str], inner: str, wanted: Wanted) -> list[str] | None:
-    return [path for archive in archives for path in _in(archive, inner, wanted)] if archives else None
-
-
-def _fits(parts: list[str], patterns: list[str]) -> bool:
-    """As globs do it: ``*`` stays in a folder, ``**`` goes through those below."""
-    if not patterns:
-        return not parts
-    if patterns[0] == "**":
-        rest = patterns[1:]
-        return bool(parts) if not rest else any(_fits(parts[place:], rest) for place in range(len(parts)))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], patterns[0]) and _fits(parts[1:], patterns[1:])
+def of_all(paths: Iterable[str], inner: str, wanted: Wanted) -> list[str] | None:
+    """Pictures in those of ``paths`` that are archives, as of ``find``; None when none is."""
+    found, whole, errors = list[str](), 0, list[ArchiveError]()
+    for path in paths:
+        try:
+            if tars.is_archive(path):
+                found += _in(path, inner, wanted)
+                whole += 1
+        except ArchiveError as error:
+            errors.append(error)
+            found.append(path)
+    if not errors:
+        return found if whole else None
+    if not whole:
+        raise ArchiveError("; ".join(map(str, errors)), errors[0].hint)
+    return found

@@ -13,7 +13,7 @@ import re
 import stat as modes
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -153,7 +153,10 @@ def read(path: str) -> bytes:
 
 
 def sidecars(path: str, pictures: Sequence[str]) -> dict[str, bytes]:
-    """What stands beside a picture in its archive, by what follows the key: ``cls``, ``json``, ``seg.npy``.
+    """What stands beside a picture in its archive, by its field: ``cls``, ``json``, ``seg.npy``.
+
+    Where a sample has several pictures, as ``shot.0001.jpg`` and ``shot.0002.jpg``, what begins as one of them does
+    (``shot.0001.json``) is that one's, and the rest is everybody's.
 
     Args:
         path: of the picture; one that is in no archive has no sidecars.
@@ -164,10 +167,20 @@ def sidecars(path: str, pictures: Sequence[str]) -> dict[str, bytes]:
     """
     if split(path) is None:
         return {}
+    endings = tuple(pictures)
     with _opened_member(path) as (descriptor, found, name):
         key = key_of(name)
-        beside = [each for each in found.samples[key] if each != name and not each.lower().endswith(tuple(pictures))]
-        return {each[len(key) + 1 :]: _bytes_of(descriptor, found, each, path) for each in sorted(beside)}
+        sample = sorted(found.samples[key])
+        stems = {each.rpartition(".")[0] for each in sample if each.lower().endswith(endings)}
+        owners = {each: _owner(each, stems, key) for each in sample if not each.lower().endswith(endings)}
+        mine = (key, name.rpartition(".")[0])
+        beside = {each: owner for each, owner in owners.items() if owner in mine and each != name}
+        return {each[len(owner) + 1 :]: _bytes_of(descriptor, found, each, path) for each, owner in beside.items()}
+
+
+def _owner(name: str, stems: Collection[str], key: str) -> str:
+    """The longest stem of a picture with which a sidecar's name begins; the sample's key where there is none."""
+    return max((stem for stem in stems if name.startswith(f"{stem}.")), key=len, default=key)
 
 
 @contextmanager

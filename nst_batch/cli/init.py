@@ -42,6 +42,9 @@ def init(
     count = len(spec.content) * len(spec.style)
     found = f"{_pictures(len(spec.content), 'content')} x {_pictures(len(spec.style), 'style')} = {tasks(count)}"
     print(printable(f"{file}: {found}"))
+    for kind, what in spec.left_out().items():
+        if told := what.told():
+            print(printable(f"  left out of {kind}: {told}"))
     named = printable(shlex.quote(str(file)))
     print(f"  nst-batch plan {named}    what would be rendered, and how long it takes")
     print(f"  nst-batch run {named}     render it")

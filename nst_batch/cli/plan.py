@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nst_batch.recorded.decisions import Decision, Decisions
 
 MOST_LISTED = 10_000  # decisions: of a million, 300 MB of JSON
+_FEW = 5  # pictures that cannot be used
 
 
 @reports_errors
@@ -60,8 +61,12 @@ def plan(
         most = None if every else MOST_LISTED
         total = dataclasses.asdict(_total(ahead, ready))
         left_out = 0 if most is None else max(0, len(ready.decisions) - most)
-        head = {**_state(ready, begun), "reasons": ready.reasons(), "forecast": total,
-                "disk": dataclasses.asdict(room), "decisions_left_out": left_out}  # fmt: skip
+        head = {
+            **_state(ready, begun), "reasons": ready.reasons(), "left_out": ready.left_out_facts(),
+            "unusable": [{"path": path, "problem": why} for path, why in ready.unusable().first(MOST_LISTED)],
+            "styles": ready.tasks.spread()._asdict(), "forecast": total, "disk": dataclasses.asdict(room),
+            "decisions_left_out": left_out,
+        }  # fmt: skip
         print_json_with(head, "decisions", (_as_json(each, ahead) for each in _listed(ready.decisions, most)))
         return ExitCode.DONE
     from nst_batch.cli.figures import show
@@ -74,10 +79,24 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
     counts = ready.counts()
     lines: list[Line] = [((f"{ready.name}: {tasks(counts['tasks'])}: {in_words(counts)}", "bold"),)]
     lines += [((f"  {count} {reason}", ""),) for reason, count in ready.reasons().items()]
+    spread = ready.tasks.spread()
+    if spread.least != spread.most:
+        lines.append(((f"  {spread.styles} styles, each in {spread.least} to {spread.most} pictures", ""),))
     if counts["todo"]:
         lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
         lines += _disk(room)
-    return lines + _table(ready.decisions.but("done"), ahead, width)
+    return lines + _unusable(ready) + _table(ready.decisions.but("done"), ahead, width)
+
+
+def _unusable(ready: Pipeline) -> list[Line]:
+    """Which pictures will fail, wherever they are among a million."""
+    unusable = ready.unusable()
+    if not unusable:
+        return []
+    lines: list[Line] = [((f"  {len(unusable)} files cannot be used; their tasks will fail:", "red"),)]
+    lines += [((f"    {printable(path)}: {printable(why)}", "red"),) for path, why in unusable.first(_FEW)]
+    more = len(unusable) - _FEW
+    return [*lines, ((f"    … and {more} more; --json lists them", "red"),)] if more > 0 else lines
 
 
 def _listed(decisions: Decisions, most: int | None) -> Iterable[Decision]:

@@ -147,6 +147,7 @@ def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict
         "rendered": rendered,
         "elsewhere": elsewhere,
         "skipped": counts["done"],
+        "left_out": ready.left_out_facts(),
         "seconds": round(seconds, 3),
         "pictures_per_hour": round(rendered / hours, 1) if hours else 0.0,
         "evaluations_per_second": round(outcome.evaluations / seconds, 2) if outcome and seconds else 0.0,

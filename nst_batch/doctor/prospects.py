@@ -26,7 +26,8 @@ def loaded(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, PipelineS
         count = len(error.mistakes)
         told = f"{file}: {count} mistake{'s' * (count > 1)}"
         return Finding("pipeline", "problem", told, "\n".join(error.mistakes)), None
-    return Finding("pipeline", "ok", f"{file}: {spec.name}"), spec
+    left_out = [f"left out of {kind}: {told}" for kind, what in spec.left_out().items() if (told := what.told())]
+    return Finding("pipeline", "ok", "; ".join([f"{file}: {spec.name}", *left_out])), spec
 
 
 def planned(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, Pipeline | None]:
@@ -36,15 +37,14 @@ def planned(file: Path, overrides: Mapping[str, str]) -> tuple[Finding, Pipeline
     except NstError as error:
         return Finding("tasks", "problem", str(error), error.hint), None
     contents, styles = _rows(ready)
-    counts, sources = ready.counts(), ready.tasks.sources
+    counts, unusable = ready.counts(), ready.unusable()
     told = f"{len(contents)} contents, {len(styles)} styles: {counts['tasks']} tasks, {counts['done']} done"
-    broken = sorted({sources.paths[row] for row in contents | styles if not sources.widths[row]})
-    if not broken:
+    if not unusable:
         return Finding("tasks", "ok", told), ready
-    more = f", and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""
-    remedy = f"replace or remove: {', '.join(broken[:_LISTED])}{more}"
+    more = f"; and {len(unusable) - _LISTED} more" if len(unusable) > _LISTED else ""
+    remedy = "; ".join(f"{path}: {why}" for path, why in unusable.first(_LISTED)) + more
     level: Level = "problem" if _all_broken(ready) else "warning"
-    return Finding("tasks", level, f"{told}; {len(broken)} files are no pictures: their tasks fail", remedy), ready
+    return Finding("tasks", level, f"{told}; {len(unusable)} files cannot be used: their tasks fail", remedy), ready
 
 
 def _prepared(file: Path, overrides: Mapping[str, str]) -> Pipeline:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from nst_batch.pipeline_file.inputs import located
+from nst_batch.archives import tar_finding
+from nst_batch.archives.tar_headers import ArchiveError
+from nst_batch.paths import ARCHIVE_SUFFIX
+from nst_batch.pipeline_file.file_kinds import folder_not_ours
+from nst_batch.pipeline_file.inputs import Found, is_picture_in, located
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut
 
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)(?=/)", re.IGNORECASE)
 _LOOKS = 100  # of paths that are looked for before all of them are
@@ -50,6 +56,56 @@ def prefix_of(file: Path) -> str:
     """What makes a relative path in ``file`` one from here: paths in a file start at the folder that it lies in."""
     folder = str(file.parent)
     return "" if folder == "." else folder.rstrip("/") + "/"
+
+
+def found_in(
+    file: Path,
+    paths: Sequence[str],
+    exclude: Exclusion = Exclusion(),  # noqa: B008 - frozen
+    left_out: LeftOut | None = None,
+) -> Found:
+    """What a list or a table names, each once. The fixed part is its own folder; of what lies elsewhere, the root."""
+    prefix, left_out = prefix_of(file), LeftOut() if left_out is None else left_out
+    kept, here = tuple(dict.fromkeys(paths)), prefix or "/"
+    elsewhere = [place for place, path in enumerate(kept) if path.startswith(here) != bool(prefix)]
+    begins = array("i", [len(prefix)]) * len(kept)
+    for place in elsewhere:
+        begins[place] = 1
+    if exclude == Exclusion():
+        return Found(kept, begins, left_out)
+    found = list[tuple[str, int]]()
+    for path, begin in zip(kept, begins, strict=True):
+        if exclude.has(path, begin):
+            left_out.add("by exclude", path)
+        else:
+            found.append((path, begin))
+    return Found(tuple(path for path, _ in found), array("i", [begin for _, begin in found]), left_out)
+
+
+def in_archives(paths: list[str], left_out: LeftOut) -> list[str]:
+    """With the pictures in tar files in their places, where a list names shards. One that cannot be read stands for
+    itself, and fails alone.
+
+    Raises:
+        ListMistake: none can be read.
+    """
+    if not any(path.endswith(ARCHIVE_SUFFIX) for path in paths):
+        return paths
+    found, errors = list[str](), list[ArchiveError]()
+    for path in paths:
+        try:
+            members = tar_finding.of_all([path], "", is_picture_in) or [path]
+        except ArchiveError as error:
+            errors.append(error)
+            members = [path]
+        for member in members:
+            if folder := folder_not_ours(member[len(path) :]):
+                left_out.add(f"in {folder}", member)
+            else:
+                found.append(member)
+    if len(errors) == len(paths):
+        raise ListMistake("; ".join(map(str, errors)))
+    return found
 
 
 def placed(written: str, prefix: str) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("content", "style", *SETTINGS)
 """What a table's columns may be called."""
+KEPT = "meta."
+"""What columns' names begin with that mean nothing here, and go with their pictures into what ``export`` writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class PairTable:
     ``contents``, ``styles``: paths, one for each row; equal ones mostly share their text.
     ``variant``: of each row, which of ``variants`` it has. Shape (rows).
     ``lines``: of each row, where it stands in the file.
+    ``kept``: of each row, what its columns hold that are called ``meta.…``, as a JSON object; empty without such.
     """
 
     file: Path
@@ -69,6 +72,7 @@ class PairTable:
     variant: Indices
     variants: Variants
     lines: Sequence[int]
+    kept: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.contents)
@@ -130,14 +134,16 @@ def read_pairs(file: Path) -> PairTable:
     mistakes = Mistakes(file)
     paths = {name: Paths(name, file, mistakes) for name in ("content", "style")}
     settings: dict[str, _Cells] = {}
-    lines, unknown = array("L"), set[str]()
-    for batch in batches(file, COLUMNS, mistakes):
+    lines, unknown, kept = array("L"), set[str](), list[str]()
+    for batch in batches(file, lambda name: name in COLUMNS or name.startswith(KEPT), mistakes):
         _refuse_columns(file, batch, unknown, mistakes)
         for name, column in paths.items():
             column.extend(batch.columns.get(name) or [None] * len(batch.lines), batch.lines)
         for name, cells in batch.columns.items():
             if name in SETTINGS:
                 settings.setdefault(name, _Cells(name)).extend(cells, len(lines))
+        if names := [name for name in batch.columns if name.startswith(KEPT)]:
+            kept += [""] * (len(lines) - len(kept)) + _objects(names, batch)
         lines.extend(batch.lines)
     for column in paths.values():
         column.seek(lines[0] if lines else 0)
@@ -149,17 +155,26 @@ def read_pairs(file: Path) -> PairTable:
     codes = {name: cells.filled(len(lines)) for name, cells in settings.items()}
     first, variant, distinct = _distinct(codes, len(lines))
     contents, styles = (paths[name].paths for name in ("content", "style"))
-    return PairTable(file, contents, styles, variant, Variants(values, distinct, len(first)), lines)
+    kept += [""] * (len(lines) - len(kept)) if kept else []
+    return PairTable(file, contents, styles, variant, Variants(values, distinct, len(first)), lines, kept)
+
+
+def _objects(names: Sequence[str], batch: Batch) -> list[str]:
+    """Of each row, what these columns hold."""
+    fields = [name.removeprefix(KEPT) for name in names]
+    rows = zip(*(batch.columns[name] for name in names), strict=True)
+    return [json.dumps(dict(zip(fields, row, strict=True)), default=str) for row in rows]
 
 
 def _refuse_columns(file: Path, batch: Batch, unknown: set[str], mistakes: Mistakes) -> None:
     """Columns that mean nothing; and a table, at its head, that has not those that are needed."""
     for name in batch.columns:
-        if name not in COLUMNS and name not in unknown:
+        if name not in COLUMNS and name not in unknown and not name.startswith(KEPT):
             unknown.add(name)
             cells = zip(batch.lines, batch.columns[name], strict=True)
             line = next((line for line, cell in cells if cell is not None), header(file))
-            mistakes.add(line, f"unknown column {show(name)}; {choices(name, COLUMNS)}")
+            others = f"{choices(name, COLUMNS)}; or {KEPT}NAME, to have it in `export`"
+            mistakes.add(line, f"unknown column {show(name)}; {others}")
     if not batch.lines:
         for name in ("content", "style"):
             if name not in batch.columns:

@@ -16,7 +16,9 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -27,13 +29,17 @@ from pydantic import (
 from nst_batch.archives import tars
 from nst_batch.errors import SettingsError, SpecError
 from nst_batch.paths import RunPaths
+from nst_batch.pipeline_file.inputs import Found
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut, together
 from nst_batch.pipeline_file.mistakes import Report, in_words, show
 from nst_batch.pipeline_file.pair_table import PairTable, pairs_of
 from nst_batch.pipeline_file.presets import FORMATS, PRESETS, Format, preset
 from nst_batch.pipeline_file.spec_run import Cluster, InputLimits, Run, Section
 from nst_batch.pipeline_file.spec_values import (
+    Excluded,
     ExistingFile,
     Folder,
+    Metadata,
     NameTemplate,
     Pictures,
     RegionColor,
@@ -79,7 +85,9 @@ class PairBase(_Overrides):
     """An explicit pair: its pictures, and settings for it alone."""
 
     content: Pictures = Field(description="as `content` above")
-    style: Pictures = Field(default=(), description="each gives a picture of its own; default: either this or `styles`")
+    style: Pictures = Field(
+        default_factory=Found, description="each gives a picture of its own; default: either this or `styles`"
+    )
     styles: tuple[StyleShare, ...] = Field(
         default=(), description="several styles in one picture; default: either these or `style`"
     )
@@ -99,6 +107,11 @@ class Sample(Section):
 
     sample: int = Field(ge=1, description="so many styles for each content, chosen at random")
     seed: int = Field(default=0, description="the choice is the same for the same seed and names")
+    balanced: bool = Field(
+        default=False,
+        description="each style as often as another (± 1), rather than each content by itself; contents that come to "
+        "lie before others change what these draw",
+    )
 
 
 class WeightsFile(Section):
@@ -112,16 +125,25 @@ class WeightsFile(Section):
     )
 
 
+FORMER_NAME = "{content}__{style}{sweep}.png"
+"""The default of ``output.name`` before pictures had a folder of their own; runs that were begun so go on so."""
+
+
 class Output(Section):
     """Where pictures go."""
 
     dir: Folder | None = Field(default=None, description="the run's folder; default: `outputs/NAME`")
     name: NameTemplate = Field(
-        default="{content}__{style}{sweep}.png",
+        default=f"images/{FORMER_NAME}",
         description="file name in it; its ending is the format: png, jpg, webp, tif",
     )
     bits: Literal[8, 16] = Field(default=8, description="a channel; 16 for PNG and TIFF")
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP (100: lossless WebP)")
+    metadata: Metadata = Field(
+        default=(),
+        description="what goes along of a content's own: `content` (EXIF's date, camera, author and copyright, and the "
+        "resolution), `gps` (where it was taken), or a list of both; default: nothing",
+    )
 
 
 _OR_PAIRS, _OR_FILE = "<word, or {sample: N}, or a list of pairs, or '@TABLE'>", "<word, or {path: FILE}>"
@@ -159,14 +181,19 @@ class PipelineSpec(Section):
     version: Literal[1] = Field(default=1, description="of this format")
     name: str = Field(pattern=r"^[\w][\w.-]*$", description="of the run; letters, digits, `_`, `-`, `.`")
     content: Pictures = Field(
-        default=(),
+        default_factory=Found,
         description="pictures to render: a folder (without its subfolders), a glob (`photos/**/*.jpg` with them), a "
         "file, `'@LIST'` (the paths in a text file or a table), or a list of these; "
         "default: required, unless `pairs` names them",
     )
     style: Pictures = Field(
-        default=(),
+        default_factory=Found,
         description="pictures whose style is used, likewise; default: required, unless `pairs` names them",
+    )
+    exclude: Excluded = Field(
+        default_factory=Exclusion,
+        description="what is left out of `content` and `style`: names of files and folders (`drafts`, `*_small.*`), or "
+        "paths (`photos/2019/**/*.png`), as one or as a list; default: nothing",
     )
     pairs: Pairs = Field(default="product", description="which content meets which style; `'@TABLE'`: a row for each")
     transfer: Transfer = Field(  # type: ignore[valid-type]
@@ -204,12 +231,32 @@ class PipelineSpec(Section):
             info.context["valid"][info.field_name] = value
         return value
 
+    _goes_on: bool = PrivateAttr(default=False)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its run was begun under ``FORMER_NAME``, which no name in the file replaces."""
+        return self._goes_on
+
     @property
     def output_dir(self) -> Path:
         """The run's folder."""
         if self.output.dir is None:
             raise AssertionError("load_spec fills it in")
         return self.output.dir
+
+    def left_out(self) -> dict[str, LeftOut]:
+        """What folders and globs of contents and of styles pass over, by ``content`` and ``style``."""
+        pairs = self.pairs if isinstance(self.pairs, tuple) else ()
+        contents, styles = (
+            [self.content, *(pair.content for pair in pairs)],
+            [self.style, *(pair.style for pair in pairs)],
+        )
+        both = {"content": contents, "style": styles}
+        return {
+            kind: together((each.left_out for each in some), set(itertools.chain.from_iterable(some)))
+            for kind, some in both.items()
+        }
 
     def settings(self) -> TransferSettings:
         """The preset with the file's own values."""
@@ -280,7 +327,8 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
         with tars.remembering() as memory:
             if folder := _folder(data, base):
                 memory.read(RunPaths(Path(os.path.abspath(folder))).archives)
-            spec = PipelineSpec.model_validate(data, context={"base": base, "valid": valid})
+            context = {"base": base, "valid": valid, "exclude": _exclusion(data, base)}
+            spec = PipelineSpec.model_validate(data, context=context)
     except ValidationError as error:
         for item in error.errors(include_url=False):
             if item["type"] == "too_short" and item["input"]:
@@ -294,10 +342,18 @@ def _validate(data: dict[str, Any], base: Path, report: Report) -> PipelineSpec:
     report.add_from(("pairs",), _rows_disagree(data, valid))
     if spec is None or report.mistakes:
         raise SpecError(report.mistakes)
-    if spec.output.dir is None:
-        output = spec.output.model_copy(update={"dir": base / "outputs" / spec.name})
-        spec = spec.model_copy(update={"output": output})
+    update: dict[str, Any] = {"dir": spec.output.dir or base / "outputs" / spec.name}
+    goes_on = "name" not in spec.output.model_fields_set and _was_begun_before(update["dir"])
+    if goes_on:
+        update["name"] = FORMER_NAME
+    spec = spec.model_copy(update={"output": spec.output.model_copy(update=update)})
+    spec._goes_on = goes_on
     return spec
+
+
+def _was_begun_before(folder: Path) -> bool:
+    """Whether a run has put pictures beside its manifest, as the default name of before had it."""
+    return RunPaths(folder).manifest.is_dir() and not (folder / "images").exists()
 
 
 def _folder(data: Mapping[str, Any], base: Path) -> Path | None:
@@ -306,6 +362,13 @@ def _folder(data: Mapping[str, Any], base: Path) -> Path | None:
         output = Output.model_validate(data.get("output") or {}, context={"base": base, "valid": {}})
         return output.dir or base / "outputs" / str(data.get("name"))
     return None
+
+
+def _exclusion(data: Mapping[str, Any], base: Path) -> Exclusion:
+    """What is left out, before pictures are looked for; what is wrong in it is told with all other mistakes."""
+    with contextlib.suppress(ValidationError):
+        return TypeAdapter(Excluded).validate_python(data.get("exclude", ()), context={"base": base})
+    return Exclusion()
 
 
 def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -332,6 +395,8 @@ def _across(data: Mapping[str, Any], valid: Mapping[str, Any]) -> Iterator[tuple
     output = valid.get("output", Output())
     if output.bits == 16 and not output.name.lower().endswith((".png", ".tif", ".tiff")):
         yield ("output", "bits"), "16 bits are for PNG and TIFF; end output.name in .png or .tif"
+    if "gps" in output.metadata and output.name.lower().endswith((".tif", ".tiff")):
+        yield ("output", "metadata"), "gps is for PNG, JPEG and WebP; end output.name in one of these"
     yield from _settings_disagree(data, valid, pairs)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import glob
+import os
 import re
 import string
 import unicodedata
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 
-from nst_batch.pipeline_file.inputs import find_pictures, located
-from nst_batch.pipeline_file.lists import read_list
+from nst_batch.pipeline_file.inputs import Found, find_pictures, joined, located
+from nst_batch.pipeline_file.left_out import Exclusion, LeftOut
+from nst_batch.pipeline_file.lists import found_in, in_archives, read_list
 from nst_batch.pipeline_file.mistakes import show
 from nst_batch.pipeline_file.tables import column as table_column
 from nst_batch.pipeline_file.tables import is_table
@@ -23,8 +25,8 @@ from nst_batch.settings import INIT_WORDS, SETTINGS, TYPES, choices, is_list, mi
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 NAME_FIELDS = (
-    *("content", "style", "content_suffix", "style_suffix", "content_folder", "style_folder"),
-    *("shard", "bucket", "sweep", "task"),
+    *("content", "style", "content_dir", "style_dir", "content_folder", "style_folder"),
+    *("content_suffix", "style_suffix", "shard", "bucket", "sweep", "task"),
 )
 
 
@@ -111,20 +113,32 @@ def as_mistake() -> Iterator[None]:
         raise ValueError(f"{error.filename}: cannot be used: {error.strerror}; choose another") from error
 
 
-def _pictures(pattern: str, info: ValidationInfo) -> tuple[str, ...]:
+def _pictures(pattern: str, info: ValidationInfo) -> Found:
     """A pattern's files. Found while checking, so that a missing folder is one more mistake in the list."""
+    exclude = info.context["exclude"] if info.context else Exclusion()
     with as_mistake():
         if pattern.startswith("@"):
-            return tuple(dict.fromkeys(_listed_pictures(pattern, info)))
-        return find_pictures(pattern, _base(info))
+            return _listed_pictures(pattern, info, exclude)
+        return find_pictures(pattern, _base(info), exclude)
 
 
-def _listed_pictures(name: str, info: ValidationInfo) -> list[str]:
+def _exclusion(patterns: tuple[str, ...], info: ValidationInfo) -> Exclusion:
+    """What ``exclude`` leaves out: a name's pattern holds everywhere, a path's from the pipeline file's folder on."""
+    names = tuple(pattern.rstrip("/") for pattern in patterns if "/" not in pattern.rstrip("/"))
+    base = glob.escape(os.path.abspath(_base(info)))
+    paths = (os.path.join(base, located(pattern, Path())) for pattern in patterns if "/" in pattern.rstrip("/"))
+    return Exclusion(names, tuple(tuple(os.path.normpath(path).split("/")) for path in paths))
+
+
+def _listed_pictures(name: str, info: ValidationInfo, exclude: Exclusion) -> Found:
     """What a list has, or that column of a table which is called as the key."""
     file, column = named_file(name, info), str(info.field_name)
     if is_table(file):
-        return table_column(file, column, {"content", "style", *SETTINGS} - {column})
-    return read_list(file)
+        paths = table_column(file, column, {"content", "style", *SETTINGS} - {column})
+    else:
+        paths = read_list(file)
+    left_out = LeftOut()
+    return found_in(file, in_archives(paths, left_out), exclude, left_out)
 
 
 def named_file(name: str, info: ValidationInfo) -> Path:
@@ -138,23 +152,16 @@ def named_file(name: str, info: ValidationInfo) -> Path:
     return file
 
 
-def _joined(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """All files of all patterns, in the order written, each once."""
-    if len(groups) == 1:
-        return groups[0]
-    return tuple(dict.fromkeys(itertools.chain.from_iterable(groups)))
-
-
 _PATH_SCHEMA = {"type": "string", "format": "path"}
 
 if TYPE_CHECKING:
-    Pictures = tuple[str, ...]
+    Pictures = Found
 else:  # patterns in the file, their files after checking
     Pictures = Annotated[
         tuple[Annotated[str, AfterValidator(_pictures)], ...],
         BeforeValidator(_listed),
         Field(min_length=1),
-        AfterValidator(_joined),
+        AfterValidator(joined),
         WithJsonSchema({"anyOf": [_PATH_SCHEMA, {"type": "array", "items": _PATH_SCHEMA, "minItems": 1}]}),
     ]
 
@@ -242,7 +249,7 @@ def _word(value: str) -> str:
 
 
 def _as_text(value: Any) -> Any:
-    """Accounts may be numbers."""
+    """Names may be numbers."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -302,6 +309,8 @@ if TYPE_CHECKING:
     NameTemplate = str
     Bytes = int
     Devices = tuple[str, ...]
+    Excluded = Exclusion
+    Metadata = tuple[str, ...]
     RegionColor = str
     SlurmTime = str
     SlurmMemory = str
@@ -322,6 +331,13 @@ else:
         int,
         BeforeValidator(_bytes),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": LEAST_MEMORY}]}),
+    ]
+    Metadata = Annotated[tuple[Literal["content", "gps"], ...], BeforeValidator(_listed)]
+    Excluded = Annotated[
+        tuple[Annotated[str, BeforeValidator(_as_text)], ...],  # folders are called 2019
+        BeforeValidator(_listed),
+        AfterValidator(_exclusion),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
     ]
     Devices = Annotated[
         tuple[Annotated[str, AfterValidator(_device)], ...],

@@ -41,7 +41,7 @@ transfer:
 weights: vgg19  # the original ones; or torchvision
 output:
   dir: {output}
-  name: "{{content}}__{{style}}{{sweep}}.png"  # or .jpg, .webp, .tif
+  name: "images/{{content}}__{{style}}{{sweep}}.png"  # or .jpg, .webp, .tif
 run:
   devices: auto  # every GPU, or the CPU
 """

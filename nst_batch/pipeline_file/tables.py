@@ -21,6 +21,12 @@ _MOST_KEPT = 10_000
 _BATCH = 500  # rows; with more, Python's collector of garbage looks at them again and again
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+"""Columns that pandas adds: numbers of rows."""
+_DECIMAL_COMMA = re.compile(r"\s*([+-]?\d+),(\d+)\s*")
+
+Wanted = Callable[[str], bool]
+"""Whether a column is, by its name."""
 
 
 class TableMistakes(ValueError):
@@ -91,12 +97,13 @@ def is_table(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES
 
 
-def batches(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator[Batch]:
-    """The rows of a table, some at a time; those that are none are passed over, and added to ``mistakes``.
+def batches(file: Path, wanted: Wanted, mistakes: Mistakes) -> Iterator[Batch]:
+    """The rows of a table, some at a time; those that are none are passed over, and added to ``mistakes``. Rows with
+    nothing in them are none, and neither are columns in which pandas has numbered rows.
 
     Args:
         file: with one of ``SUFFIXES``.
-        names: of columns that are wanted.
+        wanted: which columns are read.
         mistakes: of this file.
 
     Raises:
@@ -104,7 +111,8 @@ def batches(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator[
     """
     suffix = file.suffix.lower()
     try:
-        yield from _READERS[suffix](file, names, mistakes)
+        for lines, columns in _READERS[suffix](file, wanted, mistakes):
+            yield Batch(lines, {name: cells for name, cells in columns.items() if not _INDEX.fullmatch(name)})
     except UnicodeDecodeError:
         mistakes.add(not_utf8_at(file), f"not UTF-8 text, as {suffix} should be")
 
@@ -118,9 +126,11 @@ def _refuse_twice(columns: Sequence[str], line: int, mistakes: Mistakes) -> None
 # --- csv and tsv ------------------------------------------------------------------------------------------------------
 
 
-def _delimited(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator[Batch]:
+def _delimited(file: Path, wanted: Wanted, mistakes: Mistakes) -> Iterator[Batch]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(text, delimiter=_SEPARATORS[file.suffix.lower()], strict=True)
+        separator = _separator(file, text.readline())
+        text.seek(0)
+        rows = csv.reader(text, delimiter=separator, strict=True)
         try:
             columns = next(rows, [])
             _refuse_twice(columns, 1, mistakes)
@@ -129,9 +139,24 @@ def _delimited(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterat
                 lines, cells = some
                 if lines:
                     turned = zip(columns, zip(*cells, strict=True), strict=True)
-                    yield Batch(lines, {name: column for name, column in turned if name in names})
+                    kept: dict[str, Sequence[Any]] = {name: column for name, column in turned if wanted(name)}
+                    yield Batch(lines, _with_points(kept) if separator == ";" else kept)
         except csv.Error as error:
             mistakes.add(rows.line_num, f"not {file.suffix[1:].lower()}: {error}; look for a quote that is not closed")
+
+
+def _separator(file: Path, header: str) -> str:
+    """As the ending says; but spreadsheets write semicolons into .csv where commas begin decimals."""
+    usual = _SEPARATORS[file.suffix.lower()]
+    return ";" if usual == "," and ";" in header and "," not in header else usual
+
+
+def _with_points(columns: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Numbers with decimal commas as YAML has them; not in paths."""
+    return {
+        name: cells if name in ("content", "style") else [_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in cells]
+        for name, cells in columns.items()
+    }
 
 
 def _some(rows: Any, width: int, mistakes: Mistakes) -> tuple[Sequence[int], list[list[str]]] | None:
@@ -140,15 +165,17 @@ def _some(rows: Any, width: int, mistakes: Mistakes) -> tuple[Sequence[int], lis
     some = list(itertools.islice(rows, _BATCH))
     if not some:
         return None
-    if rows.line_num - line == len(some) and set(map(len, some)) == {width}:
+    if rows.line_num - line == len(some) and set(map(len, some)) == {width} and all(map(any, some)):
         return range(line + 1, rows.line_num + 1), some
     lines, whole = [], []
     for row in some:
         line += 1 + sum(len(_LINE_END.findall(cell)) for cell in row)
+        if not any(row):  # an empty line is none, and neither is one of commas alone
+            continue
         if len(row) == width:
             lines.append(line)
             whole.append(row)
-        elif row:  # an empty line is none
+        else:
             mistakes.add(line, f"{len(row)} cells, where the first line names {width}; give one for each")
     return lines, whole
 
@@ -156,7 +183,7 @@ def _some(rows: Any, width: int, mistakes: Mistakes) -> tuple[Sequence[int], lis
 # --- jsonl ------------------------------------------------------------------------------------------------------------
 
 
-def _json_lines(file: Path, _: Collection[str], mistakes: Mistakes) -> Iterator[Batch]:
+def _json_lines(file: Path, _: Wanted, mistakes: Mistakes) -> Iterator[Batch]:
     with file.open(encoding="utf-8-sig", newline="\n") as text:
         numbered = enumerate(text, 1)
         while some := list(itertools.islice(numbered, _BATCH)):
@@ -185,7 +212,7 @@ def _row(written: str) -> Any:
 # --- parquet ----------------------------------------------------------------------------------------------------------
 
 
-def _parquet(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator[Batch]:
+def _parquet(file: Path, wanted: Wanted, mistakes: Mistakes) -> Iterator[Batch]:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -197,9 +224,9 @@ def _parquet(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator
             columns = list(table.schema_arrow.names)
             _refuse_twice(columns, 0, mistakes)
             yield Batch((), {name: () for name in columns})
-            wanted, row = [name for name in columns if name in names], 1
-            for batch in table.iter_batches(_BATCH, columns=wanted, use_threads=False):
-                yield Batch(range(row, row + len(batch)), {name: batch[name].to_pylist() for name in wanted})
+            names, row = [name for name in columns if wanted(name)], 1
+            for batch in table.iter_batches(_BATCH, columns=names, use_threads=False):
+                yield Batch(range(row, row + len(batch)), {name: batch[name].to_pylist() for name in names})
                 row += len(batch)
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):
@@ -207,7 +234,7 @@ def _parquet(file: Path, names: Collection[str], mistakes: Mistakes) -> Iterator
         mistakes.add(0, f"not a whole parquet file: {str(error).splitlines()[0]}; write it again")
 
 
-_READERS: dict[str, Callable[[Path, Collection[str], Mistakes], Iterator[Batch]]] = {
+_READERS: dict[str, Callable[[Path, Wanted, Mistakes], Iterator[Batch]]] = {
     ".csv": _delimited, ".tsv": _delimited, ".jsonl": _json_lines, ".parquet": _parquet,
 }  # fmt: skip
 
@@ -284,7 +311,7 @@ def column(file: Path, name: str, others: Collection[str]) -> list[str]:
     """
     mistakes = Mistakes(file)
     found, first = Paths(name, file, mistakes), 0
-    for lines, columns in batches(file, (name,), mistakes):
+    for lines, columns in batches(file, (name,).__contains__, mistakes):
         if not first:
             _refuse_others(file, name, columns, others, mistakes)
         first = first or next(iter(lines), 0)

@@ -27,7 +27,7 @@ from nst_batch.planning.source_table import SourceTable
 from nst_batch.records import Limits, Source
 
 _FRESH_NS = 2_000_000_000  # a file changed this lately may change again within one tick of the file system's clock
-_FORMAT = 1  # of the cache's file
+_FORMAT = 2  # of the cache's file; another where headers are read otherwise
 _MANY = 1000  # files: what was read of more is kept, even where there is no run yet
 
 Progress = Callable[[int, int], None]

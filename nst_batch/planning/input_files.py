@@ -1,6 +1,6 @@
 """What input files hold: a digest of the bytes, and a picture's size by its header.
 
-Pillow reads headers here, nothing decodes pixels, and nothing imports torch.
+Headers are read here, nothing decodes pixels, and nothing imports torch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from typing import BinaryIO, NamedTuple
 from nst_batch.archives import tars
 
 _AT_ONCE = 1 << 20  # bytes of a file that are read in one go
-_EXIF_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 class Seen(NamedTuple):
@@ -70,13 +68,10 @@ def _digest_of(text: str) -> bytes:
 
 
 def _header_size(file: BinaryIO) -> tuple[int, int]:
-    """(width, height) in pixels, upright, from the header alone; (0, 0) if Pillow does not know the file."""
-    from PIL import Image
+    """(width, height) in pixels, upright, from the header alone; (0, 0) where it says none."""
+    from nst_batch.transfer.images import size_of
 
     try:
-        with Image.open(file) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+        return size_of(file)
     except Exception:  # noqa: BLE001 - any decoder error, on a file that may hold anything: the task itself will say why
         return 0, 0
-    return (height, width) if turned else (width, height)

@@ -7,7 +7,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,10 +65,15 @@ class Names:
     def of(self, template: str, ids: Bytes | None = None) -> Iterator[str]:
         """The template filled in."""
         pieces = list[Iterable[str]]()
-        for literal, field, *_ in string.Formatter().parse(template):
-            if literal:
+        parsed = [(literal, field) for literal, field, *_ in string.Formatter().parse(template)]
+        for place, (literal, field) in enumerate(parsed):
+            behind_folder = place > 0 and parsed[place - 1][1] in _FOLDERS
+            if literal := literal.removeprefix("/") if behind_folder else literal:
                 pieces.append(_always(literal))
-            if field is not None:
+            if field in _FOLDERS:
+                slash = parsed[place + 1][0][:1] if place + 1 < len(parsed) else ""
+                pieces.append(self._folders(field, slash if slash == "/" else ""))
+            elif field is not None:
                 pieces.append(self._column(field, ids))
         return map("".join, _zipped(pieces, len(self._content_of)))
 
@@ -88,6 +93,19 @@ class Names:
             return map(words.__getitem__, numbers(self.variant_of % len(words)))
         values, codes = self.variants.setting(field)
         return map([_word(plain(value)) for value in values].__getitem__, numbers(codes[self.variant_of]))
+
+    def _folders(self, field: str, slash: str) -> Iterable[str]:
+        """The folders below the pattern's fixed part; ``slash`` goes behind them, if there are any."""
+        pairs, folders = self._pairs, _foldering()
+
+        def called(path: str, begin: int) -> str:
+            found = folders(path, begin)
+            return found and found + slash
+
+        if field == "content_dir":
+            contents = range(len(pairs.contents))
+            return _of_few(lambda row: called(pairs.contents[row], pairs.begins[row]), contents, self._content_of)
+        return _of_few(lambda group: called(group[0].path, group[0].begin), pairs.groups, self._group_of)
 
     def _buckets(self) -> Iterator[str]:
         contents, groups = self._pairs.contents, self._pairs.groups
@@ -148,11 +166,26 @@ def _split(path: str) -> tuple[str, str]:
     return (name[:place], name[place:]) if 0 < place < len(name) - 1 else (name, "")
 
 
+_FOLDERS = ("content_dir", "style_dir")
+
 _OF_PATH: dict[str, Callable[[str], str]] = {
     "content": lambda path: _part(_stem(path)),
     "content_suffix": lambda path: _split(path)[1][1:],
     "content_folder": lambda path: _part(path.rpartition("/")[0].rpartition("/")[2]),
 }
+
+
+def _foldering() -> Callable[[str, int], str]:
+    """What gives the folders of a picture from where its part below the pattern's fixed part begins; in a tar file,
+    those in it."""
+    split = tars.splitter()
+
+    def folders(path: str, begin: int) -> str:
+        parts = split(path)
+        below = path[max(begin, len(parts[0]) + 1) if parts else begin :].rpartition("/")[0]
+        return "/".join(_part(each) for each in below.split("/") if each)
+
+    return folders
 
 
 def _sharding() -> Callable[[str], str]:
@@ -223,7 +256,7 @@ def _check(output: str) -> None:
         )
 
 
-def refuse_collisions(tasks: TaskTable, template: str) -> None:
+def refuse_collisions(tasks: TaskTable, template: str, names: Names) -> None:
     """Two tasks must not write one file, on any file system (some fold case and accents)."""
     if not Index(hashes(map(_folded, tasks.outputs), len(tasks))).repeated:
         return
@@ -234,7 +267,7 @@ def refuse_collisions(tasks: TaskTable, template: str) -> None:
             one, two = tasks[other], tasks[row]
             raise PlanError(
                 f"output.name: two tasks would write {output!r}: {_made_of(one)} and {_made_of(two)}",
-                hint=_tell_apart(one, two, template),
+                hint=_tell_apart(one, two, template, names.only(np.array([other, row]))),
             )
 
 
@@ -247,17 +280,13 @@ def _folded(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
-def _tell_apart(one: Task, other: Task, template: str) -> str:
+def _tell_apart(one: Task, other: Task, template: str, names: Names) -> str:
     """Which placeholder that ``template`` lacks would give two tasks two names."""
     if one.id == other.id:
         return "both are the same picture: ask for it once"
-    for kind, first, second in (("content", one.content, other.content), ("style", one.style, other.style)):
-        a, b = Path(first.path), Path(second.path)
-        parts = {kind: (a.stem, b.stem), f"{kind}_suffix": (a.suffix, b.suffix)}
-        parts[f"{kind}_folder"] = (a.parent.name, b.parent.name)
-        for field, (x, y) in parts.items():
-            if f"{{{field}}}" not in template and _folded(x) != _folded(y):
-                return f"add {{{field}}}{'/' if field.endswith('folder') else ''} to output.name"
+    for field in (f"{kind}{what}" for kind in ("content", "style") for what in ("", "_dir", "_suffix", "_folder")):
+        if f"{{{field}}}" not in template and len({*map(_folded, names.of(f"{{{field}}}"))}) > 1:
+            return f"add {{{field}}}{'/' if field.endswith(('_dir', '_folder')) else ''} to output.name"
     if differing := _differing(one.settings, other.settings, template):
         named = " and ".join(f"{{{name}}}" for name in differing[:3])
         return f"add {named} to output.name, or {{task}}, which always differs"

@@ -40,7 +40,8 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
         SettingsError: a pair and the sweep set what does not go together.
     """
     pairs, points = pairs_of(spec), sweep_points(spec.sweep)
-    form = OutputFormat(Path(spec.output.name).suffix.lower(), spec.output.bits, spec.output.quality)
+    output = spec.output
+    form = OutputFormat(Path(output.name).suffix.lower(), output.bits, output.quality, tuple(output.metadata))
     asked = variants_of(Variant(spec.settings(), weights, form), pairs.overrides, points)
     content_of, group_of = pairs.content_of.repeat(len(points)), pairs.group_of.repeat(len(points))
     variant_of = pairs.override_of.repeat(len(points)) * len(points)
@@ -59,8 +60,9 @@ def plan(spec: PipelineSpec, read: ReadSources, weights: Weights) -> TaskTable:
     ids = ids_of(sources, groups, variants, (content_of, group_of, variant_of, start_of))
     named = names.of(spec.output.name, ids)
     outputs = Strings.of(map(checked, map(keyed, named) if archive_of(spec.output.name) else named))
-    tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs)
-    refuse_collisions(tasks, spec.output.name)
+    kept = Strings.of(each for each in pairs.kept for _ in points) if pairs.kept else None
+    tasks = TaskTable(sources, groups, variants, content_of, group_of, variant_of, start_of, ids, outputs, kept)
+    refuse_collisions(tasks, spec.output.name, names)
     return tasks
 
 

@@ -55,6 +55,14 @@ class Kind(NamedTuple):
     tasks: int
 
 
+class Spread(NamedTuple):
+    """How many tasks each style has, or each group of styles that meet in one picture."""
+
+    styles: int
+    least: int
+    most: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskTable(Sequence[Task]):
     """Tasks, a row each.
@@ -66,6 +74,7 @@ class TaskTable(Sequence[Task]):
         contents, group_of, variant_of, starts: rows of these; ``NONE`` where there is no start.
         ids: Nx16.
         outputs: names, relative to the run's folder.
+        kept: JSON objects of what a table of pairs keeps for ``export``; None where none does.
     """
 
     sources: SourceTable
@@ -77,6 +86,7 @@ class TaskTable(Sequence[Task]):
     starts: Ints
     ids: Bytes
     outputs: Strings
+    kept: Strings | None = None
     _styles: dict[tuple[int, bool], tuple[Style, ...]] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -125,6 +135,11 @@ class TaskTable(Sequence[Task]):
             None if start == NONE else self.sources.source(start, masked=False),
             float(self.costs[row]),
         )
+
+    def spread(self) -> Spread:
+        """How evenly styles are used."""
+        counts = np.bincount(self.group_of, minlength=len(self.groups))
+        return Spread(len(counts), int(counts.min(initial=len(self))), int(counts.max(initial=0)))
 
     def __iter__(self) -> Iterator[Task]:
         """All, one after another."""
@@ -246,6 +261,7 @@ class TaskTable(Sequence[Task]):
         return dataclasses.replace(
             self, contents=self.contents[rows], group_of=self.group_of[rows], variant_of=self.variant_of[rows],
             starts=self.starts[rows], ids=self.ids[rows], outputs=self.outputs.only(rows),
+            kept=self.kept and self.kept.only(rows),
         )  # fmt: skip
 
     def pruned(self) -> TaskTable:
@@ -264,7 +280,7 @@ class TaskTable(Sequence[Task]):
             [tuple(share._replace(source=int(places[share.source])) for share in group) for group in kept],
             self.variants.only(variants),
             places[self.contents], group_of.astype(np.int64), variant_of.astype(np.int64), places[self.starts],
-            self.ids, self.outputs,
+            self.ids, self.outputs, self.kept,
         )  # fmt: skip
 
     def joined(self, others: TaskTable) -> TaskTable:
@@ -282,7 +298,11 @@ class TaskTable(Sequence[Task]):
             np.concatenate([self.starts, starts]),
             np.concatenate([self.ids, others.ids]),
             self.outputs.joined(others.outputs),
+            self._kept().joined(others._kept()) if self.kept or others.kept else None,
         )
+
+    def _kept(self) -> Strings:
+        return Strings.of([""] * len(self)) if self.kept is None else self.kept
 
     def rendered_otherwise(self, others: TaskTable) -> list[str]:
         """The output names under which ``others`` have another picture than these."""
@@ -315,6 +335,7 @@ class TaskTable(Sequence[Task]):
             "share_regions": np.array([share.region.encode() for share in shares] or [b""]),
             "contents": self.contents, "groups": self.group_of, "variants": self.variant_of, "starts": self.starts,
             "ids": self.ids, "outputs": self.outputs.data, "output_ends": self.outputs.ends,
+            **({"kept": self.kept.data, "kept_ends": self.kept.ends} if self.kept else {}),
         }  # fmt: skip
 
     @classmethod
@@ -328,10 +349,13 @@ class TaskTable(Sequence[Task]):
         sources, variants = SourceTable.read(arrays), Variants.read(header, arrays)
         groups = _groups(arrays, len(sources))
         outputs = strings_of(arrays, "outputs", "output_ends")
+        kept = strings_of(arrays, "kept", "kept_ends") if "kept" in arrays else None
+        if kept is not None and len(kept) != len(outputs):
+            raise ValueError("kept: not one for each task")
         return cls(
             sources, groups, variants, places_in(found["contents"], len(sources)),
             places_in(found["groups"], len(groups)), places_in(found["variants"], len(variants)),
-            places_in(found["starts"], len(sources), or_none=True), found["ids"], outputs,
+            places_in(found["starts"], len(sources), or_none=True), found["ids"], outputs, kept,
         )  # fmt: skip
 
 

@@ -251,7 +251,8 @@ def _once(values: Sequence[Any], codes: Ints) -> tuple[list[Any], Ints]:
 
 
 def _variant(values: Mapping[str, Any]) -> Variant:
-    return Variant(_settings(values["settings"]), Weights(**values["weights"]), OutputFormat(**values["format"]))
+    form: dict[str, Any] = {**values["format"], "metadata": tuple(values["format"].get("metadata", ()))}
+    return Variant(_settings(values["settings"]), Weights(**values["weights"]), OutputFormat(**form))
 
 
 def _settings(values: Mapping[str, Any]) -> TransferSettings:

@@ -78,27 +78,46 @@ class _Columns(dict[str, set[type]]):
         return more
 
 
-def _csv(out: BinaryIO, table: Table, tick: Tick) -> None:
+Write = Callable[[list[Row]], object]
+
+
+def _in_columns(out: BinaryIO, table: Table, tick: Tick, begun: Callable[[list[str]], Write]) -> None:
+    """Rows by what ``begun`` gives for their columns, and again, should there be more columns than were known."""
     columns = _Columns()
     for some in table.rows(table.unlike()):
         columns.heed(some)
     while True:
         _begin_again(out)
-        written = io.TextIOWrapper(out, encoding="utf-8", errors="surrogateescape", newline="")
-        writer, grown = csv.DictWriter(written, list(columns), restval=""), False
-        writer.writeheader()
+        write, grown = begun(list(columns)), False
         for some in _told(table, tick):
             grown = columns.heed(some) or grown
             if not grown:
-                writer.writerows(some)
-        written.detach()
+                write(some)
         if not grown:
             return
 
 
+def _csv(out: BinaryIO, table: Table, tick: Tick) -> None:
+    def begun(columns: list[str]) -> Write:
+        def write(rows: list[Row]) -> None:
+            lines = io.StringIO(newline="")
+            csv.DictWriter(lines, columns, restval="").writerows(rows)
+            out.write(lines.getvalue().encode(errors="surrogateescape"))
+
+        write([dict(zip(columns, columns, strict=True))])
+        return write
+
+    _in_columns(out, table, tick, begun)
+
+
 def _jsonl(out: BinaryIO, table: Table, tick: Tick) -> None:
-    for some in _told(table, tick):
-        out.write("".join(json.dumps(row) + "\n" for row in some).encode())
+    """Each row with every column: readers take columns from the first rows, as polars does from a hundred."""
+
+    def begun(columns: list[str]) -> Write:
+        nothing = dict.fromkeys(columns)
+        return lambda rows: out.write("".join(json.dumps({**nothing, **row}) + "\n" for row in rows).encode())
+
+    _in_columns(out, table, tick, begun)
 
 
 def _parquet(out: BinaryIO, table: Table, tick: Tick) -> None:

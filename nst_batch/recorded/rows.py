@@ -34,7 +34,7 @@ _VALUE = msgspec.json.Decoder()
 def rows(paths: RunPaths) -> Iterator[Row]:
     """A row a task, in the order of the plan: ``output``, ``state`` (done, failed or todo), its pictures, and, as far
     as there are any, the fields of its last manifest line. What lies inside others is named with dots, as
-    ``losses.total`` and ``settings.size``; lists are JSON.
+    ``losses.total`` and ``settings.size``; lists are JSON. ``meta.…`` is what a table of pairs has of it.
 
     Raises:
         UsageError: no run was ever started there.
@@ -88,6 +88,8 @@ class Table:
             about = {"output": tasks.outputs[row], "state": STATES[self._states[row]],
                      "content": {"path": sources.paths[int(tasks.contents[row])]},
                      "style": {"path": sources.paths[style]}}  # fmt: skip
+            if tasks.kept and tasks.kept[row]:
+                about["meta"] = _VALUE.decode(tasks.kept[row])
             yield self._flat.row(about, raw)
 
     def _places(self, which: Ints) -> list[Place | None]:

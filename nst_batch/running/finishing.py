@@ -16,13 +16,14 @@ from nst_batch.archives.tar_headers import key_of
 from nst_batch.atomic import write_atomic
 from nst_batch.errors import OUT_OF_ROOM, OutputError, StorageError
 from nst_batch.paths import RunPaths, archive_of
-from nst_batch.pipeline_file.inputs import IMAGE_SUFFIXES
+from nst_batch.pipeline_file.file_kinds import IMAGE_SUFFIXES
 from nst_batch.records import Failure, Task, TaskResult, utc_now
 from nst_batch.running.checkpoints import Checkpoints
 from nst_batch.running.messages import Job
+from nst_batch.sizes import size_of
 from nst_batch.transfer.encode import encode
 from nst_batch.transfer.member import Stylized
-from nst_batch.transfer.metadata import made_by_us
+from nst_batch.transfer.metadata import made_by_us, of_content
 
 OnResult = Callable[[TaskResult], None]
 """Told each result, in another thread than that which asked for it."""
@@ -50,8 +51,10 @@ class Finisher:
         Never overwrite what this run did not make. A picture whose line was lost with its run carries our mark.
 
         Raises:
-            OutputError: a file is there that is not ours.
+            OutputError: a file is there that is not ours, or the format does not hold so large a picture.
         """
+        if refusal := job.task.format.refusal(*size_of(job.task)):
+            raise OutputError(f"{job.task.output}: {refusal}")
         archive = archive_of(job.task.output)
         if archive and (objection := tar_outputs.objection(self._paths, archive[0])):
             raise OutputError(
@@ -95,7 +98,8 @@ class Finisher:
 
     def _write(self, task: Task, stylized: Stylized) -> dict[str, Any]:
         """The fields of a done result that are about its picture."""
-        data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha)
+        theirs = of_content(Path(task.content.path), task.format.metadata)
+        data = encode(stylized.image, task.format, _metadata(task, stylized), stylized.alpha, theirs)
         if self._sidecars and archive_of(task.output):
             self._put_sidecars(task)
         _put(self._paths.written(task.output), data)

@@ -27,7 +27,7 @@ from nst_batch.archives.tar_outputs import ASIDE
 from nst_batch.atomic import is_temporary, write_in_parts
 from nst_batch.errors import OutputError
 from nst_batch.paths import RunPaths
-from nst_batch.pipeline_file.inputs import IMAGE_SUFFIXES
+from nst_batch.pipeline_file.file_kinds import IMAGE_SUFFIXES
 from nst_batch.transfer.metadata import made_by_us
 
 _TRIES = 3

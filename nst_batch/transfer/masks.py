@@ -41,12 +41,22 @@ def read_mask(pixels: Tensor, name: str) -> Mask:
     flat = pixels.reshape(-1, 3).long()
     packed = flat[:, 0] << 16 | flat[:, 1] << 8 | flat[:, 2]
     values, places, counts = torch.unique(packed, return_inverse=True, return_counts=True)
-    kept = values[counts >= _LEAST_SHARE * len(packed)]
+    frequent = counts >= _LEAST_SHARE * len(packed)
+    kept = _apart_from_each_other(values[frequent][counts[frequent].argsort(descending=True)])
     if not len(kept):
         raise ImageError(f"{name}: no region: no colour fills a part of it", hint="paint regions in flat colours")
     nearest = (_channels(values)[:, None] - _channels(kept)[None]).abs().sum(-1).argmin(1)
     maps = torch.nn.functional.one_hot(nearest[places], len(kept)).T.view(-1, height, width)
     return Mask(name, tuple(f"#{value:06x}" for value in kept.tolist()), maps.float())
+
+
+def _apart_from_each_other(packed: Tensor) -> Tensor:
+    """Colours, but for those near to one before them, which JPEG makes of it; sorted."""
+    kept: list[int] = []
+    for color, channels in zip(packed.tolist(), _channels(packed), strict=True):
+        if all(int((channels - _channels(torch.tensor(each))).abs().sum()) > _SAME_COLOR for each in kept):
+            kept.append(color)
+    return torch.tensor(sorted(kept), dtype=packed.dtype)
 
 
 def _channels(packed: Tensor) -> Tensor:

@@ -63,7 +63,21 @@ def test_where_no_archive_is_named_others_look(shards: Path) -> None:
 def test_what_is_no_archive_is_said(shards: Path) -> None:
     (shards / "shard-1.tar").write_bytes(b"none")
     with pytest.raises(ArchiveError, match="not a tar file"):
-        found(shards, "shard-*.tar")
+        found(shards, "shard-1.tar")
+
+
+def test_of_several_archives_a_bad_one_stands_for_itself(shards: Path) -> None:
+    every = found(shards, "shard-0.tar") or []
+    (shards / "shard-1.tar").write_bytes(b"")
+    (shards / "shard-2.tar").write_bytes(b"<html>not found</html>")
+    (shards / "shard-3.tar.gz").write_bytes(b"\x1f\x8b")
+    bad = ["shard-1.tar", "shard-2.tar", "shard-3.tar.gz"]
+    assert found(shards, "shard-*") == found(shards, "") == [*every, *bad]
+    (shards / "shard-0.tar").unlink()
+    with pytest.raises(
+        ArchiveError, match=r"shard-1.tar: an empty file.*shard-2.tar: not a tar.*shard-3.tar.gz: compr"
+    ):
+        found(shards, "shard-*")
 
 
 def test_paths_by_their_archives(shards: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from nst_batch.archives import tars
 from nst_batch.archives.tar_headers import ArchiveError
+from nst_batch.pipeline_file.file_kinds import IMAGE_SUFFIXES
 from tests import tar_files
 
 PICTURES = (".jpg", ".png")
@@ -145,6 +146,21 @@ def test_labels_beside_a_picture(tmp_path: Path) -> None:
     assert tars.sidecars(f"{tmp_path}/plain.jpg", PICTURES) == {}
     with pytest.raises(FileNotFoundError):
         tars.sidecars(f"{path}/none.jpg", PICTURES)
+
+
+def test_pictures_whose_names_have_dots_keep_their_own_labels(tmp_path: Path) -> None:
+    """WebDataset's key ends at the first dot: all of them are one sample."""
+    members = {f"shot010.{n:04d}.{each}": b"%d" % n for n in range(12) for each in ("jpg", "json", "seg.npy")}
+    path = tar_files.save(tmp_path / "s.tar", {**members, "shot010.txt": b"all"})
+    for number in range(12):
+        expected = {"json": b"%d" % number, "seg.npy": b"%d" % number, "txt": b"all"}
+        assert tars.sidecars(f"{path}/shot010.{number:04d}.jpg", IMAGE_SUFFIXES) == expected
+
+
+def test_a_picture_of_any_format_is_no_label(tmp_path: Path) -> None:
+    members = {f"k0.{each}": b"" for each in ("png", "avif", "heic", "JXL", "jfif", "seg.png", "mask.png", "cls")}
+    path = tar_files.save(tmp_path / "s.tar", members)
+    assert set(tars.sidecars(f"{path}/k0.png", IMAGE_SUFFIXES)) == {"cls"}
 
 
 @pytest.mark.parametrize(

@@ -412,7 +412,7 @@ def test_status_from_the_file_and_from_the_folder_agree(pipeline: Path) -> None:
     for place in (pipeline, pipeline.parent / "out"):
         said = here("status", place).out
         assert "3 done, 1 to do, 2 failed" in said
-        assert "letter.jpg: not a picture in any format that Pillow reads (remove it, or convert it)" in said
+        assert "letter.jpg: not a picture in any format that is read (remove it, or convert it)" in said
     assert here("status", pipeline.parent / "content").code == 2
 
 

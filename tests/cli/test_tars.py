@@ -140,3 +140,18 @@ def test_a_compressed_shard_is_a_mistake_in_the_file(pipeline: Path) -> None:
     (pipeline.parent / "in" / "shard-9.tar.gz").write_bytes(b"")
     ended = here("plan", pipeline, "--set", "content=in/shard-9.tar.gz")
     assert ended.code == 2 and "shard-9.tar.gz: compressed" in ended.err and "decompress" in ended.err
+
+
+def test_a_list_of_shards_names_what_is_in_them_and_bad_ones_fail_alone(pipeline: Path) -> None:
+    folder = pipeline.parent / "in"
+    (folder / "shard-2.tar").write_bytes(b"<html>not found</html>")
+    (folder / "shard-3.tar").write_bytes(b"")
+    (folder / "shards.txt").write_text("".join(f"shard-{number}.tar\n" for number in range(4)))
+    for content in ("@in/shards.txt", "in/shard-{0..3}.tar", "in/shard-*.tar", "in"):
+        planned = here("plan", pipeline, "--json", "--set", f"content='{content}'", "--set", "sweep={}")
+        assert planned.json["tasks"] == 6, content
+        bad = {Path(each["path"]).name: each["problem"] for each in planned.json["unusable"]}
+        assert bad == {"shard-2.tar": "not a tar file", "shard-3.tar": "an empty file, not a tar file"}
+    ended = here("run", pipeline, "--json", "--set", "content='@in/shards.txt'", "--set", "sweep={}")
+    assert (ended.code, ended.json["rendered"], ended.json["failed"]) == (1, 4, 2)
+    assert len([name for name in members(pipeline.parent / "out") if name.endswith(".png")]) == 4

@@ -58,7 +58,7 @@ def test_names_that_collide_are_a_problem(pipeline: Path) -> None:
 def test_broken_pictures_are_counted(pipeline: Path) -> None:
     (pipeline.parent / "content" / "c0.png").write_text("no picture")
     found, _ = prospects.planned(pipeline, {})
-    assert found.level == "warning" and "1 files are no pictures" in found.text and "c0.png" in found.remedy
+    assert found.level == "warning" and "1 files cannot be used" in found.text and "c0.png" in found.remedy
     (pipeline.parent / "content" / "c1.png").write_text("no picture")
     assert prospects.planned(pipeline, {})[0].level == "problem"
 

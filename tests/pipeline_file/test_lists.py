@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nst_batch.pipeline_file.lists import ListMistake, any_is_there, is_there, placed, prefix_of, read_list
+from nst_batch.pipeline_file.left_out import Exclusion
+from nst_batch.pipeline_file.lists import ListMistake, any_is_there, found_in, is_there, placed, prefix_of, read_list
 
 
 def written(folder: Path, text: str | bytes, name: str = "list.txt") -> Path:
@@ -99,3 +100,18 @@ def test_what_is_no_list_is_said_with_its_line(folder: Path, data: bytes, said: 
     with pytest.raises(ListMistake) as caught:
         read(folder, data)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["relative", "absolute"])
+def test_the_fixed_part_of_a_list_is_its_folder_and_elsewhere_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = (Path() if where == "relative" else tmp_path) / "list.txt"
+    file.write_text("n01/a.jpg\n/data/n02/b.jpg\nn01/a.jpg\n")
+    (tmp_path / "n01").mkdir()
+    (tmp_path / "n01" / "a.jpg").touch()
+    found = found_in(file, read_list(file))
+    assert [path[begin:] for path, begin in zip(found, found.begins, strict=True)] == ["n01/a.jpg", "data/n02/b.jpg"]
+    left = found_in(file, read_list(file), Exclusion(("n02",)))
+    assert [Path(path).name for path in left] == ["a.jpg"] and left.left_out.told() == "1 by exclude"

@@ -171,3 +171,22 @@ def test_a_table_stays_columns(folder: Path) -> None:
     found = table(folder, f"{HEAD},steps\n" + "a.jpg,s.jpg,3\nb.jpg,s.jpg,4\n" * 1000)
     assert len({id(path) for path in (*found.contents, *found.styles)}) == 3
     assert len(found.variants) == 2 and isinstance(found.variant, np.ndarray)
+
+
+def test_columns_that_are_kept_go_with_their_rows_and_no_others_are(folder: Path) -> None:
+    found = table(folder, f"{HEAD},meta.split,seed,meta.label\na.jpg,s.jpg,train,1,cat\na.jpg,s.jpg,,2,\n")
+    assert [json.loads(each) for each in found.kept] == [
+        {"split": "train", "label": "cat"},
+        {"split": "", "label": ""},
+    ]
+    assert rows(found) == [("a.jpg", "s.jpg", {"seed": 1}), ("a.jpg", "s.jpg", {"seed": 2})]
+    assert not table(folder, f"{HEAD}\na.jpg,s.jpg\n").kept
+    late = '{"content": "a.jpg", "style": "s.jpg"}\n' * 600 + '{"content": "a.jpg", "style": "s.jpg", "meta.n": 3}\n'
+    assert table(folder, late, "t.jsonl").kept == [""] * 500 + ['{"n": null}'] * 100 + ['{"n": 3}']
+    said = told(folder, f"{HEAD},label\na.jpg,s.jpg,cat\n")
+    assert "unknown column 'label'" in said[0] and "or meta.NAME, to have it in `export`" in said[0]
+
+
+def test_a_spreadsheet_with_semicolons_and_decimal_commas(folder: Path) -> None:
+    found = table(folder, "\ufeffcontent;style;strength\na.jpg;s.jpg;0,4\n;;\n")
+    assert rows(found) == [("a.jpg", "s.jpg", {"strength": 0.4})]

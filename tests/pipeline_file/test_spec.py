@@ -91,7 +91,7 @@ def test_the_smallest_file_has_all_defaults(folder: Path) -> None:
 def test_relative_paths_start_at_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     spec = load(folder, BASE + "output: {dir: there}\n")
-    assert spec.content[0] == str(folder / "content" / "c0.png") and spec.output_dir == folder / "there"
+    assert spec.content.paths[0] == str(folder / "content" / "c0.png") and spec.output_dir == folder / "there"
 
 
 def test_lists_keep_their_order_and_take_each_file_once(folder: Path) -> None:
@@ -293,8 +293,9 @@ def test_a_sweep_keeps_the_order_written(folder: Path) -> None:
 def test_every_key_of_a_full_file_is_in_the_schema(folder: Path) -> None:
     """What an editor would underline is what load_spec refuses."""
     text = BASE + (
-        "version: 1\npairs: product\ntransfer: {preset: gatys, size: 64}\nsweep: {steps: [1, 2]}\nweights: random\n"
-        "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90}\n"
+        "version: 1\nexclude: drafts\npairs: product\ntransfer: {preset: gatys, size: 64}\n"
+        "sweep: {steps: [1, 2]}\nweights: random\n"
+        "output: {dir: out, name: '{content}{style}{sweep}.png', bits: 16, quality: 90, metadata: content}\n"
         "run: {devices: auto, retries: 1, timeout: 60, threads: 2, batch: 4, tile: 256, compile: off, report: on,\n"
         "  memory_limit: 3 GB, devices_per_task: 2, labels: none}\n"
         "limits: {pixels: 1000000, bytes: 5000000}\n"

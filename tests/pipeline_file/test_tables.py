@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nst_batch.pipeline_file.tables import MOST_TOLD, Mistakes, TableMistakes, batches, column
@@ -35,7 +36,7 @@ def read(file: Path, *names: str) -> list[tuple[int, tuple[object, ...]]]:
     mistakes = Mistakes(file)
     found = [
         (line, cells)
-        for lines, columns in batches(file, names, mistakes)
+        for lines, columns in batches(file, names.__contains__, mistakes)
         if lines
         for line, *cells in zip(lines, *(columns[name] for name in names), strict=True)
     ]
@@ -148,3 +149,41 @@ def test_paths_that_come_again_share_their_text(tmp_path: Path) -> None:
     file.write_text("content\n" + "t.csv\nother.jpg\n" * 1000)
     found = column(file, "content", [])
     assert len(found) == 2000 and len({id(path) for path in found}) == 2
+
+
+# --- as spreadsheets and pandas write them
+
+
+def test_semicolons_with_decimal_commas(tmp_path: Path) -> None:
+    """As spreadsheets write .csv where a comma begins decimals."""
+    (tmp_path / "t.csv").write_text('content;style;strength;seed\n"a,1.jpg";s.jpg;0,4;7\nb.jpg;s.jpg;1;\n', "utf-8-sig")
+    assert read(tmp_path / "t.csv", "content", "strength", "seed") == [
+        (2, ("a,1.jpg", "0.4", "7")),
+        (3, ("b.jpg", "1", "")),
+    ]
+    (tmp_path / "u.csv").write_text("content,style\n0;5.jpg,s.jpg\n")
+    assert read(tmp_path / "u.csv", "content") == [(2, ("0;5.jpg",))]
+
+
+@pytest.mark.parametrize("blank", ["", ",,"])
+def test_blank_rows_are_none(tmp_path: Path, blank: str) -> None:
+    (tmp_path / "t.csv").write_text(f"content,style,seed\na,s,1\n{blank}\nb,s,2\n{blank}\n{blank}\n")
+    assert read(tmp_path / "t.csv", "content", "seed") == [(2, ("a", "1")), (4, ("b", "2"))]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl"])
+def test_what_pandas_numbers_rows_with_is_no_column(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame({"content": ["a", "b"], "style": ["s", "s"]}, index=[3, 8])
+    file = tmp_path / f"t{suffix}"
+    if suffix == ".parquet":
+        frame.to_parquet(file, index=True)
+    elif suffix == ".jsonl":
+        frame.reset_index(names="__index_level_0__").to_json(file, orient="records", lines=True)
+    else:
+        frame.to_csv(file, sep="\t" if suffix == ".tsv" else ",")
+        pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",").to_csv(
+            file, sep="\t" if suffix == ".tsv" else ","
+        )  # twice: ``Unnamed: 0``
+    names = {name for _, columns in batches(file, lambda _: True, Mistakes(file)) for name in columns}
+    assert names == {"content", "style"}
+    assert [cells for _, cells in read(file, "content")] == [("a",), ("b",)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
+import tarfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -38,7 +39,7 @@ FOLDERS = ("/p", "/", "/a/v1.2", "/a/.hidden", "/a/" + "ä" * 80, "/b/new\nline"
 
 
 def first_written(
-    path: str, styles: Sequence[StyleFile], settings: TransferSettings, point: dict[str, Any]
+    path: str, begin: int, styles: Sequence[StyleFile], settings: TransferSettings, point: dict[str, Any]
 ) -> dict[str, str]:
     """What placeholders stand for as it was first written down, with pathlib, for one task."""
     one, many = PurePosixPath(path), [PurePosixPath(share.path) for share in styles]
@@ -50,6 +51,8 @@ def first_written(
         "style_suffix": many[0].suffix[1:],
         "content_folder": names._part(one.parent.name),
         "style_folder": names._part(many[0].parent.name),
+        "content_dir": "/".join(map(names._part, PurePosixPath("/", path[begin:]).parent.parts[1:])),
+        "style_dir": "/".join(map(names._part, many[0].parent.parts[1:])),
         "sweep": "".join(f"__{name}={names._word(value)}" for name, value in point.items()),
     }
 
@@ -60,7 +63,8 @@ def random_pairs(numbers: random.Random, count: int, variants: int) -> Pairs:
     content_of, group_of, variant_of = (
         np.array([numbers.randrange(most) for _ in range(count)]) for most in (len(contents), 9, variants)
     )
-    return Pairs(contents, groups, content_of, group_of, variant_of)
+    begins = [path.find("/", 1) + 1 if numbers.random() < 0.5 else path.rfind("/") + 1 for path in contents]
+    return Pairs(contents, groups, content_of, group_of, variant_of, begins=begins)
 
 
 SWEPT = [
@@ -84,7 +88,7 @@ def test_every_placeholder_says_what_it_did_whatever_files_are_called() -> None:
     pairs = random_pairs(numbers, 600, len(SWEPT))
     known = Names(pairs, variants(settings), points, pairs.content_of, pairs.group_of, pairs.override_of)
     expected = [
-        first_written(pairs.contents[content], pairs.groups[group], *SWEPT[variant])
+        first_written(pairs.contents[content], pairs.begins[content], pairs.groups[group], *SWEPT[variant])
         for content, group, variant in zip(pairs.content_of, pairs.group_of, pairs.override_of, strict=True)
     ]
     fields = [field for field in (*NAME_FIELDS, *SETTINGS) if field not in ("shard", "bucket", "task")]
@@ -173,7 +177,7 @@ def test_each_variant_starts_from_its_own_file(one: bool) -> None:
     known = Names(pairs, variants(settings), [{}], pairs.content_of, pairs.group_of, pairs.override_of)
     expected = []
     for content, group, variant in zip(pairs.content_of, pairs.group_of, pairs.override_of, strict=True):
-        said = first_written(pairs.contents[content], pairs.groups[group], settings[variant], {})
+        said = first_written(pairs.contents[content], 0, pairs.groups[group], settings[variant], {})
         expected.append(inits[variant].format_map(said) if inits[variant].startswith("/") else "")
     assert starts(known) == expected
 
@@ -205,6 +209,14 @@ def test_each_task_may_have_a_start_of_its_own() -> None:
     assert starts(known) == [f"/b/{n}/c{n}_s{n}.png" if n % 3 else "" for n in range(count)]
 
 
+def refuse(outputs: list[str]) -> None:
+    """Names of no tasks: which placeholder would help, others test."""
+    zeros = np.zeros(len(outputs), np.int64)
+    pairs = Pairs(["a"], [(StyleFile("s"),)], zeros, zeros, zeros, begins=[0])
+    known = Names(pairs, variants([TransferSettings()]), [{}], zeros, zeros, zeros)
+    refuse_collisions(TaskTable.of(map(task, outputs)), "{content}.png", known)
+
+
 SAME = [
     ("a.png", "A.PNG"),
     ("é.png", "e\u0301.png"),
@@ -217,16 +229,16 @@ SAME = [
 @pytest.mark.parametrize(("one", "two"), SAME)
 def test_names_that_are_one_file_on_some_system_are_met(one: str, two: str) -> None:
     others = [f"other{number}.png" for number in range(30)]
-    refuse_collisions(TaskTable.of(task(name) for name in [one, *others]), "{content}.png")
+    refuse([one, *others])
     with pytest.raises(PlanError, match=re.escape(f"two tasks would write {two!r}")):
-        refuse_collisions(TaskTable.of(task(name) for name in [one, *others, two]), "{content}.png")
+        refuse([one, *others, two])
 
 
 def test_names_whose_hashes_alone_are_equal_are_no_collision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "hashes", lambda values, count=-1: np.zeros(count, np.int64))
-    refuse_collisions(TaskTable.of(task(f"{number}.png") for number in range(9)), "{content}.png")
+    refuse([f"{number}.png" for number in range(9)])
     with pytest.raises(PlanError, match=r"two tasks would write '3\.PNG'"):
-        refuse_collisions(TaskTable.of(task(name) for name in ("3.png", "4.png", "3.PNG")), "{content}.png")
+        refuse(["3.png", "4.png", "3.PNG"])
     assert task_table.ID_BYTES == 16
 
 
@@ -234,7 +246,7 @@ def test_names_whose_hashes_alone_are_equal_are_no_collision(monkeypatch: pytest
     ("first", "second", "hint"),
     [
         ("a.png", "a.jpg", "{content_suffix}"),
-        ("x/a.png", "y/a.png", "{content_folder}"),
+        ("x/a.png", "y/a.png", "{content_dir}/"),
         ("a.png", "A.png", "{task}"),
         (unicodedata.normalize("NFC", "é.png"), unicodedata.normalize("NFD", "é.png"), "{task}"),
     ],
@@ -306,8 +318,8 @@ def test_a_name_too_long_for_a_file_system_is_refused(folder: Path) -> None:
         ("a.png", "b.png", "{style}.png", "{content}"),
         ("a.png", "a.jpg", "{content}.png", "{content_suffix}"),
         ("a.png", "a.jpg", "{content}{content_suffix}_.png", ""),
-        ("x/a.png", "y/a.png", "{content}.png", "{content_folder}/"),
-        ("x/in/a.png", "y/in/a.png", "{content}.png", "{task}"),
+        ("x/a.png", "y/a.png", "{content}.png", "{content_dir}/"),
+        ("x/in/a.png", "y/in/a.png", "{content_folder}_{content}.png", "{content_dir}/"),
         ("a\tb.png", "a_b.png", "{content}.png", "{task}"),
         ("a.png", "A.png", "{content}{sweep}.png", "{task}"),
     ],
@@ -381,3 +393,32 @@ def test_names_hold_settings_folders_and_endings(folder: Path) -> None:
         f"output: {{name: '{name}'}}\n",
     )
     assert only.output == "style/content_c0_png_64_on_1_relu1_1+relu2_1.webp"
+
+
+# --- folders
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        ("data/**/*.png", "{content_dir}/{content}.png", ["train/n01/a.png", "train/n02/a.png", "val/n01/a.png"]),
+        ("data/train/*/*.png", "{content_dir}/{content}.png", ["n01/a.png", "n02/a.png"]),
+        ("data/train/*/*.png", "x/{content_dir}_{content}.png", ["x/n01_a.png", "x/n02_a.png"]),
+        ("data/train/n01", "{content_dir}/{content}.png", ["a.png"]),
+        ("data/train/n01/a.png", "x/{content_dir}/{content}.png", ["x/a.png"]),
+        ("'@data/list.txt'", "{content_dir}/{content}.png", ["train/n02/a.png", "val/n01/a.png"]),
+        ("data.tar", "{content_dir}/{content}.png", ["n01/a.png", "n02/a.png"]),
+        ("'*.tar/n01'", "{content_dir}/{content}.png", ["n01/a.png"]),
+        ("data/val/n01", "{style_dir}/{content}_{style}.png", ["in/a_s.png"]),
+    ],
+)
+def test_a_tree_goes_out_as_it_came_in(tmp_path: Path, content: str, name: str, expected: list[str]) -> None:
+    for folder in ("data/train/n01", "data/train/n02", "data/val/n01", "style/in"):
+        (tmp_path / folder).mkdir(parents=True)
+        runs.save_picture(tmp_path / folder / ("s.png" if "style" in folder else "a.png"), seed=len(folder))
+    (tmp_path / "data" / "list.txt").write_text("train/n02/a.png\nval/n01/a.png\n")
+    with tarfile.open(tmp_path / "data.tar", "w") as archive:
+        for folder in ("n01", "n02"):
+            archive.add(tmp_path / "data" / "train" / folder / "a.png", f"{folder}/a.png")
+    text = f"content: {content}\nstyle: style/**/*.png\noutput: {{name: '{name}'}}\n"
+    assert outputs(planned(tmp_path, text)) == expected

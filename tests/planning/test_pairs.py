@@ -96,7 +96,57 @@ def test_what_is_drawn_is_the_same_in_every_version(folder: Path) -> None:
 
 
 def test_a_style_file_has_a_weight_and_no_region() -> None:
-    assert StyleFile("s") == ("s", 1.0, "")
+    assert StyleFile("s") == ("s", 1.0, "", 0)
+
+
+# --- samples of trees
+
+
+def tree(folder: Path, contents: int, styles: int) -> str:
+    """So many contents in each of six folders, which are called alike there."""
+    for split in ("train", "val"):
+        for kind in ("n01", "n02", "n03"):
+            (folder / "data" / split / kind).mkdir(parents=True)
+            for number in range(contents):
+                (folder / "data" / split / kind / f"{number:04d}.jpg").write_bytes(b"x")
+    (folder / "styles").mkdir()
+    for number in range(styles):
+        (folder / "styles" / f"{number}.jpg").write_bytes(b"x")
+    return "content: data/*/*/*.jpg\nstyle: styles\n"
+
+
+def test_pictures_that_are_called_alike_draw_for_themselves(tmp_path: Path) -> None:
+    text = tree(tmp_path, 10, 30) + "pairs: {sample: 1}\n"
+    drawn = [style for _, ((style, *_),), _ in asked(tmp_path, text)]
+    assert len(set(drawn)) > 20, "60 draws of 30: 26 are expected"
+    assert len({tuple(drawn[first : first + 10]) for first in range(0, 60, 10)}) == 6
+    here = asked(tmp_path, text)
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    assert asked(tmp_path, text.replace("data/", "elsewhere/")) == here
+
+
+@pytest.mark.parametrize(
+    ("contents", "styles", "many"), [(5, 4, 1), (5, 7, 1), (5, 7, 3), (1, 7, 2), (5, 4, 4), (2, 1, 1)]
+)
+def test_a_balanced_sample_has_each_style_as_often(tmp_path: Path, contents: int, styles: int, many: int) -> None:
+    text = tree(tmp_path, contents, styles) + f"pairs: {{sample: {many}, balanced: true, seed: 3}}\n"
+    found = asked(tmp_path, text)
+    often = Counter(style for _, ((style, *_),), _ in found)
+    assert len(found) == 6 * contents * many and set(often) <= {str(number) for number in range(styles)}
+    assert max(often.values()) - min(often[str(number)] for number in range(styles)) <= 1
+    of_each = [tuple(style for _, ((style, *_),), _ in found[n : n + many]) for n in range(0, len(found), many)]
+    assert all(len(set(each)) == many for each in of_each)
+    assert (
+        asked(tmp_path, text) == found and asked(tmp_path, text.replace("seed: 3", "seed: 4")) != found
+    ) or styles == many
+
+
+def test_contents_that_come_behind_change_no_balanced_draw(tmp_path: Path) -> None:
+    text = tree(tmp_path, 2, 5) + "pairs: {sample: 1, balanced: true}\n"
+    before = asked(tmp_path, text)
+    (tmp_path / "data" / "val" / "n03" / "9.jpg").write_bytes(b"x")
+    after = asked(tmp_path, text)
+    assert len(after) == len(before) + 1 and after[: len(before)] == before
 
 
 def test_product_and_zip(folder: Path) -> None:
@@ -156,7 +206,7 @@ def test_a_sample_is_the_same_in_another_place(tmp_path: Path) -> None:
 def test_several_styles_are_one_task_named_after_all(folder: Path) -> None:
     blend = "styles: [{path: style/s0.png, weight: 3}, {path: style/s1.png}]"
     one, other = planned(folder, f"pairs: [{{content: [content/c0.png, content/c1.png], {blend}}}]\n")
-    assert (one.output, other.output) == ("c0__s0+s1.png", "c1__s0+s1.png")
+    assert (one.output, other.output) == ("images/c0__s0+s1.png", "images/c1__s0+s1.png")
     assert [(Path(style.source.path).name, style.weight) for style in one.styles] == [("s0.png", 3.0), ("s1.png", 1.0)]
     (alone,) = planned(folder, "pairs: [{content: content/c0.png, styles: [{path: style/s0.png, weight: 7}]}]\n")
     (plain,) = planned(folder, "pairs: [{content: content/c0.png, style: style/s0.png}]\n")

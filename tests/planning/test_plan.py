@@ -96,7 +96,7 @@ def test_masks_are_part_of_a_task_unless_told_otherwise(folder: Path) -> None:
     runs.save_picture(folder / "content" / "c0.mask.png", seed=3)
     first, *_, last = planned(folder, BOTH)
     assert first.content.mask is not None and last.content.mask is None
-    assert first.output == "c0__s0.png"
+    assert first.output == "images/c0__s0.png"
     without, *_ = planned(folder, BOTH + "transfer: {masks: false}\n")
     assert without.content.mask is None and without.id != first.id
     runs.save_picture(folder / "content" / "c0.mask.png", seed=4)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nst_batch import columns
-from nst_batch.columns import NONE
+from nst_batch.columns import NONE, Strings
 from nst_batch.demands import work
 from nst_batch.planning import task_table
 from nst_batch.planning.task_table import Kind, TaskTable
@@ -256,3 +256,16 @@ def test_a_setting_of_another_version_is_refused(table: TaskTable) -> None:
     with pytest.raises(TypeError):
         TaskTable.read(header, table.arrays())
     assert TransferSettings().steps == 120
+
+
+def test_what_is_kept_of_tasks_goes_where_they_go(tmp_path: Path) -> None:
+    kept = [f'{{"n": {n}}}' for n in range(4)]
+    table = dataclasses.replace(TaskTable.of(task(f"{n}.png", seed=n) for n in range(4)), kept=Strings.of(kept))
+    bare = TaskTable.of([task("x.png", seed=9)])
+    assert list(table.only(np.array([2, 0])).kept or ()) == [kept[2], kept[0]]
+    assert list(table.pruned().joined(bare).kept or ()) == [*kept, ""]
+    assert list(bare.joined(table).kept or ()) == ["", *kept] and bare.joined(bare).kept is None
+    again = TaskTable.read(table.header(), table.arrays())
+    assert again == table and list(again.kept or ()) == kept
+    with pytest.raises(ValueError, match="kept"):
+        TaskTable.read(table.header(), {**table.arrays(), "kept_ends": table.arrays()["kept_ends"][:-1]})

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tifffile
 import torch
 from PIL import Image
 
@@ -257,6 +259,18 @@ def a_picture_that_may_not_be_read(world: World) -> None:
 @provokes("a.png")
 def a_picture_that_is_a_letter(world: World) -> None:
     images.load_picture(world.file("a.png", b"Dear diary"))
+
+
+@provokes("a.tar")
+def a_picture_that_is_an_archive(world: World) -> None:
+    images.load_picture(tar_files.save(world.folder / "a.tar", {"a.png": b"x"}))
+
+
+@provokes("a.dng")
+def a_picture_that_a_camera_has_not_developed(world: World) -> None:
+    tifffile.imwrite(world.folder / "a.dng", np.zeros((32, 32), np.uint16), photometric="cfa", extratags=[
+        (33421, "H", 2, (2, 2), True), (33422, "B", 4, bytes([0, 1, 1, 2]), True)])  # fmt: skip
+    images.load_picture(world.folder / "a.dng")
 
 
 @provokes("a.png")

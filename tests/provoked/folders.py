@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from nst_batch.cli import explain
 from nst_batch.cli.compact import Ticks
@@ -28,7 +27,6 @@ from nst_batch.running.finishing import Finisher, _put
 from nst_batch.running.messages import Job
 from nst_batch.running.packing import pack
 from nst_batch.running.signals import StopSignals
-from nst_batch.transfer.encode import encode
 from tests import lines, tar_files
 from tests.provoked.world import World, called, provokes
 
@@ -170,10 +168,11 @@ def reading_until_a_signal_comes(world: World) -> None:
     Reading(stop)(5, 9)
 
 
-@provokes("imagecodecs")
-def sixteen_bits_without_their_library(world: World) -> None:
-    world.without("imagecodecs")
-    encode(torch.zeros(1, 3, 4, 4), OutputFormat(".png", 16), {})
+@provokes("images/a.webp")
+def a_picture_too_large_for_its_format(world: World) -> None:
+    task = replace(lines.task("images/a.webp", fit="native"), format=OutputFormat(".webp"))
+    wide = replace(task, content=replace(task.content, width=17_000, height=20))
+    Finisher(RunPaths(world.folder)).check(Job(wide))
 
 
 @provokes("out/x")

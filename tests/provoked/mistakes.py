@@ -25,6 +25,7 @@ FILES = (
     "name: n\n",
     "name: n\ncontent: nowhere\nstyle: [empty, 'empty/*.png', pipe]\n",
     "name: n\ncontent: ~no-such-user/x\nstyle: " + "x" * 300 + "\n",
+    "name: n\ncontent: $NST_BATCH_NOT_SET/x\nstyle: text\nexclude: {a: b}\n",
     BASE + "name: n\n",
     BASE + "yes: 3\noutputs: here\n",
     BASE + "pairs: crossed\n",
@@ -60,6 +61,9 @@ FILES = (
     BASE + "output: {name: '{steps:04d}.png'}\n",
     BASE + 'output: {name: "a\\n.png"}\n',
     BASE + "output: {name: 'a.jpg', bits: 16}\n",
+    BASE + "output: {name: 'a.tif', metadata: gps}\n",
+    BASE + "output: {metadata: all}\n",
+    "name: n\ncontent: '{0..9999999}.png'\nstyle: style\n",
     BASE + "run: {devices: [gpu], retrys: 3, batch: few, tile: 4, memory_limit: much, compile: maybe}\n",
     BASE + "run: {memory_limit: 3 MB}\n",
     BASE + "cluster: {time: soon, mem: much, partition: ' ', extra: [mail, --array=1-3], setup: \"a\\0b\"}\n",
@@ -128,6 +132,8 @@ def all_mistakes() -> list[Mistake]:
         runs.make_pictures(folder, contents=2, styles=3)
         (folder / "empty").mkdir()
         os.mkfifo(folder / "pipe")
+        (folder / "text").mkdir()
+        (folder / "text" / "notes.txt").write_text("no picture")
         for text in FILES:
             found += _mistakes_of(folder, text, {})
         for key, files in {"content": LISTS | INDEXES, "pairs": TABLES}.items():

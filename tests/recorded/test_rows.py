@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import pytest
 
+from nst_batch.columns import Strings
 from nst_batch.errors import UsageError
 from nst_batch.paths import RunPaths
 from nst_batch.planning.planned import write_plan
@@ -128,6 +130,33 @@ def test_many_rows_give_what_few_give(tmp_path: Path, in_pairs: None, suffix: st
     assert table["more.of_it"][6] == "[1, 2]" and pd.isna(table["more.of_it"][5])
     assert list(map(str, table["evaluations"][5:7])) == ["0", "many"] and table["strips"][6] == 1.5
     assert table["state"][4] == "failed" and list(table["settings.seed"][:2]) == [0, 1]
+
+
+def test_every_line_of_jsonl_has_every_column(tmp_path: Path) -> None:
+    """polars takes columns from the first hundred lines."""
+    made = RunPaths(tmp_path / "run")
+    made.root.mkdir()
+    tasks = [task(f"{n}.png", seed=n) for n in range(150)]
+    write_plan(made, TaskTable.of(tasks))
+    for each in tasks[:140]:
+        put(made, each)
+    write(made, *((each, done(each)) for each in tasks[:140]), (tasks[140], failed(tasks[140])))
+    export(made, tmp_path / "t.jsonl")
+    assert len({tuple(json.loads(line)) for line in (tmp_path / "t.jsonl").read_text().splitlines()}) == 1
+    table = pl.read_ndjson(tmp_path / "t.jsonl", infer_schema_length=None)
+    assert table["error.message"][140] == "ImageError happened" and table["error.message"].null_count() == 149
+    assert "error.message" in pl.scan_ndjson(tmp_path / "t.jsonl", infer_schema_length=100).collect_schema().names()
+
+
+def test_what_a_table_keeps_is_in_every_format(paths: RunPaths, tmp_path: Path) -> None:
+    kept = Strings.of(['{"split": "train", "label": 3}', "", '{"split": "val", "label": null}'])
+    write_plan(paths, dataclasses.replace(TaskTable.of([ONE, OTHER, THIRD]), kept=kept))
+    read = {".csv": pd.read_csv, ".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
+    for suffix in SUFFIXES:
+        export(paths, tmp_path / f"t{suffix}")
+        table = read[suffix](tmp_path / f"t{suffix}")
+        assert [each for each in table["meta.split"] if not pd.isna(each)] == ["train", "val"]
+        assert table["meta.label"][0] == 3 and pd.isna(table["meta.label"][2])
 
 
 def test_columns_come_in_the_order_in_which_rows_have_them(tmp_path: Path) -> None:

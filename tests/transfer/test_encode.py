@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import sys
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -14,9 +14,9 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from nst_batch.errors import OutputError
 from nst_batch.records import OutputFormat
 from nst_batch.transfer.encode import encode, srgb_profile, to_image
+from nst_batch.transfer.metadata import of_content, read_metadata
 from tests.transfer.colors import Values, apart, quadrants
 
 METADATA = {"task": "abc", "loss": 1.5, "content": "Zoë's cat.jpg"}
@@ -118,8 +118,59 @@ def test_an_image_for_notebooks() -> None:
     assert to_image(image(), alpha()).mode == "RGBA"
 
 
-def test_without_its_library_16_bits_are_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    with pytest.raises(OutputError, match="16 bits need imagecodecs") as caught:
-        encode(image(), OutputFormat(".png", 16), {})
-    assert "pip install imagecodecs" in caught.value.hint
+# --- of the content's own
+
+
+def photograph(path: Path) -> Path:
+    """With all that a camera writes."""
+    exif = Image.Exif()
+    exif.update(
+        {0x010F: "Maker", 0x0110: "Model 7", 0x0132: "2026:11:30 10:00:00", 0x013B: "Ada", 0x8298: "© Ada".encode()}
+    )
+    exif.update({0x0112: 6, 0x010E: "a dog", 0x0131: "Editor"})
+    exif.get_ifd(0x8769).update({0x9003: "2026:11:29 09:30:00", 0x9010: "+01:00", 0xA434: "Lens 50", 0x927C: b"maker"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 31.0, 12.0), 3: "E", 4: (9.0, 3.0, 0.0)})
+    Image.new("RGB", (32, 16)).save(path, exif=exif, dpi=(300, 300))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "bits"), [(".png", 8), (".jpg", 8), (".webp", 8), (".tif", 8), (".png", 16), (".tif", 16)]
+)
+@pytest.mark.parametrize("wanted", [(), ("content",), ("gps",), ("content", "gps")])
+def test_what_is_asked_for_goes_along(tmp_path: Path, suffix: str, bits: int, wanted: tuple[str, ...]) -> None:
+    theirs = of_content(photograph(tmp_path / "a.jpg"), wanted)
+    (tmp_path / f"b{suffix}").write_bytes(encode(image(), OutputFormat(suffix, bits), METADATA, None, theirs))
+    with Image.open(tmp_path / f"b{suffix}") as file:
+        exif, dpi = file.getexif(), file.info.get("dpi")
+        of_exif, gps = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
+    is_flat = suffix == ".tif"  # no writer puts folders of tags into it
+    assert read_metadata(tmp_path / f"b{suffix}") == json.loads(json.dumps(METADATA))
+    assert 0x0112 not in exif or exif[0x0112] == 1, "pixels are upright"
+    assert exif.get(0x0131, "tifffile.py") == "tifffile.py" and 0x927C not in of_exif
+    if "content" in wanted:
+        assert (exif[0x010F], exif[0x0110], exif[0x013B], exif[0x8298]) == (
+            "Maker",
+            "Model 7",
+            "Ada",
+            "Â© Ada",
+        )  # UTF-8, as Pillow reads it
+        assert exif[0x0132] == "2026:11:30 10:00:00"
+        if not is_flat:
+            assert (of_exif[0x9003], of_exif[0x9010], of_exif[0xA434]) == ("2026:11:29 09:30:00", "+01:00", "Lens 50")
+        if suffix != ".webp":
+            assert dpi is not None and round(float(dpi[0])) == 300
+    else:
+        assert 0x010F not in exif and 0x9003 not in of_exif
+    assert is_flat or (2 in gps) == ("gps" in wanted)
+    assert not gps or [float(each) for each in gps[2]] == [48.0, 31.0, 12.0]
+
+
+def test_what_made_a_picture_fits_into_a_jpeg_however_many_styles_it_has(tmp_path: Path) -> None:
+    styles = "+".join(f"a painting with a rather long name, number {n}, {'x' * 120}.jpg" for n in range(430))
+    for suffix in (".jpg", ".png", ".webp", ".tif"):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(encode(image(), OutputFormat(suffix), {**METADATA, "style": styles}))
+        found = read_metadata(path)
+        assert found is not None and styles.startswith(found["style"].rstrip("…"))
+        assert (found["style"] == styles) == (suffix != ".jpg") and found["task"] == METADATA["task"]

@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import struct
-import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from nst_batch.errors import ImageError
+from nst_batch.planning.input_files import see
 from nst_batch.records import Limits
-from nst_batch.transfer.images import from_image, load_picture
+from nst_batch.transfer.images import Decoded, _formats, from_image, load_picture
 from tests import runs, tar_files
 from tests.transfer.colors import TURNS, Values, apart, halves, quadrants
 
@@ -232,8 +233,6 @@ def test_exif_orientation_is_applied(tmp_path: Path, kind: str, orientation: int
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
-    import zlib
-
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -289,11 +288,285 @@ def test_a_profile_is_converted_to_srgb(tmp_path: Path, kind: str) -> None:
     assert apart(found.pixels / full, muted / 255) > 5  # it was not left as it is
 
 
-def test_a_grey_profile_is_applied(tmp_path: Path) -> None:
-    image("L").save(tmp_path / "a.png", icc_profile=wide_gamut_profile())  # of another kind than the picture
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("form", ["png", "tif"])
+def test_a_grey_profile_is_applied(tmp_path: Path, bits: int, form: str) -> None:
+    """Gamma 1.8, as old Macs had it; in 16 bits, it was said to be broken."""
+    stored = (np.arange(0, 256, 8, dtype=np.uint16).repeat(8).reshape(16, 16) * (257 if bits == 16 else 1)).astype(
+        np.uint16 if bits == 16 else np.uint8
+    )
+    profile = bytes(imagecodecs.cms_profile("gray", gamma=1.8, whitepoint=(0.3127, 0.3290, 1.0)))
+    path = tmp_path / f"a.{form}"
+    if form == "tif":
+        tifffile.imwrite(path, stored, photometric="minisblack", iccprofile=profile)
+    elif bits == 8:
+        Image.fromarray(stored).save(path, icc_profile=profile)
+    else:
+        data = bytes(imagecodecs.png_encode(stored))
+        chunk = png_chunk(b"iCCP", b"grey\0\0" + zlib.compress(profile))
+        path.write_bytes(data[:33] + chunk + data[33:])
+    found = load_picture(path)
+    full = 2**bits - 1
+    linear = (stored / full) ** 1.8
+    expected = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    assert not found.notes and found.pixels.dtype == stored.dtype
+    assert apart(found.pixels / full, expected[..., None].repeat(3, 2)) < (1.5 if bits == 8 else 0.5)
+
+
+def test_a_profile_for_another_kind_of_picture_is_a_note(tmp_path: Path) -> None:
+    image().save(tmp_path / "a.png", icc_profile=bytes(imagecodecs.cms_profile("gray", gamma=1.8)))
     found = load_picture(tmp_path / "a.png")
-    assert "profile is broken" in found.notes[0]
-    assert apart(found.pixels / 255, grey()) < LOSSLESS
+    assert "profile is broken" in found.notes[0] and apart(found.pixels / 255, colored()) < LOSSLESS
+
+
+# --- colours by what a file says of them ------------------------------------------------------------------------------
+
+MUTED = (128, 64, 64)
+P3 = (0.680, 0.320, 1.0, 0.265, 0.690, 1.0, 0.150, 0.060, 1.0)
+SRGB = (0.640, 0.330, 1.0, 0.300, 0.600, 1.0, 0.150, 0.060, 1.0)
+
+
+def flat(color: tuple[int, int, int] = MUTED) -> Image.Image:
+    return Image.new("RGB", (32, 32), color)
+
+
+def named(profile: bytes, name: str) -> bytes:
+    """The profile, described as ``name``: littleCMS's own description is replaced, letter for letter."""
+    found = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip()
+    wanted = name[: len(found)].ljust(len(found))
+    changed = profile.replace(found.encode("utf-16-be"), wanted.encode("utf-16-be"))
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(changed))).startswith(wanted.strip())
+    return changed
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "webp", "tif", "avif"])
+def test_a_linear_profile_is_not_srgb_whatever_it_is_called(tmp_path: Path, form: str) -> None:
+    linear = bytes(imagecodecs.cms_profile("rgb", gamma=1.0, whitepoint=(0.3127, 0.3290, 1.0), primaries=SRGB))
+    exact: dict[str, Any] = (
+        {"quality": 100, "subsampling": 0} if form == "jpg" else {"lossless": True} if form == "webp" else {}
+    )
+    exact |= {"quality": 100, "subsampling": "4:4:4"} if form == "avif" else {}
+    flat().save(tmp_path / f"a.{form}", icc_profile=named(linear, "sRGB-elle-V2-g10"), **exact)
+    found = load_picture(tmp_path / f"a.{form}")
+    np.testing.assert_allclose(found.pixels[16, 16], (188, 137, 137), atol=1 if form in ("jpg", "avif") else 0)
+    assert not found.notes
+
+
+def png_with(*chunks: tuple[bytes, bytes], color: tuple[int, int, int] = MUTED, bits: int = 8) -> bytes:
+    """A picture of one colour, with chunks behind its header."""
+    values = np.full((32, 32, 3), color, np.uint16 if bits == 16 else np.uint8) * (257 if bits == 16 else 1)
+    data = bytes(imagecodecs.png_encode(values.astype(np.uint16 if bits == 16 else np.uint8)))
+    return data[:33] + b"".join(png_chunk(*each) for each in chunks) + data[33:]
+
+
+def chromaticities(*x_y: float) -> bytes:
+    return struct.pack(">8I", *(round(each * 100_000) for each in x_y))
+
+
+LINEAR, PLAIN = struct.pack(">I", 100_000), struct.pack(">I", 45_455)  # gAMA: of the file, 1 / 2.2
+SRGB_XY, P3_XY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ([(b"cICP", bytes([12, 13, 0, 1]))], (138, 59, 62)),  # Display P3
+        ([(b"cICP", bytes([1, 13, 0, 1]))], MUTED),
+        ([(b"cICP", bytes([1, 8, 0, 1]))], (188, 137, 137)),
+        ([(b"gAMA", LINEAR)], (188, 137, 137)),
+        ([(b"gAMA", PLAIN)], MUTED),
+        ([(b"gAMA", PLAIN), (b"cHRM", chromaticities(*SRGB_XY))], MUTED),
+        ([(b"gAMA", PLAIN), (b"cHRM", chromaticities(*P3_XY))], (138, 59, 62)),
+        ([(b"sRGB", b"\0"), (b"gAMA", LINEAR)], MUTED),
+        ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", LINEAR)], MUTED),
+        ([], MUTED),
+    ],
+)
+def test_a_png_is_read_as_its_chunks_say(
+    tmp_path: Path, chunks: list[tuple[bytes, bytes]], expected: tuple[int, int, int], bits: int
+) -> None:
+    (tmp_path / "a.png").write_bytes(png_with(*chunks, bits=bits))
+    found = load_picture(tmp_path / "a.png")
+    np.testing.assert_allclose(
+        found.pixels[16, 16] / (257 if bits == 16 else 1), expected, atol=0.6 if bits == 16 else 0
+    )
+    assert not found.notes
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_a_high_dynamic_range_is_a_note(tmp_path: Path, transfer: int, name: str) -> None:
+    (tmp_path / "a.png").write_bytes(png_with((b"cICP", bytes([9, transfer, 0, 1]))))
+    found = load_picture(tmp_path / "a.png")
+    assert found.pixels[0, 0].tolist() == list(MUTED) and f"high dynamic range ({name})" in found.notes[0]
+
+
+# --- TIFF of every kind -----------------------------------------------------------------------------------------------
+
+
+def tiff_of(tmp_path: Path, values: Values, **options: Any) -> Decoded:
+    tifffile.imwrite(
+        tmp_path / "a.tif", values, **{"photometric": "rgb" if values.ndim == 3 else "minisblack", **options}
+    )
+    return load_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_white", "odd"),
+    [
+        (np.float32, 1.0, None), (np.float32, 1.0, 1.02), (np.float32, 1.0, np.inf), (np.float32, 1.0, 4.0),
+        (np.float32, 255.0, None), (np.float32, 65535.0, None), (np.float16, 1.0, None), (np.float64, 1.0, None),
+        (np.int32, 255, None), (np.uint32, 255, None), (np.int32, 65535, None), (np.uint32, 2**32 - 1, None),
+        (np.int16, 255, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("colors", ["rgb", "minisblack"])
+def test_values_of_every_type_are_read_by_what_white_is(
+    tmp_path: Path, kind: type, of_white: float, odd: float | None, colors: str
+) -> None:
+    """One pixel beyond white, or infinite, made all others black."""
+    shown = colored() if colors == "rgb" else grey()[..., 0]
+    values: Values = (shown * of_white).astype(kind)
+    if odd is not None:
+        values[0, 0] = odd
+    found = tiff_of(tmp_path, values, photometric=colors)
+    expected = shown if colors == "rgb" else grey()
+    assert found.pixels.dtype == np.uint16 and apart(found.pixels[1:] / 65535, expected[1:]) < 0.6
+    assert odd is None or ((found.pixels[0, 0] == 65535).all() and found.notes)
+
+
+def test_what_no_white_fits_is_scaled_and_said_so(tmp_path: Path) -> None:
+    for values in (grey()[..., 0] * 4000 - 1000, (grey()[..., 0] * 4000).astype(np.float32)):
+        found = tiff_of(tmp_path, values.astype(np.float32))
+        assert "scaled to fit" in found.notes[0] and found.pixels.max() == 65535 and found.pixels.min() == 0
+
+
+@pytest.mark.parametrize("compression", ["lerc", "jpegxl", "jpeg2000", "zstd", "packbits", "lzma"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_tiffs_are_read_however_they_are_compressed(tmp_path: Path, compression: str, kind: type) -> None:
+    values = (colored() * np.iinfo(kind).max).round().astype(kind)
+    options: dict[str, Any] = {"compressionargs": {"lossless": True}} if compression == "jpegxl" else {}
+    options |= {"compressionargs": {"level": 0}} if compression == "jpeg2000" else {}
+    found = tiff_of(tmp_path, values, compression=compression, **options)
+    assert found.pixels.dtype == kind and apart(found.pixels / np.iinfo(kind).max, colored()) < LOSSLESS
+
+
+def test_grey_with_alpha_in_16_bits(tmp_path: Path) -> None:
+    shown = np.stack([grey()[..., 0], np.full((32, 48), 0.5)], -1)
+    found = tiff_of(tmp_path, (shown * 65535).astype(np.uint16), photometric="minisblack", extrasamples=["unassalpha"])
+    assert found.alpha is not None and abs(int(found.alpha[0, 0]) - 32767) < 2
+    assert apart(found.pixels / 65535, grey()) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["cielab", "icclab"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_lab(tmp_path: Path, kind: str, bits: int) -> None:
+    """CIE's own numbers of sRGB's red, mid grey and green, in D50: L* 54.29, a* 80.80, b* 69.89; …"""
+    lab = np.array([[54.29, 80.80, 69.89], [53.39, 0, 0], [87.82, -79.27, 80.99]])
+    expected = np.array([[255, 0, 0], [127, 127, 127], [0, 255, 0]])
+    close = 3.0 if bits == 8 else 1.0  # CIE76: rounding to 8 bits
+    if kind == "cielab":
+        scaled = np.stack(
+            [lab[:, 0] * (255 if bits == 8 else 65535) / 100, *(lab[:, 1:] * (1 if bits == 8 else 256)).T], -1
+        )
+        stored = scaled.round().astype(np.int32) & (0xFF if bits == 8 else 0xFFFF)
+    else:
+        offset = np.stack([lab[:, 0] * 2.55, *(lab[:, 1:] + 128).T], -1)
+        stored = (offset * (1 if bits == 8 else 256)).round().astype(np.int32)
+    values = stored.astype(np.uint8 if bits == 8 else np.uint16)[None].repeat(32, 0).repeat(16, 1)
+    found = tiff_of(tmp_path, values, photometric=kind)
+    seen = found.pixels[16, [8, 24, 40]] / np.iinfo(found.pixels.dtype).max
+    assert apart(seen[None], expected[None] / 255) < close
+
+
+def preview_and_whole(path: Path, whole: Values, **options: Any) -> None:
+    """A small image that says it is one, and the whole one behind it, as cameras and scanners write them."""
+    with tifffile.TiffWriter(path) as file:
+        file.write((colored()[::4, ::4] * 255).astype(np.uint8), photometric="rgb", subfiletype=1, metadata=None)
+        file.write(whole, metadata=None, **{"photometric": "rgb", **options})
+
+
+def test_of_a_preview_and_the_whole_the_whole_is_read(tmp_path: Path) -> None:
+    whole = (colored() * 255).round().astype(np.uint8)
+    preview_and_whole(tmp_path / "a.tif", whole)
+    found = load_picture(tmp_path / "a.tif")
+    assert found.size == (48, 32) and apart(found.pixels / 255, colored()) < LOSSLESS
+    assert "the first image is a preview of 12 x 8" in found.notes[0]
+    assert see(str(tmp_path / "a.tif"), 1, 1e9)[1:3] == (48, 32), "planning knows the size of what is rendered"
+
+
+def test_a_raw_file_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    preview_and_whole(tmp_path / "a.dng", (grey()[..., 0] * 60000).astype(np.uint16), photometric="cfa", extratags=[
+        (33421, "H", 2, (2, 2)), (33422, "B", 4, bytes([0, 1, 1, 2]))])  # fmt: skip
+    with pytest.raises(ImageError, match="raw file, which has to be developed"):
+        load_picture(tmp_path / "a.dng")
+
+
+# --- what other programs write ----------------------------------------------------------------------------------------
+
+
+def test_a_png_with_a_long_text_is_a_picture(tmp_path: Path) -> None:
+    """Image generators store workflows of megabytes."""
+    text = zlib.compress(b"workflow " * 300_000)
+    (tmp_path / "a.png").write_bytes(png_with((b"zTXt", b"prompt\0\0" + text)))
+    assert load_picture(tmp_path / "a.png").pixels[0, 0].tolist() == list(MUTED)
+    assert see(str(tmp_path / "a.png"), 1, 1e9)[1:3] == (32, 32)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_may_lack_its_end_mark_and_nothing_else(tmp_path: Path, progressive: bool) -> None:
+    buffer, noisy = io.BytesIO(), np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(noisy).save(buffer, "JPEG", quality=90, progressive=progressive)
+    whole, path = buffer.getvalue(), tmp_path / "a.jpg"
+    path.write_bytes(whole)
+    expected = load_picture(path).pixels
+    path.write_bytes(whole[:-2])
+    found = load_picture(path)
+    np.testing.assert_array_equal(found.pixels, expected)
+    assert "its end mark is missing" in found.notes[0]
+    for behind in (b"\0" * 40, b"appended by a camera"):
+        path.write_bytes(whole + behind)
+        np.testing.assert_array_equal(load_picture(path).pixels, expected)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(ImageError, match="broken picture"):
+        load_picture(path)
+
+
+# --- formats of phones and of the web ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["heic", "avif", "jxl", "jp2"])
+@pytest.mark.parametrize("profile", ["none", "p3"])
+def test_formats_of_phones_are_read_in_their_colours(tmp_path: Path, form: str, profile: str) -> None:
+    p3 = bytes(imagecodecs.cms_profile("rgb", gamma=2.2, whitepoint=(0.3127, 0.3290, 1.0), primaries=P3))
+    _formats(more=True)
+    options: dict[str, Any] = (
+        {"lossless": True} if form == "jxl" else {"quality": 100} if form in ("heic", "avif") else {}
+    )
+    options |= {"chroma": 444} if form == "heic" else {"subsampling": "4:4:4"} if form == "avif" else {}
+    options |= {"icc_profile": p3} if profile == "p3" and form != "jp2" else {}
+    path = tmp_path / f"a.{form}"
+    flat().save(path, **options)
+    expected = (139, 57, 59) if "icc_profile" in options and form != "jxl" else MUTED  # its writer drops profiles
+    found = load_picture(path)
+    np.testing.assert_allclose(found.pixels[16, 16], expected, atol=2)
+    assert not found.notes and see(str(path), 1, 1e9)[1:3] == (32, 32)
+
+
+@pytest.mark.parametrize("form", ["HEIF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_formats_of_phones_are_turned_upright_once(tmp_path: Path, form: str, orientation: int) -> None:
+    _formats(more=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = ImageOps.exif_transpose(image())
+    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(orientation)  # what undoes it
+    stored = stored if turned is None else stored.transpose(Image.Transpose(turned))
+    chroma = {"subsampling": "4:4:4"} if form == "AVIF" else {"chroma": 444}
+    stored.save(tmp_path / "a", form, exif=exif.tobytes(), quality=98, **chroma)
+    found = load_picture(tmp_path / "a")
+    assert found.size == (48, 32) and apart(found.pixels / 255, colored()) < LOSSY
+    assert see(str(tmp_path / "a"), 1, 1e9)[1:3] == (48, 32)
 
 
 def test_a_broken_profile_is_a_note(tmp_path: Path) -> None:
@@ -463,20 +736,3 @@ def test_no_other_program_is_asked_to_open_a_picture(tmp_path: Path) -> None:
         assert image.format == "EPS"  # Pillow alone would, and leave the rest to Ghostscript
     with pytest.raises(ImageError, match="not a picture"):
         load_picture(tmp_path / "a.png")
-
-
-# --- on machines that have torch, numpy and Pillow alone --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("library", "write", "ending"), [
-    ("imagecodecs", png16(4), "png"), ("tifffile", tiff16("RGB"), "tif"),
-])  # fmt: skip
-def test_without_its_library_a_deep_picture_is_read_at_8_bits_and_said_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, write: Callable[[Path], None], ending: str
-) -> None:
-    path = tmp_path / f"a.{ending}"
-    write(path)
-    monkeypatch.setitem(sys.modules, library, None)
-    found = load_picture(path)
-    assert found.pixels.dtype == np.uint8 and f"{library} is not installed" in found.notes[0]
-    assert apart(found.pixels / 255, colored()) < LOSSLESS

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from nst_batch.errors import ImageError
@@ -96,3 +100,17 @@ def test_masks_on_one_side_only_are_not_used_and_said_so() -> None:
 def test_what_cannot_be_matched_is_named(content: Mask | None, styles: list[Wanted], message: str) -> None:
     with pytest.raises(ImageError, match=message):
         lay_out(content, styles, "dog.jpg")
+
+
+@pytest.mark.parametrize(("quality", "subsampling"), [(95, 0), (75, 2), (50, 2)])
+def test_a_jpeg_has_the_regions_that_were_painted(quality: int, subsampling: int) -> None:
+    """JPEG makes a dozen colours of three."""
+    painted, buffer = Image.new("RGB", (200, 150), RED), io.BytesIO()
+    ImageDraw.Draw(painted).ellipse((40, 30, 160, 120), fill=BLUE)
+    ImageDraw.Draw(painted).polygon([(0, 150), (60, 150), (0, 90)], fill=GREEN)
+    painted.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    found = read_mask(torch.from_numpy(np.asarray(Image.open(buffer)).copy()), "a.mask.jpg")
+    regions = [found.find(f"#{r:02x}{g:02x}{b:02x}") for r, g, b in (RED, BLUE, GREEN)]
+    assert len(found.colors) == 3 and sorted(region for region in regions if region is not None) == [0, 1, 2]
+    blue = regions[1]
+    assert found.maps[blue, 75, 100] == 1 and found.maps[:, 5, 5].tolist() == [float(n == regions[0]) for n in range(3)]
