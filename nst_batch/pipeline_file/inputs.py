@@ -104,12 +104,8 @@ def find_pictures(pattern: str, base: Path, exclude: Exclusion = Exclusion()) ->
         NothingFound: saying what was looked for, and where.
     """
     path = located(pattern, base)
-    if "{" in str(path) and not os.path.lexists(path):
-        names = list(itertools.islice(braceexpand(str(path), escape=False), _MOST_NAMES + 1))
-        if len(names) > _MOST_NAMES:
-            raise NothingFound(f"{path} stands for more than {_MOST_NAMES:,} names; use a glob")
-        if len(names) > 1:
-            return _each(names, exclude)
+    if "{" in pattern and not os.path.lexists(path) and len(names := _names(str(located(pattern, Path())))) > 1:
+        return _each(names, base, exclude)
     whole = absolute(path)
     if (members := _members(whole, exclude)) is not None:
         if not members.paths:
@@ -131,19 +127,31 @@ def find_pictures(pattern: str, base: Path, exclude: Exclusion = Exclusion()) ->
     raise NothingFound(f"no such file or folder: {path}; relative paths start at the pipeline file's folder")
 
 
-def _each(names: Sequence[str], exclude: Exclusion) -> Found:
+def _names(pattern: str) -> list[str]:
+    """Those for which braces stand; one where they stand for themselves."""
+    try:
+        names = list(itertools.islice(braceexpand(pattern, escape=False), _MOST_NAMES + 1))
+    except ValueError:  # a brace alone
+        return [pattern]
+    if len(names) > _MOST_NAMES:
+        raise NothingFound(f"{pattern} stands for more than {_MOST_NAMES:,} names; use a glob")
+    return names
+
+
+def _each(names: Sequence[str], base: Path, exclude: Exclusion) -> Found:
     """What several names come to. An archive that cannot be read stands for itself, and fails alone; what is not there
     is left out."""
     groups, left_out, errors = list[Found](), LeftOut(), list[NothingFound]()
     for name in names:
         try:
-            groups.append(find_pictures(name, Path(), exclude))
+            groups.append(find_pictures(name, base, exclude))
         except NothingFound as error:
             errors.append(error)
-            if os.path.isfile(name):
-                groups.append(Found((name,), (name.rfind("/") + 1,)))
+            path = absolute(base / name)
+            if os.path.isfile(path):
+                groups.append(Found((path,), (path.rfind("/") + 1,)))
             else:
-                left_out.add("not there", name)
+                left_out.add("not there", path)
     if len(errors) == len(names):
         raise NothingFound("; ".join(map(str, errors[:_FEW])))
     return joined((*groups, Found(left_out=left_out)))

@@ -243,6 +243,14 @@ def test_braces_are_those_of_webdataset(shards: Path, pattern: str, numbers: str
 def test_braces_of_a_name_that_is_there_are_its_own(tmp_path: Path) -> None:
     (tmp_path / "a{1,2}.png").write_bytes(b"x")
     assert [Path(path).name for path in find_pictures("a{1,2}.png", tmp_path)] == ["a{1,2}.png"]
+    for name in ("b{1.png", "c{1}.png", "d}{.png"):
+        (tmp_path / name).write_bytes(b"x")
+        assert [Path(path).name for path in find_pictures(name.replace(".png", ".*"), tmp_path)] == [name]
+    base = tmp_path / "of {1,2}"
+    (base / "in").mkdir(parents=True)
+    (base / "in" / "a.png").write_bytes(b"x")
+    for pattern in ("in", "in/*.png", "in/{a,b}.png"):
+        assert [Path(path).name for path in find_pictures(pattern, base)] == ["a.png"]
     with pytest.raises(NothingFound, match="more than 1,000,000 names"):
         find_pictures("{0..9999999}.png", tmp_path)
 
