@@ -26,7 +26,7 @@ class RunPaths:
     ``root`` is the run's output folder::
 
         root/
-          *.png                 the pictures, under the names that output.name gives
+          images/*.png          the pictures, under the names that output.name gives
           *.tar                 or archives of them, where a folder in that name ends so
           *.tar.loose/          what is to be packed into an archive, and is there as files until then
           plan.npz              what the last run set out to do, as columns

@@ -69,8 +69,11 @@ def _digest_of(text: str) -> bytes:
 
 def _header_size(file: BinaryIO) -> tuple[int, int]:
     """(width, height) in pixels, upright, from the header alone; (0, 0) where it says none."""
+    from PIL import Image
+
     from nst_batch.transfer.images import size_of
 
+    Image.MAX_IMAGE_PIXELS = None  # sizes are all that is read here, and ``limits`` are what they may be
     try:
         return size_of(file)
     except Exception:  # noqa: BLE001 - any decoder error, on a file that may hold anything: the task itself will say why

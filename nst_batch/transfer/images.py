@@ -170,7 +170,23 @@ def size_of(file: BinaryIO) -> tuple[int, int]:
         return jxl.size_of(file.read())
     with _open(file) as image:
         width, height = image.size
-        return (height, width) if image.getexif().get(_ORIENTATION) in _SIDEWAYS else (width, height)
+        exif = _exif_of_png(image, file) if image.format == "PNG" else image.getexif()
+        return (height, width) if exif.get(_ORIENTATION) in _SIDEWAYS else (width, height)
+
+
+def _exif_of_png(image: Image.Image, file: BinaryIO) -> Image.Exif:
+    """Before or behind the pixels, which Pillow decodes to see what is behind them."""
+    at = 8
+    while "exif" not in image.info:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[:4], "big")
+        if len(head) < 8:
+            break
+        if head[4:] == b"eXIf":
+            image.info["exif"] = b"Exif\0\0" + file.read(length)
+        at += 12 + length
+    return Image.Image.getexif(image)
 
 
 def opened(path: Path, limits: Limits = Limits()) -> Image.Image:  # noqa: B008 - frozen

@@ -23,7 +23,7 @@ from PIL import Image, ImageCms, ImageOps
 from nst_batch.errors import ImageError
 from nst_batch.planning.input_files import see
 from nst_batch.records import Limits
-from nst_batch.transfer.images import Decoded, _formats, from_image, load_picture
+from nst_batch.transfer.images import Decoded, _formats, from_image, load_picture, problem
 from tests import runs, tar_files
 from tests.transfer.colors import TURNS, Values, apart, halves, quadrants
 
@@ -511,6 +511,28 @@ def test_a_png_with_a_long_text_is_a_picture(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_with((b"zTXt", b"prompt\0\0" + text)))
     assert load_picture(tmp_path / "a.png").pixels[0, 0].tolist() == list(MUTED)
     assert see(str(tmp_path / "a.png"), 1, 1e9)[1:3] == (32, 32)
+
+
+def test_planning_knows_the_size_of_whatever_limits_may_allow(tmp_path: Path) -> None:
+    """Pillow takes more than 358 megapixels for a bomb, and says nothing of their size."""
+    data = bytearray(png_with())
+    data[16:24] = struct.pack(">II", 30_000, 20_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    (tmp_path / "a.png").write_bytes(data)
+    assert see(str(tmp_path / "a.png"), 1, 1e9)[1:3] == (30_000, 20_000)
+    assert "limits.pixels, 268,435,456" in problem(tmp_path / "a.png", Limits())
+
+
+def test_a_png_may_say_how_it_is_turned_behind_its_pixels(tmp_path: Path) -> None:
+    exif, stored = Image.Exif(), image().transpose(Image.Transpose.ROTATE_90)
+    exif[0x0112] = 6
+    data = bytes(imagecodecs.png_encode(np.asarray(stored)))
+    turn = png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    for at in (33, len(data) - 12):
+        (tmp_path / "a.png").write_bytes(data[:at] + turn + data[at:])
+        found = load_picture(tmp_path / "a.png")
+        assert see(str(tmp_path / "a.png"), 1, 1e9)[1:3] == found.size == (48, 32)
+        assert apart(found.pixels / 255, colored()) < LOSSLESS
 
 
 @pytest.mark.parametrize("progressive", [False, True])
