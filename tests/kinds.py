@@ -90,6 +90,15 @@ def tiff(values: Values, **options: Any) -> Callable[[Path], None]:
     return write
 
 
+def avif(**points: Any) -> Callable[[Path], None]:
+    """An AVIF with code points and no profile."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(bytes(imagecodecs.avif_encode(pixels(), 100, **points)))
+
+    return write
+
+
 def preview(path: Path) -> None:
     """A small image that says that it is one, and the whole one."""
     with tifffile.TiffWriter(path) as file:
@@ -148,6 +157,7 @@ KINDS = [
     Kind("HEIC, Display P3", "heic", by_pillow("HEIF", icc_profile=P3, **HEIF), IN_P3),
     Kind("HEIC, orientation 6 (irot)", "heic", by_pillow("HEIF", turned=True, **HEIF)),
     Kind("AVIF, Display P3", "avif", by_pillow("AVIF", icc_profile=P3, **AVIF), IN_P3),
+    Kind("AVIF, Display P3 (nclx)", "avif", avif(primaries=12, transfer=13, matrix=0), IN_P3),
     Kind("AVIF, orientation 6 (irot)", "avif", by_pillow("AVIF", turned=True, **AVIF)),
     Kind("JPEG XL, lossless", "jxl", by_pillow("JXL", lossless=True)),
     Kind("JPEG 2000", "jp2", by_pillow("JPEG2000")),

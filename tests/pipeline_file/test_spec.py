@@ -562,3 +562,23 @@ def test_mistakes_of_tables_stand_among_the_others(folder: Path) -> None:
 def test_the_schema_tells_tables_from_words() -> None:
     branches = PipelineSpec.model_json_schema()["properties"]["pairs"]["oneOf"]
     assert {"type": "string", "pattern": "^@"} in branches
+
+
+def test_environment_variables_stand_in_every_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_TEST", str(folder))
+    (folder / "vgg.pth").touch()
+    text = (
+        "name: n\ncontent: $OF_TEST/content\nstyle: ['${OF_TEST}/style/s0.png']\noutput: {dir: $OF_TEST/out}\n"
+        "weights: {path: $OF_TEST/vgg.pth}\ntransfer: {init: $OF_TEST/content/c0.png}\n"
+        "exclude: $OF_TEST/content/c1.png\n"
+    )
+    spec = load(folder, text)
+    assert spec.content.paths[0] == str(folder / "content" / "c0.png") and spec.output_dir == folder / "out"
+    assert str(folder / "content" / "c1.png") not in spec.content.paths
+    assert len(spec.style) == 1 and spec.settings().init == str(folder / "content" / "c0.png")
+    monkeypatch.delenv("OF_TEST")
+    with pytest.raises(SpecError) as caught:
+        load(folder, text)
+    places = [mistake.split(": ")[1] for mistake in caught.value.mistakes]
+    assert {"content[0]", "style[0]", "output.dir", "weights.path", "transfer.init"} <= set(places)
+    assert all("$OF_TEST is not set" in mistake or "${OF_TEST}" in mistake for mistake in caught.value.mistakes)
