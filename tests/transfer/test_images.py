@@ -288,14 +288,21 @@ def test_a_profile_is_converted_to_srgb(tmp_path: Path, kind: str) -> None:
     assert apart(found.pixels / full, muted / 255) > 5  # it was not left as it is
 
 
+RAMP = np.linspace(0, 1, 1024)
+LIGHT_OF_GREY = {"gamma 1.8": RAMP**1.8, "dot gain": RAMP - 0.4 * RAMP * (1 - RAMP)}
+"""How much light a grey value is, by its profile: as old Macs had it, and as ink spreads on paper."""
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("form", ["png", "tif"])
-def test_a_grey_profile_is_applied(tmp_path: Path, bits: int, form: str) -> None:
-    """Gamma 1.8, as old Macs had it; in 16 bits, it was said to be broken."""
+@pytest.mark.parametrize("curve", list(LIGHT_OF_GREY))
+def test_a_grey_profile_is_applied(tmp_path: Path, bits: int, form: str, curve: str) -> None:
+    """In 16 bits, it was said to be broken."""
     stored = (np.arange(0, 256, 8, dtype=np.uint16).repeat(8).reshape(16, 16) * (257 if bits == 16 else 1)).astype(
         np.uint16 if bits == 16 else np.uint8
     )
-    profile = bytes(imagecodecs.cms_profile("gray", gamma=1.8, whitepoint=(0.3127, 0.3290, 1.0)))
+    light = LIGHT_OF_GREY[curve].astype(np.float32)
+    profile = bytes(imagecodecs.cms_profile("gray", transferfunction=light, whitepoint=(0.3127, 0.3290, 1.0)))
     path = tmp_path / f"a.{form}"
     if form == "tif":
         tifffile.imwrite(path, stored, photometric="minisblack", iccprofile=profile)
@@ -307,7 +314,7 @@ def test_a_grey_profile_is_applied(tmp_path: Path, bits: int, form: str) -> None
         path.write_bytes(data[:33] + chunk + data[33:])
     found = load_picture(path)
     full = 2**bits - 1
-    linear = (stored / full) ** 1.8
+    linear = np.interp(stored / full, RAMP, light)
     expected = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     assert not found.notes and found.pixels.dtype == stored.dtype
     assert apart(found.pixels / full, expected[..., None].repeat(3, 2)) < (1.5 if bits == 8 else 0.5)
