@@ -296,9 +296,9 @@ def _objection(content: Content, data: bytes, label: bytes | None, digest: str |
 def compare(folder: Path, pipeline: Path, contents: list[Content], figures: Figures) -> None:
     """With pictures of a run that nobody disturbs, byte by byte: those of a list, as plain files."""
     spec = json.loads(pipeline.read_text())
-    listed = [f"in/{content.shard}.tar/{content.name}" for content in contents]
-    (folder / "some.txt").write_text("\n".join(listed))
-    spec |= {"content": "@some.txt", "output": {"dir": "calm", "name": "{shard}/{content}__{style}.png"}}
+    listed = [f"{content.shard}.tar/{content.name}" for content in contents]
+    (folder / "in" / "some.txt").write_text("\n".join(listed))  # a content draws its style by its path from here on
+    spec |= {"content": "@in/some.txt", "output": {"dir": "calm", "name": "{shard}/{content}__{style}.png"}}
     (folder / "calm.yaml").write_text(json.dumps(spec))
     _Run(folder / "calm.yaml", folder / "calm", Figures(0, 0, 0)).end()
     for path in sorted((folder / "calm").rglob("*.png")):
