@@ -15,7 +15,6 @@ from typing import Any
 from PIL import Image
 
 from nst_batch.archives import tars
-from nst_batch.transfer.images import opened
 
 _RESOLUTION = (0x011A, 0x011B, 0x0128)  # XResolution, YResolution, ResolutionUnit
 _COPIED = (0x010F, 0x0110, 0x0132, 0x013B, 0x8298, *_RESOLUTION)  # Make, Model, DateTime, Artist, Copyright
@@ -65,6 +64,8 @@ def of_content(path: Path, wanted: Sequence[str]) -> Theirs | None:
     """
     if not wanted:
         return None
+    from nst_batch.transfer.images import opened  # not for those who only look who made a picture
+
     found = Image.Exif()
     try:
         with warnings.catch_warnings():
