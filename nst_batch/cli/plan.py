@@ -13,6 +13,7 @@ import typer
 
 from nst_batch.cli.console import (
     SHOWN,
+    folded,
     in_words,
     overridden,
     print_json_with,
@@ -85,18 +86,23 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
     if counts["todo"]:
         lines += [((f"  {part}", ""),) for part in _in_total(ahead, ready)]
         lines += _disk(room)
-    return lines + _unusable(ready) + _table(ready.decisions.but("done"), ahead, width)
+    return lines + _unusable(ready, width) + _table(ready.decisions.but("done"), ahead, width)
 
 
-def _unusable(ready: Pipeline) -> list[Line]:
+def _unusable(ready: Pipeline, width: int | None) -> list[Line]:
     """Which pictures will fail, wherever they are among a million."""
+    from nst_batch.cli.figures import short
+
     unusable = ready.unusable()
     if not unusable:
         return []
-    lines: list[Line] = [((f"  {len(unusable)} files cannot be used; their tasks will fail:", "red"),)]
-    lines += [((f"    {printable(path)}: {printable(why)}", "red"),) for path, why in unusable.first(_FEW)]
+    told = [f"  {len(unusable)} files cannot be used; their tasks will fail:"]
+    for path, why in unusable.first(_FEW):
+        name = printable(path if width is None else short(path, max(20, width // 2)))
+        told += folded(f"    {name}: {printable(why)}", width).split("\n")
     more = len(unusable) - _FEW
-    return [*lines, ((f"    … and {more} more; --json lists them", "red"),)] if more > 0 else lines
+    told += [f"    … and {more} more; --json lists them"] if more > 0 else []
+    return [((line, "red"),) for line in told]
 
 
 def _listed(decisions: Decisions, most: int | None) -> Iterable[Decision]:
