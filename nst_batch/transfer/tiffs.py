@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -82,11 +83,14 @@ def is_plain(data: bytes) -> bool:
 
 
 def read(data: bytes) -> Read:
-    """The picture. Raises as ``size_of`` does."""
+    """The picture. Raises as ``size_of`` does, and ValueError where a part of it is missing."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as opened:
         page, notes = _picture(opened)
+        missing = math.prod(page.chunked) - sum(count > 0 for count in page.databytecounts)
+        if missing > 0:  # tifffile makes them black
+            raise ValueError(f"{missing} of its strips or tiles are missing")
         values = np.asarray(page.asarray())
         kind = tifffile.PHOTOMETRIC(page.photometric).name
         extra = [tifffile.EXTRASAMPLE(each).name for each in page.extrasamples]

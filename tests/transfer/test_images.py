@@ -502,6 +502,15 @@ def test_of_a_preview_and_the_whole_the_whole_is_read(tmp_path: Path) -> None:
     assert see(str(tmp_path / "a.tif"), 1, 1e9)[1:3] == (48, 32), "planning knows the size of what is rendered"
 
 
+def test_a_tiff_without_some_of_its_strips_is_refused(tmp_path: Path) -> None:
+    """As writers leave it that did not end: the directory is there first, and strips it has none of are 0 long."""
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((64, 64, 3), np.float32), photometric="rgb", rowsperstrip=8)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages.first.tags["StripByteCounts"].overwrite([6144, *[0] * 7])
+    with pytest.raises(ImageError, match=r"broken picture: 7 of its strips or tiles are missing"):
+        load_picture(tmp_path / "a.tif")
+
+
 def test_a_raw_file_is_refused_for_what_it_is(tmp_path: Path) -> None:
     preview_and_whole(tmp_path / "a.dng", (grey()[..., 0] * 60000).astype(np.uint16), photometric="cfa", extratags=[
         (33421, "H", 2, (2, 2)), (33422, "B", 4, bytes([0, 1, 1, 2]))])  # fmt: skip
