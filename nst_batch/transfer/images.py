@@ -30,7 +30,7 @@ Pixels = npt.NDArray[Any]  # uint8 or uint16
 _ORIENTATION = 0x0112  # EXIF's tag
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 _END_OF_JPEG = b"\xff\xd9"
-_NOISE = bytes(range(1, 251)) * 2  # any bits that are no picture's
+_NOISE = b"\xa5\xd2\x69\xb4" * 128  # bits that are no picture's, and not those that a decoder fills in: zeros
 _PNG_DEPTH_AT = 24  # the byte of a PNG file that holds its bits per channel
 _FOREIGN = ("EPS", "WMF", "GRIB", "HDF5", "BUFR", "FPX", "MIC", "MPEG")
 """Formats that Pillow knows, but leaves to Ghostscript and others, or can only name."""
@@ -237,10 +237,13 @@ def _decoded(data: bytes, name: str) -> Decoded:
         return _of_tiff(tiffs.read(data), name)
     file = _open(io.BytesIO(data))
     frames = getattr(file, "n_frames", 1)
-    notes = (f"{name}: {frames} frames; the first is used",) if frames > 1 else ()
-    file.seek(0)
+    which = "main" if file.format == "HEIF" else "first"
+    notes = (f"{name}: {frames} frames; the {which} one is used",) if frames > 1 else ()
+    if which == "first":
+        file.seek(0)
     meaning = _meaning(file, data)
-    if file.format == "JXL":  # its decoder has turned it by its codestream, and EXIF says nothing: ISO/IEC 18181-2
+    if file.format == "JXL" and not getattr(file, "jpeg", False):
+        # Its decoder has turned it by its codestream, and EXIF says nothing: ISO/IEC 18181-2. Not so a JPEG in it.
         return _of_image(file, meaning, name, notes)
     orientation = file.getexif().get(_ORIENTATION, 1)
     if file.format == "PNG" and data[_PNG_DEPTH_AT] == 16:
@@ -267,6 +270,7 @@ def _meaning(file: Image.Image, data: bytes) -> Meaning:
 
 def _without_its_end(file: Image.Image, data: bytes, name: str) -> tuple[Image.Image, tuple[str, ...]]:
     """A JPEG that lacks its end mark, if nothing else is missing: then whatever stands behind it changes no pixel."""
+    data = data.removesuffix(_END_OF_JPEG[:1])  # half of it
     whole, noisy = (_open(io.BytesIO(data + behind + _END_OF_JPEG)) for behind in (b"", _NOISE))
     try:
         file.load()  # there may be an end, and something behind it

@@ -140,15 +140,15 @@ def of_png(data: bytes, info: Mapping[Any, Any]) -> Meaning:
         return of_code_points(points[0], points[1])
     if profile := info.get("icc_profile"):
         return Meaning(profile)
-    gamma = info.get("gamma")
-    if "srgb" in info or not gamma:
+    gamma, chromaticity = info.get("gamma"), info.get("chromaticity")
+    if "srgb" in info or not (gamma or chromaticity):
         return Meaning()
-    x_y = info.get("chromaticity") or (*_D65, *_PRIMARIES[1][:6])  # white first
+    x_y = chromaticity or (*_D65, *_PRIMARIES[1][:6])  # white first
     primaries = (*x_y[2:], *x_y[:2])
-    is_plain = abs(gamma * 2.2 - 1) <= _GAMMA_SLACK
-    if is_plain and np.allclose(primaries, _PRIMARIES[1], atol=0.002):
+    exponent = None if not gamma or abs(gamma * 2.2 - 1) <= _GAMMA_SLACK else 1 / gamma
+    if exponent is None and np.allclose(primaries, _PRIMARIES[1], atol=0.002):
         return Meaning()
-    return Meaning(_made(primaries, None if is_plain else 1 / gamma))
+    return Meaning(_made(primaries, exponent))
 
 
 def of_boxes(data: bytes, info: Mapping[Any, Any]) -> Meaning:

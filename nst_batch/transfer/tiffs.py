@@ -19,7 +19,8 @@ Pixels = npt.NDArray[Any]
 _ORIENTATION, _PROFILE = 274, 34675  # tags
 _PILLOWS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)  # compressions: none, CCITT, LZW, JPEG, deflate, PackBits
 _RAW = ("CFA", "LINEAR_RAW")
-_FLOATS = ((0.0, 16.0, 1.0), (16.0, 300.0, 255.0), (16_384.0, 70_000.0, 65_535.0))
+_HDR = 16.0  # times white: as far as a high dynamic range goes here
+_FLOATS = ((0.0, _HDR, 1.0), (_HDR, 300.0, 255.0), (16_384.0, 70_000.0, 65_535.0))
 """Above and up to which largest value floats have which white."""
 _BELOW = 0.1  # of white, below black: what filters leave
 _COLORS = {"RGB": 3, "YCBCR": 3, "CIELAB": 3, "ICCLAB": 3, "SEPARATED": 4, "MINISBLACK": 1, "MINISWHITE": 1}
@@ -103,7 +104,7 @@ def read(data: bytes) -> Read:
             raise NotAPicture(f"an image of kind {kind} and shape {values.shape}")
         colors, meaning = _COLORS[kind], Meaning(bytes(_tag(page, _PROFILE, b"")) or None)
         keep = colors + (values.shape[2] > colors and extra[:1] in (["ASSOCALPHA"], ["UNASSALPHA"]))
-        values, more = as_whole_numbers(values[..., :keep])
+        values, more = as_whole_numbers(_of_all_bits(values[..., :keep], page.bitspersample))
         if kind == "MINISWHITE":
             values[..., 0] = np.iinfo(values.dtype).max - values[..., 0]
         if kind in ("CIELAB", "ICCLAB"):
@@ -150,9 +151,11 @@ def _tag(page: tifffile.TiffPage, number: int, default: Any) -> Any:
 def as_whole_numbers(values: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     """Values of any type as uint8 or uint16, and what was made of them.
 
-    uint8 and uint16 stay. White is 1 for floats up to 16 (what is above it, of a high dynamic range, is cut off), 255
-    for those up to 300, 65535 for those from 16,384 to 70,000; for whole numbers the first of 255, 65535 and the type's
-    largest that holds them. What fits none of these, or goes below 0, is scaled from its least to its most.
+    uint8 and uint16 stay. What is white is told by the values but for the hundredth that is largest: a few of them, as
+    glints and broken pixels have, are cut off. It is 1 for floats up to 16 (what is above 1, of a high dynamic range,
+    is cut off, too), 255 for those up to 300, 65535 for those from 16,384 to 70,000; for whole numbers the first of 255,
+    65535 and the type's largest that holds them. What fits none of these, or goes below 0, is scaled from its least to
+    its most.
     """
     if values.dtype in (np.uint8, np.uint16):
         return values, ()
@@ -164,9 +167,10 @@ def as_whole_numbers(values: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     if not finite.any():
         return np.zeros(values.shape, np.uint16), notes
     least, most = float(numbers[finite].min()), float(numbers[finite].max())
-    white = _white(values.dtype, least, most)
+    low, middle, high = (float(each) for each in np.percentile(numbers[finite], (1, 50, 99)))
+    white = _white(values.dtype, low, most if middle > 1 and high <= _HDR else high)
     if white is None:
-        numbers, white = numbers - least, max(most - least, 1e-12)
+        numbers, white = numbers - low, max(high - low, 1e-12)
         notes = (*notes, f"values from {least:g} to {most:g}, scaled to fit")
     elif most > white or least < 0:
         notes = (*notes, f"values from {least:g} to {most:g}, cut off at 0 and {white:g}")
@@ -195,6 +199,14 @@ def _lab(values: Pixels, *, signed: bool) -> Pixels:
     else:  # ICC's version 2: an L* of 100 is 0xff00
         numbers *= 65535 / 65280
     return np.clip(np.round(numbers), 0, 65535).astype(np.uint16)
+
+
+def _of_all_bits(values: Pixels, bits: int) -> Pixels:
+    """10, 12 or 14 bits a channel as 16."""
+    if values.dtype != np.uint16 or bits >= 16:
+        return values
+    found: Pixels = np.round(values * (65535 / (2**bits - 1))).astype(np.uint16)
+    return found
 
 
 def _divided(values: Pixels) -> Pixels:

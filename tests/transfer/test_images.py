@@ -16,6 +16,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
@@ -385,6 +386,7 @@ SRGB_XY, P3_XY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), (0.3127, 0.3
         ([(b"gAMA", PLAIN)], MUTED),
         ([(b"gAMA", PLAIN), (b"cHRM", chromaticities(*SRGB_XY))], MUTED),
         ([(b"gAMA", PLAIN), (b"cHRM", chromaticities(*P3_XY))], (138, 59, 62)),
+        ([(b"cHRM", chromaticities(*P3_XY))], (138, 59, 62)),
         ([(b"sRGB", b"\0"), (b"gAMA", LINEAR)], MUTED),
         ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", LINEAR)], MUTED),
         ([], MUTED),
@@ -422,6 +424,7 @@ def tiff_of(tmp_path: Path, values: Values, **options: Any) -> Decoded:
     ("kind", "of_white", "odd"),
     [
         (np.float32, 1.0, None), (np.float32, 1.0, 1.02), (np.float32, 1.0, np.inf), (np.float32, 1.0, 4.0),
+        (np.float32, 1.0, 200.0), (np.float32, 1.0, 1e6), (np.float32, 255.0, 1e5), (np.int32, 255, 70_000),
         (np.float32, 255.0, None), (np.float32, 65535.0, None), (np.float16, 1.0, None), (np.float64, 1.0, None),
         (np.int32, 255, None), (np.uint32, 255, None), (np.int32, 65535, None), (np.uint32, 2**32 - 1, None),
         (np.int16, 255, None),
@@ -456,6 +459,21 @@ def test_tiffs_are_read_however_they_are_compressed(tmp_path: Path, compression:
     options |= {"compressionargs": {"level": 0}} if compression == "jpeg2000" else {}
     found = tiff_of(tmp_path, values, compression=compression, **options)
     assert found.pixels.dtype == kind and apart(found.pixels / np.iinfo(kind).max, colored()) < LOSSLESS
+
+
+def test_12_bits_in_a_tiff_are_all_of_the_range(tmp_path: Path) -> None:
+    """Packed, as scanners write them: two values in three bytes."""
+    shown = np.linspace(0, 1, 32 * 48).reshape(32, 48)
+    pairs = np.round(shown * 4095).astype(np.uint32).reshape(-1, 2)
+    triple = (pairs[:, 0] << 12) | pairs[:, 1]
+    packed = np.stack([triple >> 16, (triple >> 8) & 255, triple & 255], -1).astype(np.uint8).tobytes()
+    tags = {256: (3, 48), 257: (3, 32), 258: (3, 12), 259: (3, 1), 262: (3, 1), 273: (4, 0), 277: (3, 1), 278: (3, 32),
+            279: (4, len(packed))}  # fmt: skip
+    tags[273] = (4, 8 + 2 + 12 * len(tags) + 4)
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(tags.items()))
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + packed)
+    found = load_picture(tmp_path / "a.tif")
+    np.testing.assert_allclose(found.pixels[..., 0] / 65535, shown, atol=2e-4)
 
 
 def test_grey_with_alpha_in_16_bits(tmp_path: Path) -> None:
@@ -565,9 +583,12 @@ def test_a_jpeg_may_lack_its_end_mark_and_nothing_else(tmp_path: Path, progressi
     for behind in (b"\0" * 40, b"appended by a camera"):
         path.write_bytes(whole + behind)
         np.testing.assert_array_equal(load_picture(path).pixels, expected)
-    path.write_bytes(whole[: len(whole) * 2 // 3])
-    with pytest.raises(ImageError, match="broken picture"):
-        load_picture(path)
+    path.write_bytes(whole[:-1])
+    np.testing.assert_array_equal(load_picture(path).pixels, expected)
+    for less in (6, 30, len(whole) // 3):
+        path.write_bytes(whole[:-less])
+        with pytest.raises(ImageError, match="broken picture"):
+            load_picture(path)
 
 
 # --- formats of phones and of the web ---------------------------------------------------------------------------------
@@ -774,3 +795,28 @@ def test_no_other_program_is_asked_to_open_a_picture(tmp_path: Path) -> None:
         assert image.format == "EPS"  # Pillow alone would, and leave the rest to Ghostscript
     with pytest.raises(ImageError, match="not a picture"):
         load_picture(tmp_path / "a.png")
+
+
+def test_of_a_heic_with_several_pictures_the_main_one_is_used(tmp_path: Path) -> None:
+    file = pillow_heif.from_pillow(flat((0, 0, 255)))
+    file.add_from_pillow(flat())
+    file.save(tmp_path / "a.heic", quality=-1, primary_index=1)
+    found = load_picture(tmp_path / "a.heic")
+    np.testing.assert_allclose(found.pixels[16, 16], MUTED, atol=3)
+    assert found.notes == ("a.heic: 2 frames; the main one is used",)
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+@pytest.mark.filterwarnings("ignore:Using JPEG reconstruction")
+def test_a_jpeg_that_is_packed_as_jpeg_xl_is_upright(tmp_path: Path, turned: int) -> None:
+    """libjxl makes an orientation of the codestream's of the one in its EXIF."""
+    _formats(more=True)
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    stored = Image.fromarray(np.ascontiguousarray(TURNS[turned](quadrants())))
+    stored.save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=0)
+    with Image.open(tmp_path / "a.jpg") as file:
+        file.save(tmp_path / "a.jxl")
+    found = load_picture(tmp_path / "a.jxl")
+    assert found.size == (48, 32) == see(str(tmp_path / "a.jxl"), 1, 1e9)[1:3]
+    assert apart(found.pixels / 255, colored()) < LOSSY
