@@ -154,7 +154,7 @@ def as_whole_numbers(values: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     uint8 and uint16 stay. What is white is told by the values but for the hundredth that is largest: a few of them, as
     glints and broken pixels have, are cut off. It is 1 for floats up to 16 (what is above 1, of a high dynamic range,
     is cut off, too), 255 for those up to 300, 65535 for those from 16,384 to 70,000; for whole numbers the first of
-    255, 65535 and the type's largest that holds them. What fits none of these, or goes below 0, is scaled from its least
+    255, 65535 and the type's largest that holds them. What fits none of these, or is negative, is scaled from its least
     to its most.
     """
     if values.dtype in (np.uint8, np.uint16):
