@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batch, closure, eta, handout, overhead, precision, report, scale, shards, sizes
+from benchmarks import batch, busy, closure, eta, handout, overhead, precision, report, scale, shards, sizes
 from benchmarks.pictures import DATA
 from nst_batch.running.devices import choose_threads
 
@@ -32,6 +32,7 @@ STAGES = (
     "overhead",
     "handout",
     "report",
+    "busy",
     "eta",
 )  # sizes, shards and scale, which take long, when asked for
 PRESET = "pytorch-tutorial-fast"
@@ -201,6 +202,25 @@ def _report(_: argparse.Namespace, console: Console, folder: Path) -> list[dict[
     return rows
 
 
+def _busy(given: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
+    found = [busy.measure(size, given.threads, given.rounds) for size in (64, 256)]
+    title = "Evaluations/s alone, and beside as many busy loops as cores (a fair share is a half)"
+    table = _table(title, "px", "threads wait as", "alone", "beside", "kept")
+    for row in found:
+        for way in busy.WAYS:
+            alone, beside = row["alone"][way], row["beside"][way]
+            table.add_row(str(row["size"]), way, f"{alone:.2f}", f"{beside:.2f}", f"{beside / alone:.0%}")
+        table.add_row("", "workers, of torch", f"{row['alone_of_torch']:.3f}", "", "")
+    console.print(table)
+    shared = busy.together(folder, side=4, size=128, steps=100)
+    table = _table(
+        f"{shared['tasks']} tasks of {shared['size']} px in one folder", "one run", "two runs", "two, of one"
+    )
+    table.add_row(f"{shared['one']:.1f} s", f"{shared['two']:.1f} s", f"{shared['ratio']:.2f}")
+    console.print(table)
+    return {"beside": found, "together": shared}
+
+
 def _eta(_: argparse.Namespace, console: Console, folder: Path) -> dict[str, Any]:
     replayed = eta.replays(400)
     table = _table("400 replayed runs: seconds left, against what was left", "at", "worst", "median", "within 20 %")
@@ -253,6 +273,7 @@ _STAGES = {
     "overhead": _overhead,
     "handout": _handout,
     "report": _report,
+    "busy": _busy,
     "eta": _eta,
     "sizes": _sizes,
     "shards": _shards,

@@ -24,8 +24,8 @@ import torch
 from benchmarks.arithmetic import flops, matrix_rate, wait
 from benchmarks.pictures import DATA, squares, tensor
 from benchmarks.plain import GATYS, TUTORIAL, PlainTransfer
+from nst_batch.environment import ALLOCATOR
 from nst_batch.pipeline_file.presets import PRESETS
-from nst_batch.running.processes import ALLOCATOR
 from nst_batch.transfer.graphs import Compiler
 from nst_batch.transfer.losses import Objective, Targets, needs_means
 from nst_batch.transfer.octaves import style_features

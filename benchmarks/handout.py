@@ -229,7 +229,7 @@ def measure(
                 start=partial(_start, seconds),
             )  # fmt: skip
             with timed(_PARTS) as spent:
-                run.run(todo, frozenset())
+                run.run(todo, {})
     took = watch.ended - watch.begun
     return {
         "tasks": tasks, "done": watch.done, "seconds": took, "per_second": watch.done / took,

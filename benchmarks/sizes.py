@@ -23,9 +23,9 @@ import torch
 from benchmarks.arithmetic import wait
 from benchmarks.pictures import DATA, squares
 from nst_batch.demands import Way, stage_bytes
+from nst_batch.environment import ALLOCATOR
 from nst_batch.memory import peak, reset_peak, resident
 from nst_batch.pipeline_file.presets import PRESETS
-from nst_batch.running.processes import ALLOCATOR
 from nst_batch.transfer.images import from_image
 from nst_batch.transfer.pictures import Picture
 from nst_batch.transfer.stylize import Stylizer

@@ -24,6 +24,12 @@ __all__ = ["Losses", "Stylizer", "TransferSettings", "__version__"]
 def __getattr__(name: str) -> Any:
     """``Stylizer`` needs torch, which takes seconds to import: only those who ask for it pay."""
     if name == "Stylizer":
+        from nst_batch.environment import OPENMP, applied
+
+        with applied(OPENMP):  # it is read when torch is loaded; who has loaded it before has what it was then
+            import torch
+
+            torch.get_num_threads()
         from nst_batch.transfer.stylize import Stylizer
 
         return Stylizer

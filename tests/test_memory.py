@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from nst_batch import memory
+from nst_batch.environment import ALLOCATOR
 from nst_batch.memory import free, has_run_out, in_words, kills, peak, reset_peak, resident
-from nst_batch.running.processes import ALLOCATOR
 from tests.runs import REPOSITORY
 
 MB = 1 << 20

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from nst_batch import environment
 from nst_batch.archives.tar_outputs import archives
 from nst_batch.cli.console import say, tasks, tell
 from nst_batch.cli.events import EventLog
-from nst_batch.cli.failures import failure_lines
+from nst_batch.cli.failures import altered_line, failure_lines
 from nst_batch.cli.figures import clock, per_hour, show
 from nst_batch.cli.progress import ProgressView, error_console
 from nst_batch.paths import ARCHIVE_SUFFIX
 from nst_batch.pipeline import Pipeline
 from nst_batch.planning.shares import ALONE, Part
+from nst_batch.recorded.alike import NAMED
 from nst_batch.recorded.decisions import Decision
 from nst_batch.recorded.writers import Writer
 from nst_batch.running.deadline import NEVER, Deadline
@@ -72,7 +74,8 @@ def render(
             watching.enter_context(view := ProgressView(tally, error_console()))
             view.note(f"{ready.name}: {tasks(len(todo))} to render, {ready.counts()['done']} done before")
             shown = view
-        from nst_batch.running.scheduler import Scheduler  # torch: two seconds
+        with environment.applied(environment.OPENMP if inline else {}):
+            from nst_batch.running.scheduler import Scheduler  # torch: two seconds
 
         devices, options, begin = _workers(ready, engine)
         run = ready.run
@@ -142,6 +145,7 @@ def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict
     return {
         "tasks": counts["tasks"],
         "done": counts["done"] + rendered + elsewhere,
+        "altered": counts["altered"],
         "failed": counts["failed"] + failed,
         "todo": counts["todo"] - rendered - elsewhere - failed,
         "rendered": rendered,
@@ -158,6 +162,7 @@ def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
     """The last lines of a run."""
     if not (summary["rendered"] or summary["elsewhere"] or summary["failed"] or summary["todo"]):
         say(f"nothing to render: all {tasks(summary['tasks'])} of {ready.name} are done in {ready.paths.root}")
+        _tell_altered(ready)
         return
     parts = [f"{summary['rendered']} rendered", f"{summary['skipped']} done before"]
     parts += [f"{summary['elsewhere']} done by another run"] if summary["elsewhere"] else []
@@ -170,8 +175,14 @@ def sum_up(ready: Pipeline, summary: dict[str, Any]) -> None:
     if summary["rendered"] or summary["skipped"]:
         page = ready.paths.report
         say(f"  report: {page if page.exists() else f'nst-batch report {page.parent}'}")
+    _tell_altered(ready)
     if summary["failed"]:
         _list_failures(ready)
+
+
+def _tell_altered(ready: Pipeline) -> None:
+    if altered := ready.altered():
+        say(altered_line(len(altered), [each.task.output for each in altered[:NAMED]]))
 
 
 def _list_failures(ready: Pipeline) -> None:

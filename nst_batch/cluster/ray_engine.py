@@ -15,16 +15,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
+from nst_batch import environment
 from nst_batch.cluster.actor import Actor, Numbered, Said
 from nst_batch.errors import UsageError
 from nst_batch.pipeline_file.spec_run import Run
+from nst_batch.running import awake
 from nst_batch.running.links import LEAVE_SECONDS, Pipe, Worker
 from nst_batch.running.messages import Note, WorkerOptions
-from nst_batch.running.processes import ALLOCATOR
+from nst_batch.running.signals import HEEDED
 
 PATIENCE_SECONDS = 0.2  # an actor waits so long for something to say
 UNAVAILABLE_SECONDS = 60.0  # without an answer, after which an actor is given up
@@ -65,8 +68,9 @@ class RayEngine:
     def start(self, slot: int, device: str, options: WorkerOptions) -> RayWorker:
         """An actor, wherever there is room."""
         cores = 1 if self._gpus else self.threads
+        variables = environment.wanted(environment.ALLOCATOR | environment.OPENMP)
         kind = self._ray.remote(
-            num_gpus=self._gpus, num_cpus=cores, max_restarts=0, runtime_env={"env_vars": ALLOCATOR}
+            num_gpus=self._gpus, num_cpus=cores, max_restarts=0, runtime_env={"env_vars": variables}
         )(Actor)
         return RayWorker(self._ray, slot, device, kind.remote(options, device))
 
@@ -81,8 +85,8 @@ class RayWorker(Worker):
         self._sign, self._bell = multiprocessing.Pipe(duplex=False)
         self._ended = threading.Event()
         self._manner = "ended"
-        self._lost = self._said_that_it_waits = False
-        self._answered = time.monotonic()
+        self._lost = self._ran_out = self._said_that_it_waits = False
+        self._answered = awake.seconds()
         self._carrier = threading.Thread(target=self._carry, name=f"actor {slot}", daemon=True)
         self._carrier.start()
 
@@ -106,6 +110,10 @@ class RayWorker(Worker):
     @override
     def was_lost(self) -> bool:
         return self._lost and not self.why_ended
+
+    @override
+    def was_killed_for_memory(self) -> bool:
+        return self._ran_out and not self.why_ended
 
     @override
     def bury(self) -> None:
@@ -145,7 +153,7 @@ class RayWorker(Worker):
                 self._there.send(Note(f"worker {self.slot} waits for room in the Ray cluster"))
             return Said([], over=False)
         except errors.ActorUnavailableError as error:  # a connection that may come back
-            if time.monotonic() - self._answered < UNAVAILABLE_SECONDS:
+            if awake.seconds() - self._answered < UNAVAILABLE_SECONDS:
                 time.sleep(PATIENCE_SECONDS)
                 return Said([], over=False)
             self._note_death(error)
@@ -153,15 +161,19 @@ class RayWorker(Worker):
         except errors.RayError as error:
             self._note_death(error)
             return None
-        self._answered = time.monotonic()
+        self._answered = awake.seconds()
         mail.were_heard()
         return said
 
     def _note_death(self, error: Exception) -> None:
         """Ray tells in words alone whether a process died or its machine; who is not reached has gone with one."""
-        unreachable = isinstance(error, self._ray.exceptions.ActorUnavailableError)
-        self._lost = unreachable or "node has died" in str(error)
+        errors, said = self._ray.exceptions, str(error)
+        self._ran_out = isinstance(error, errors.OutOfMemoryError) or "low on memory" in said
+        unreachable = isinstance(error, errors.ActorUnavailableError) and not self._ran_out
+        self._lost = unreachable or "node has died" in said
         self._manner = "went with its machine" if self._lost else "died"
+        if self._ran_out:
+            self._manner = "was killed by Ray: its machine was running out of memory"
 
 
 class _Mail:
@@ -200,6 +212,25 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 
+_REMEDIES = (
+    "begin one with `ray start --head`, and `ray start --address HOST:6379` on the other machines; on a machine that "
+    "is no part of it, --address ray://HOST:10001; if it demands a token, copy its ~/.ray/auth_token here"
+)
+
+
+def _reason(error: Exception) -> str:
+    """What Ray says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _send_token() -> None:
+    """Where a token of Ray's is, show it: since 2.59, `ray start` demands it there, and who names an address does not
+    send it unless told to."""
+    files = (os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token",)
+    if os.environ.get("RAY_AUTH_TOKEN") or any(Path(file).is_file() for file in files):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 @contextmanager
 def connected(address: str, run: Run) -> Iterator[RayEngine]:
     """A cluster, for as long as this is entered.
@@ -211,20 +242,18 @@ def connected(address: str, run: Run) -> Iterator[RayEngine]:
     Raises:
         UsageError: Ray is not installed, or there is no such cluster.
     """
+    _send_token()
     try:
         import ray
     except ImportError as error:
         raise UsageError("--engine ray: Ray is not installed", hint="pip install 'nst_batch[ray]'") from error
-    signals = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    signals = {each: signal.getsignal(each) for each in HEEDED}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         _reach(address)
         ray.init(address=address, logging_level="ERROR", log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"--address {address}: no Ray cluster: {str(error).splitlines()[0]}",
-            hint="begin one with `ray start --head`, and `ray start --address HOST:6379` on the other machines",
-        ) from error
+    except (OSError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
+        raise UsageError(f"--address {address}: no Ray cluster: {_reason(error)}", hint=_REMEDIES) from error
     finally:
         for each, handler in signals.items():
             signal.signal(each, handler)  # Ray takes SIGTERM for itself

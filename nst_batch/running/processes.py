@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch.multiprocessing
 from typing_extensions import override
 
+from nst_batch import environment
 from nst_batch.memory import kills
 from nst_batch.running.links import LEAVE_SECONDS, Pipe, Worker
 from nst_batch.running.messages import Broken, WorkerOptions
-
-# glibc gives large freed blocks back to the kernel at once, and the next large tensor pays a page fault for every
-# 4 KiB of it: a third of the time of a closure on a CPU. These keep the blocks. Read when a process starts.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(256 << 20),
-}
 
 Work: TypeAlias = Callable[[Pipe, WorkerOptions, str], None]
 
@@ -47,7 +38,7 @@ class WorkerProcess(Worker):
             name=f"nst-batch worker {slot} on {device}",
             daemon=True,
         )
-        with _environment(ALLOCATOR):
+        with environment.applied(environment.ALLOCATOR | environment.OPENMP):
             self._process.start()
         there.close()  # so that the pipe ends when the worker does
 
@@ -93,15 +84,3 @@ def _work(*arguments: Any) -> None:
         pipe.send(Broken(f"a worker cannot start: {error}", hint="see the limits in `ulimit -a`"))
         return
     main(*arguments)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for a process started inside, except those that the user has set."""
-    ours = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            del os.environ[name]

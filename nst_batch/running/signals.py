@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 (what a cluster sends before the end): the first asks the run to stop, the second ends
-it."""
+"""Ctrl-C, SIGTERM, SIGHUP (a terminal was closed) and SIGUSR1 (what a cluster sends before the end): the first asks
+the run to stop, the second ends it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import signal
 from types import FrameType
 from typing import Any
 
+HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_MAY_BE_IGNORED = (signal.SIGINT, signal.SIGHUP)
+"""By who starts a program that is to outlive them: ``nohup``, and shells for what they begin in the background."""
+
 
 class StopSignals:
-    """Notes SIGINT, SIGTERM and SIGUSR1 while it is entered; the second one raises KeyboardInterrupt where the program
-    is.
+    """Notes signals while it is entered; the second one raises KeyboardInterrupt where the program is.
+
+    SIGHUP is never the second: when a terminal is closed it comes twice, from the kernel and from the shell, and nobody
+    is there to be impatient.
 
     Args:
         patient: further ones change nothing: clusters send several, seconds apart, and end what does not go.
@@ -34,7 +40,9 @@ class StopSignals:
         self.reasons.append(reason)
 
     def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in HEEDED:
+            if number in _MAY_BE_IGNORED and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -43,7 +51,6 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        again = self.seen
         self.reasons.append(signal.Signals(number).name)
-        if again and not self.patient:
+        if sum(reason != signal.SIGHUP.name for reason in self.reasons) > 1 and not self.patient:
             raise KeyboardInterrupt

@@ -146,6 +146,8 @@ def no_ray(world: World) -> None:
 
 @provokes("--address 127.0.0.1:1")
 def no_ray_cluster(world: World) -> None:
-    world.patch.setitem(sys.modules, "ray", cast(Any, SimpleNamespace()))
+    world.patch.setitem(
+        sys.modules, "ray", cast(Any, SimpleNamespace(exceptions=SimpleNamespace(RayError=RuntimeError)))
+    )
     with connected("127.0.0.1:1", Run()):
         pass

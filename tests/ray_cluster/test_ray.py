@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,3 +131,102 @@ def test_no_cluster_and_no_ray(tmp_path: Path, weights: Path, monkeypatch: pytes
     monkeypatch.setattr(runs, "REPOSITORY", f"{tmp_path}:{runs.REPOSITORY}")
     ended = runs.nst_batch("run", file, "--engine", "ray")
     assert ended.code == 2 and "pip install 'nst_batch[ray]'" in ended.err
+
+
+# --- clusters as `ray start` begins them ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def started(home: Path, **environment: str) -> Iterator[tuple[str, str]]:
+    """A cluster of this machine alone: its address, and the one for programs outside of it."""
+    pytest.importorskip("ray", reason="needs the extra nst_batch[ray]")
+    port, outside, *others = _free_ports(5)
+    command = [
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--node-ip-address=127.0.0.1",
+        f"--port={port}", f"--ray-client-server-port={outside}", "--include-dashboard=false", "--num-cpus=2",
+        f"--node-manager-port={others[0]}", f"--object-manager-port={others[1]}", "--disable-usage-stats",
+        f"--temp-dir={tempfile.mkdtemp(prefix='ray', dir='/tmp')}",
+    ]  # fmt: skip
+    variables = {**os.environ, "HOME": str(home), "PYTHONPATH": str(runs.REPOSITORY), **environment}
+    with (home / "ray.log").open("wb") as log:
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
+        try:
+            runs.wait_for(lambda: _listens(outside) and _listens(port), "the cluster")
+            yield f"127.0.0.1:{port}", f"ray://127.0.0.1:{outside}"
+        finally:
+            process.terminate()
+            process.wait(timeout=runs.PATIENCE_SECONDS)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A user who has once called ``ray.init()``, which leaves a token there."""
+    pytest.importorskip("ray", reason="needs the extra nst_batch[ray]")
+    found = tmp_path / "home"
+    found.mkdir()
+    program = "import ray; ray.init(num_cpus=1, include_dashboard=False, logging_level='ERROR')"
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, env={**os.environ, "HOME": str(found), "RAY_AUTH_MODE": "token"}
+    )
+    assert (found / ".ray" / "auth_token").is_file()
+    return found
+
+
+def test_a_cluster_that_demands_a_token(
+    home: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of any that `ray start` begins where there is one: by its address, and from outside of it."""
+    file, run = pipeline(tmp_path, weights, transfer__steps=5, run__devices=["cpu"]), tmp_path / "out"
+    with started(home) as (inside, outside):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        ended = runs.nst_batch("run", file, "--engine", "ray", "--address", inside)
+        assert ended.code == 2 and "token" in ended.err and "Traceback" not in ended.err, ended.err
+        monkeypatch.delenv("RAY_AUTH_MODE")
+        ended = runs.nst_batch("run", file, "--engine", "ray", "--address", inside)
+        assert ended.code == 2 and "no Ray cluster" in ended.err and "token" in ended.err, ended.err
+        monkeypatch.setenv("HOME", str(home))
+        for address in (inside, outside):
+            ended = runs.nst_batch("run", file, "--engine", "ray", "--address", address, "--limit", "4", "--json")
+            assert ended.code == 0 and ended.json["rendered"] == 4, ended.err
+    assert len(done(run)) == 8
+
+
+def test_what_ray_kills_for_memory_is_tried_again_with_less(tmp_path: Path, weights: Path) -> None:
+    total, available = (_memory(name) for name in ("MemTotal", "MemAvailable"))
+    if available < 9 << 30:
+        pytest.skip("needs 9 GB of free memory")
+    file, run = pipeline(tmp_path, weights, transfer__steps=1500, run__devices=["cpu"]), tmp_path / "out"
+    threshold = (total - available + (3 << 30)) / total
+    with started(tmp_path, RAY_AUTH_MODE="disabled", RAY_memory_usage_threshold=f"{threshold:.4f}") as (address, _):
+        process = runs.start("run", file, "--engine", "ray", "--address", address, "--limit", "1")
+        runs.wait_for(lambda: _steps(run) > 1 or process.poll() is not None, "work")
+        program = "import time; taken = b'x' * (5 << 30); time.sleep(600)"
+        with subprocess.Popen([sys.executable, "-c", program]) as greedy:
+            runs.wait_for(lambda: bool(runs.lines(run)) or process.poll() is not None, "the end of an actor")
+            greedy.kill()
+        ended = runs.end_of(process)
+    assert ended.code == 0 and "was running out of memory" in ended.err, ended.err
+    first, *_, last = sorted(runs.lines(run), key=lambda line: str(line["finished"]))
+    assert (first["status"], first["error"]["type"]) == ("failed", "MemoryRanOut"), first
+    assert last["status"] == "done" and last["given_up"][0].startswith("history "), last
+
+
+def _memory(name: str) -> int:
+    """Bytes of the machine."""
+    (line,) = (line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) << 10
