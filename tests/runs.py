@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -80,10 +81,16 @@ def write_pipeline(root: Path, weights: Path, **settings: Any) -> Path:
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     """A real ``nst-batch`` process."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_signals}
     return subprocess.Popen(
-        [sys.executable, "-m", "nst_batch", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
-    )  # fmt: skip
+        [sys.executable, "-m", "nst_batch", *map(str, arguments)], text=True, env=environment, **{**streams, **options}
+    )
+
+
+def heed_signals() -> None:
+    """As in a terminal: what a shell begins in the background ignores some of them, and so would its children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

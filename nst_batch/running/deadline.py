@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sized
 
 from nst_batch.records import Task
+from nst_batch.running import awake
 from nst_batch.running.backlog import Backlog
 from nst_batch.running.messages import Job
 
@@ -21,17 +22,29 @@ class Deadline:
         seconds: until then, in all.
         grace: how long before it pictures in hand are kept and the run leaves; at most a third of the time there is.
         seconds_of: what a task will take; None: nobody knows.
+        again: asked for the seconds that are left after this process was paused, which some clusters do not count.
     """
 
     def __init__(
-        self, seconds: float, grace: float = 0.0, seconds_of: Callable[[Task], float | None] = lambda _: None
+        self,
+        seconds: float,
+        grace: float = 0.0,
+        seconds_of: Callable[[Task], float | None] = lambda _: None,
+        again: Callable[[], float] | None = None,
     ) -> None:
-        self._end = time.monotonic() + seconds - min(grace, seconds / 3)
+        self._grace = shortened(grace, seconds)
+        self._end = time.monotonic() + seconds - self._grace
         self._seconds_of = seconds_of
+        self._again = again
+        self._paused = awake.paused() if again else 0.0
         self._begun = self._declined = False
 
     def left(self) -> float:
         """Seconds until the run should leave; negative afterwards."""
+        if self._again is not None and awake.paused() > self._paused:
+            self._paused = awake.paused()
+            if (seconds := self._again()) < math.inf:
+                self._end = time.monotonic() + seconds - self._grace
         return self._end - time.monotonic()
 
     def batch(self, backlog: Backlog, most: Callable[[Task], int], workers: int) -> list[Job]:
@@ -58,6 +71,11 @@ class Deadline:
         """How many tasks like this one can be done in time, one after another."""
         takes = self._seconds_of(task)
         return 1 if takes is None else int(max(0.0, self.left()) / max(takes * CAUTION, 1e-3))
+
+
+def shortened(grace: float, seconds: float) -> float:
+    """So that most of the time is left for rendering."""
+    return min(grace, seconds / 3)
 
 
 NEVER = Deadline(math.inf)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import select
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from multiprocessing import connection
 from typing import Any, TypeAlias
 
 from nst_batch.records import Task, utc_now
+from nst_batch.running import awake
 from nst_batch.running.ahead import Pace
 from nst_batch.running.messages import Job, Jobs, Recall, Returned, Soon, Stop, WorkerOptions
 
@@ -46,7 +46,7 @@ class Worker(ABC):
         self.batches = deque[Sequence[Job]]()
         self.pace = Pace()
         self.since = self.why_ended = ""
-        self._heard = time.monotonic()
+        self._heard = awake.seconds()
 
     @property
     def idle(self) -> bool:
@@ -97,7 +97,7 @@ class Worker(ABC):
         if not self._tell(Jobs(tuple(map(tuple, batches)))):
             return False
         if self.idle:
-            self.since, self._heard = utc_now(), time.monotonic()
+            self.since, self._heard = utc_now(), awake.seconds()
         for batch in batches:
             self.jobs.update({job.task.output: job for job in batch})
         self.batches.extend(batches)
@@ -141,14 +141,14 @@ class Worker(ABC):
         try:
             while news.poll(0):
                 message = pickle.loads(self.pipe.recv_bytes())
-                self._heard = time.monotonic()
+                self._heard = awake.seconds()
                 yield message
         except (EOFError, OSError):
             return
 
     def silent_for(self) -> float:
-        """Seconds since it said anything, or was given anything."""
-        return time.monotonic() - self._heard
+        """Seconds since it said anything, or was given anything; pauses do not count."""
+        return awake.seconds() - self._heard
 
     def end(self, why: str) -> None:
         """Kill it; ``why`` is then the manner of its death."""

@@ -16,6 +16,7 @@ from nst_batch.planning.forecasts import remember
 from nst_batch.recorded.decisions import DEATHS_TO_QUARANTINE, Decision
 from nst_batch.recorded.manifest import ManifestWriter
 from nst_batch.records import Task, TaskResult
+from nst_batch.running import awake
 from nst_batch.running.backlog import Backlog
 from nst_batch.running.messages import Job
 from nst_batch.running.observers import Observer
@@ -170,9 +171,9 @@ class Recorder:
             NstError: ``error``, after as long as a worker may make no step.
         """
         self._observer.note(f"{error}: waiting for room, {self._timeout:g} s at most")
-        deadline = time.monotonic() + self._timeout
+        deadline = awake.seconds() + self._timeout
         while not takes(self._paths.root, max(wanted, ROOM_BYTES)) and not self._signals.seen:
-            if time.monotonic() > deadline:
+            if awake.seconds() > deadline:
                 raise error
             time.sleep(WAKE_SECONDS)
             self._observer.tick()

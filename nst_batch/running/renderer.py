@@ -9,7 +9,6 @@ import contextlib
 import math
 import platform
 import socket
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from nst_batch.errors import CompileError, DivergedError, Interrupted, MemoryRan
 from nst_batch.memory import SHARE, free, has_run_out, in_words, peak, reset_peak
 from nst_batch.paths import RunPaths
 from nst_batch.records import Failure, Source, Task, TaskResult, utc_now
+from nst_batch.running import awake
 from nst_batch.running.checkpoints import Checkpoints
 from nst_batch.running.finishing import Finisher, OnResult
 from nst_batch.running.messages import Job, Progress, WorkerOptions
@@ -262,15 +262,15 @@ class _Failed:
 
 
 class _Clock:
-    """When it was begun, and how long ago."""
+    """When it was begun, and how long ago; pauses do not count."""
 
     def __init__(self) -> None:
         self.started = utc_now()
-        self._begun = time.perf_counter()
+        self._begun = awake.seconds()
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self._begun
+        return awake.seconds() - self._begun
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,7 @@ class _Reporter:
         self._on_progress = on_progress
         self._checkpoints = checkpoints
         self._steps = tasks[0].settings.steps
-        self._begun = self._reported = self._kept = time.perf_counter()
+        self._begun = self._reported = self._kept = awake.seconds()
         self._interval = CHECKPOINT_SECONDS
         self._first: int | None = None
         self._told_to_stop: Interrupted | None = None
@@ -339,7 +339,7 @@ class _Reporter:
 
     def __call__(self, step: int, losses: list[float], states: Callable[[], list[State] | None]) -> None:
         """See ``OnSteps``."""
-        now = time.perf_counter()
+        now = awake.seconds()
         first = self._first is None
         if self._first is None:
             self._first = step - 1
@@ -351,7 +351,7 @@ class _Reporter:
             if self._keep(states) or self._patience < 0:
                 raise self._told_to_stop
         elif now - self._kept >= self._interval and self._keep(states):
-            self._kept = time.perf_counter()
+            self._kept = awake.seconds()
             self._interval = max(CHECKPOINT_SECONDS, CHECKPOINT_PATIENCE * (self._kept - now))
 
     def _report(self, step: int, losses: list[float], rate: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing_extensions import override
 
 from nst_batch.recorded.decisions import Decision
 from nst_batch.records import Task, TaskResult
+from nst_batch.running import awake
 from nst_batch.running.eta import Ahead, Factors, Pace, Seen, kind, kinds, seconds_left
 from nst_batch.running.expectations import Expectations, Scale
 from nst_batch.running.messages import Progress
@@ -60,7 +60,7 @@ class Tally(Observer):
         skipped: how many tasks were done before.
         workers: how many there will be.
         expected: of tasks.
-        now: seconds of a clock.
+        now: seconds of a clock; pauses of the run do not count.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Tally(Observer):
         skipped: int,
         workers: int,
         expected: Expectations,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = awake.seconds,
     ) -> None:
         self.total, self.skipped = len(todo), skipped
         self.rendered = self.failed = self._elsewhere = self.over = 0

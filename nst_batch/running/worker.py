@@ -35,6 +35,7 @@ from nst_batch.running.messages import (
     WorkerOptions,
 )
 from nst_batch.running.renderer import OnProgress, Renderer
+from nst_batch.running.signals import HEEDED
 
 
 class Renders(Protocol):
@@ -68,8 +69,8 @@ def main(pipe: Pipe, options: WorkerOptions, device: str, begin: Begin = Rendere
     Between, send Progress. Signals are the scheduler's business: a terminal's Ctrl-C and a cluster's SIGTERM reach
     every process of a run, and workers must not die of them before they have been told to stop.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in HEEDED:
+        signal.signal(number, signal.SIG_IGN)
     _leave_with_parent()
     converse(pipe, options, device, begin)
 
