@@ -18,6 +18,7 @@ from nst_batch.cli.init import init
 from nst_batch.cli.plan import plan
 from nst_batch.cli.run import run
 from nst_batch.cli.status import export, report, status
+from nst_batch.cli.streams import make_safe
 from nst_batch.cli.weights import weights_app
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """The console script ``nst-batch``."""
+    make_safe()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # file names hold what a terminal's encoding may not
     prepare_answer()

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TextIO
 
 import typer
 
+from nst_batch.cli.streams import abandon_stdout
 from nst_batch.errors import ExitCode, NstError, SpecError, UsageError
 from nst_batch.errors import in_words as error_in_words
 from nst_batch.records import utc_now
@@ -26,16 +27,21 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
     """Turn what nst_batch raises into messages on standard error, and a command's return value into its exit code."""
 
     def code_of(*args: P.args, **kwargs: P.kwargs) -> int:
+        code = None
         try:
             code = command(*args, **kwargs)
+            sys.stdout.flush()
         except NstError as error:
             complain(error)
             code = error.exit_code
+        except BrokenPipeError:  # as of ``| head``, which has seen enough
+            abandon_stdout()
         except OSError as error:  # what a machine refuses: no room, too many files, no more memory
             complain(
                 NstError(error_in_words(error), hint="the system refused it: see room, permissions and `ulimit -a`")
             )
             code = ExitCode.SOME_FAILED
+            _settle_stdout()
         except (ImportError, MemoryError) as error:  # limits that torch does not fit in
             what = "memory ran out" if isinstance(error, MemoryError) else "a library cannot be loaded"
             hint = "see the limits in `ulimit -a`; a library that is missing is installed again by pip"
@@ -51,6 +57,14 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
         raise typer.Exit(contextvars.copy_context().run(code_of, *args, **kwargs))  # each speaks as it was told to
 
     return wrapped
+
+
+def _settle_stdout() -> None:
+    """What a full disk did not take is not to be tried, and complained about, again when the program ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        abandon_stdout()
 
 
 _events = contextvars.ContextVar("_events", default=False)

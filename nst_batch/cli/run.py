@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,7 +80,8 @@ def run(
         if stop.seen and summary["todo"]:
             say("interrupted; run the same command again to go on")
     if as_json:
-        print_json(summary)
+        with contextlib.suppress(BrokenPipeError):  # whoever has gone away: the run is what it is
+            print_json(summary)
     if stop.seen and summary["todo"]:
         return ExitCode.RESUBMIT
     return ExitCode.SOME_FAILED if summary["failed"] else ExitCode.DONE
