@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY_SUFFIX = ".nst-tmp"
+MODE = 0o666  # less what the umask, or the folder's default access list, takes away: others may work here, too
 _OURS = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 _LONGEST_NAME = 255  # bytes, of every common file system
 
@@ -99,7 +100,7 @@ def written(
 
 
 def _open_new(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
 
 
 def _create(temporary: Path) -> int:
@@ -153,6 +154,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """The descriptor of a file that is there to be locked; it is made when missing, as its folder is.
+
+    Raises:
+        OSError: it can be neither made nor read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, MODE)
+    except PermissionError:  # it is another user's, who lets others read it alone
+        return os.open(path, os.O_RDONLY)
 
 
 def keep(descriptor: int) -> None:

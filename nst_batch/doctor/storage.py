@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nst_batch.atomic import TEMPORARY_SUFFIX, write_atomic
+from nst_batch.atomic import MODE, TEMPORARY_SUFFIX, write_atomic
 from nst_batch.doctor.findings import Finding
 from nst_batch.errors import in_words
 from nst_batch.memory import in_words as size_in_words
@@ -57,9 +57,9 @@ def behaviour(folder: Path) -> Behaviour:
 def _is_exclusive(path: Path) -> bool:
     """Raises OSError: it cannot even be made once."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    os.close(os.open(path, flags, 0o644))
+    os.close(os.open(path, flags, MODE))
     try:
-        os.close(os.open(path, flags, 0o644))
+        os.close(os.open(path, flags, MODE))
     except FileExistsError:
         return True
     return False

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_batch.atomic import remove_temporaries, sync_folder
+from nst_batch.atomic import open_lock, remove_temporaries, sync_folder
 from nst_batch.errors import OUT_OF_ROOM, ManifestError, RunLocked, UsageError
 from nst_batch.memory import in_words
 from nst_batch.paths import PART_SUFFIX, RunPaths, new_name
@@ -90,8 +90,7 @@ def compact(paths: RunPaths, *, dry_run: bool = False, tick: Tick = lambda *_: N
 @contextmanager
 def _alone(paths: RunPaths) -> Iterator[None]:
     """One compaction at a time, where the file system has locks; two do no harm, but for their work."""
-    paths.state.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(paths.compaction, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_lock(paths.compaction)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nst_batch.atomic import sync_folder
+from nst_batch.atomic import MODE, sync_folder
 from nst_batch.errors import OUT_OF_ROOM, ManifestError
 from nst_batch.paths import RunPaths, new_name
 from nst_batch.records import Source, Task, TaskResult, Weights
@@ -162,7 +162,7 @@ class ManifestWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._parts += 1
         self._part = self._paths.part(self._name if self._parts == 1 else f"{self._name}.{self._parts}")
-        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, MODE)
         self._descriptor = descriptor  # so that ``close`` finds it, whatever happens next
         sync_folder(folder)
         return descriptor

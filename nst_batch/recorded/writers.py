@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nst_batch.atomic import MODE, open_lock
 from nst_batch.errors import WRITABLE, RunLocked, UsageError
 from nst_batch.paths import RunPaths, new_name
 
@@ -43,7 +44,7 @@ class Writer:
         self._file = paths.writer(self.name)
         self._machine = _machine()
         self._left = threading.Event()
-        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
         with contextlib.suppress(OSError):  # a file system without locks: then the time alone tells
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         about = {"pid": os.getpid(), "host": socket.gethostname(), "machine": self._machine}
@@ -166,8 +167,7 @@ def entrance(paths: RunPaths) -> Iterator[None]:
         UsageError: the folder cannot be written.
     """
     try:
-        paths.state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(paths.entrance, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = open_lock(paths.entrance)
     except OSError as error:
         raise UsageError(f"output.dir: {error.filename}: cannot be written: {error.strerror}", WRITABLE) from error
     try:

@@ -13,6 +13,7 @@ import os
 import secrets
 from pathlib import Path
 
+from nst_batch.atomic import MODE
 from nst_batch.paths import RunPaths
 from nst_batch.recorded.writers import STALE_SECONDS, Writer
 from nst_batch.records import Task
@@ -134,10 +135,10 @@ def _create(path: Path) -> int:
     """Raises OSError; FileExistsError: another was there first."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        return os.open(path, flags, 0o644)
+        return os.open(path, flags, MODE)
     except FileNotFoundError:  # the first claim of all
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, flags, 0o644)
+        return os.open(path, flags, MODE)
 
 
 def _holder(path: Path) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 from nst_batch.archives import tar_outputs, tars
 from nst_batch.archives.tar_headers import OWNER, key_of
 from nst_batch.archives.tar_outputs import ASIDE
-from nst_batch.atomic import is_temporary, write_in_parts
+from nst_batch.atomic import is_temporary, open_lock, write_in_parts
 from nst_batch.errors import OutputError
 from nst_batch.paths import RunPaths
 from nst_batch.pipeline_file.file_kinds import IMAGE_SUFFIXES
@@ -249,8 +249,7 @@ def _of(status: os.stat_result) -> State:
 @contextmanager
 def _locked(path: Path, stopped: Callable[[], bool]) -> Iterator[None]:
     """Alone, among those whose locks work here."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_lock(path)
     try:
         while not _is_taken(descriptor):
             if stopped():
