@@ -224,6 +224,10 @@ class SubmissionPaths:
         """What an element says of itself."""
         return self.elements / f"{index}.json"
 
+    def log(self, job: str, index: int) -> Path:
+        """What it prints."""
+        return self.logs / f"{job}_{index}.log"
+
     @property
     def logs(self) -> Path:
         """The folder of what elements print."""

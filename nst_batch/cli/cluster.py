@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from nst_batch.running.recording import Outcome
     from nst_batch.running.signals import StopSignals
 
-AT_WORK = ("running", "pending")
-
 
 @reports_errors
 def submit(
@@ -78,6 +76,9 @@ def submit(
     with ready.entered(say):  # so that it is refused now, not at night, where others render other pictures
         done = made.submit()
     say(f"submitted job {done.job}: {tasks(done.tasks)} of {ready.name}, {made.shape.in_words}")
+    if made.grace.seconds < ready.cluster.grace:
+        say(f"  elements leave {made.grace.seconds} s before their time limit, a third of it, and not "
+            f"{ready.cluster.grace} (cluster.grace)")  # fmt: skip
     for what, command in (("status", "status"), ("output", "logs"), ("to end it", "cancel")):
         say(f"  {what:9} nst-batch {command} {printable(str(ready.paths.root))}")
     if as_json:
@@ -199,7 +200,10 @@ def _render(ready: Pipeline, here: Position | None, grace: float, stop: StopSign
         found = ahead.of(task)
         return found.seconds if found else None
 
-    deadline = Deadline(seconds_left(os.environ), grace, seconds_of)
+    def time_left() -> float:
+        return seconds_left(os.environ)
+
+    deadline = Deadline(time_left(), grace, seconds_of, again=time_left)
     return render(
         ready, ready.todo(), stop, part=here.part if here else ALONE, deadline=deadline,
         on_entered=lambda writer: diary.begin(writer.name),
@@ -240,9 +244,11 @@ def job_report(paths: RunPaths) -> list[dict[str, Any]]:
 
 def job_lines(jobs: list[dict[str, Any]]) -> list[str]:
     """The same as text: of jobs before the last, only what is still at work."""
+    from nst_batch.cluster.elements import is_at_work
+
     lines = []
     for place, job in enumerate(jobs):
-        last, active = place == len(jobs) - 1, [e for e in job["elements"] if e["state"] in AT_WORK]
+        last, active = place == len(jobs) - 1, [e for e in job["elements"] if is_at_work(e["state"])]
         if not (last or active):
             continue
         lines.append(
@@ -259,5 +265,7 @@ def job_lines(jobs: list[dict[str, Any]]) -> list[str]:
 
 
 def may_go_on(jobs: list[dict[str, Any]]) -> bool:
-    """Whether any element is at work, or waits for a machine."""
-    return any(each["state"] in AT_WORK for job in jobs for each in job["elements"])
+    """Whether any element is at work, or will be."""
+    from nst_batch.cluster.elements import is_at_work
+
+    return any(is_at_work(each["state"]) for job in jobs for each in job["elements"])

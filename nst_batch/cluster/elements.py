@@ -22,9 +22,19 @@ from nst_batch.records import utc_now
 
 FRUITLESS = 3  # restarts in a row without a single step, after which an element is not requeued any more
 
-ENDED = {"done", "left", "failed", "requeued"}
+REQUEUED = "requeued"
+ENDED = {"done", "left", "failed", REQUEUED}
 """What an element says at its end: all is done; work is left, and it goes or was sent; some tasks failed; or it put
 itself back into the queue."""
+
+
+NEVER_BEGAN, DIED = "never began", "died"
+_OVER = {*(ENDED - {REQUEUED}), NEVER_BEGAN, DIED, *(state.lower() for state in slurm.ENDS)}
+
+
+def is_at_work(state: str) -> bool:
+    """Whether an element in such a state works, or will: it waits, its node boots, it is being put away."""
+    return state not in _OVER and not state.startswith("cancelled ")  # by whom
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,9 @@ def _of_job(
         word = _read(paths, index) or Word(index, state="")
         seen = now.get(index)
         state, detail = _state(paths.run, word, seen, before.get(index), known=waiting is not None)
+        log = paths.log(job.job, index)
+        if not (seen or word.state) and waiting is not None and log.is_file():
+            state, detail = "failed", "; ".join(each for each in (f"before it could begin: see {log}", detail) if each)
         node = (seen.node if seen else "") or word.node or word.host
         found.append(Element(index, state, node, word.restarts, _pictures(paths.run, word.writers, merged), detail))
     return found
@@ -131,6 +144,8 @@ def _state(run: RunPaths, word: Word, seen: Seen | None, past: Seen | None, *, k
     """Slurm's word for what it has in hand; else the element's own, if it was its last."""
     if seen is not None:
         return seen.state.lower(), seen.detail
+    if word.state == REQUEUED and known:
+        return "left", f"{word.why}; not in Slurm's queue any more"
     if word.state in ENDED:
         known_as = [past.state.lower()] if past is not None and word.state == "left" else []
         return word.state, "; ".join([word.why, *known_as])
@@ -140,8 +155,8 @@ def _state(run: RunPaths, word: Word, seen: Seen | None, past: Seen | None, *, k
     if past is not None:
         return past.state.lower(), past.detail
     if word.state == "running":
-        return "died", "without a word; what it had in hand is others'"
-    return "never began", "" if known else "as far as the folder tells"
+        return DIED, "without a word; what it had in hand is others'"
+    return NEVER_BEGAN, "" if known else "as far as the folder tells"
 
 
 def _is_alive(run: RunPaths, writer: str) -> bool:

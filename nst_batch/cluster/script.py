@@ -11,6 +11,7 @@ from pathlib import Path
 from nst_batch.errors import UsageError
 from nst_batch.paths import SubmissionPaths
 from nst_batch.pipeline_file.spec_run import Cluster, Run
+from nst_batch.running.deadline import shortened
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,40 @@ def shape_of(cluster: Cluster, run: Run, tasks: int) -> Shape:
     return Shape(min(cluster.nodes * there // each, tasks), each)
 
 
+@dataclass(frozen=True)
+class Grace:
+    """Seconds before the time limit: of an element, to keep what it has in hand, and of Slurm's signal."""
+
+    seconds: int
+    signal: int
+
+    @classmethod
+    def of(cls, cluster: Cluster, limit: float) -> Grace:
+        """As asked for; of a limit (in seconds) not much longer, a third.
+
+        Slurm looks for whom to signal twice a minute, and signals up to that much earlier, which is nothing in hours,
+        and most of two minutes. A short grace is kept by the element itself, which asks for its limit; the signal comes
+        last.
+        """
+        found = int(shortened(cluster.grace, limit))
+        return cls(found, found if found == cluster.grace else max(1, found - _EARLY_SECONDS))
+
+
+_EARLY_SECONDS = 30  # PERIODIC_TIMEOUT of slurmctld
+
+
 def script(
-    paths: SubmissionPaths, name: str, tasks: int, cluster: Cluster, shape: Shape, *, retry_failed: bool = False
+    paths: SubmissionPaths,
+    name: str,
+    tasks: int,
+    cluster: Cluster,
+    shape: Shape,
+    grace: Grace,
+    *,
+    retry_failed: bool = False,
 ) -> str:
     """Bash, with sbatch's options in its head; to be run in the run's folder, which logs are relative to."""
-    directives = "\n".join(f"#SBATCH --{option}" for option in _options(paths, name, cluster, shape))
+    directives = "\n".join(f"#SBATCH --{option}" for option in _options(paths, name, cluster, shape, grace))
     command = cluster.command or shlex.join([sys.executable, "-m", "nst_batch"])
     more = " --retry-failed" if retry_failed else ""
     what = f"{tasks} task{'s' * (tasks > 1)} of {name}, by {shape.in_words}"
@@ -74,11 +104,11 @@ def script(
 
 set -e
 trap "" USR1 # until nst-batch listens to it
-{setup}exec {command} work {shlex.quote(str(paths.root))} --grace {cluster.grace}{more}
+{setup}exec {command} work {shlex.quote(str(paths.root))} --grace {grace.seconds}{more}
 """
 
 
-def _options(paths: SubmissionPaths, name: str, cluster: Cluster, shape: Shape) -> list[str]:
+def _options(paths: SubmissionPaths, name: str, cluster: Cluster, shape: Shape, grace: Grace) -> list[str]:
     limit = f"%{cluster.array_limit}" if cluster.array_limit else ""
     kind = f"{cluster.gpu_type}:" if cluster.gpu_type else ""
     named = {
@@ -94,7 +124,7 @@ def _options(paths: SubmissionPaths, name: str, cluster: Cluster, shape: Shape) 
         "cpus-per-task": cluster.cpus_per_task,
         "mem": cluster.mem,
         "gres": f"gpu:{kind}{shape.gpus}" if shape.gpus else None,
-        "signal": f"B:USR1@{cluster.grace}",
+        "signal": f"B:USR1@{grace.signal}",
         "requeue": "",
         "open-mode": "append",
         "output": f"{Path(paths.root.parent.name, paths.root.name, paths.logs.name)}/%A_%a.log",

@@ -15,6 +15,11 @@ from nst_batch.planning.shares import ALONE, Part
 PATIENCE_SECONDS = 60.0  # a controller under load takes long to answer
 SHORT_PATIENCE_SECONDS = 10.0  # where nothing depends on the answer
 NEVER = float("inf")
+ENDS = frozenset((
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+))  # fmt: skip
+"""States of a job that is over. In all others it waits, begins (CONFIGURING: its node boots), runs or is leaving."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,13 @@ def place(environment: Mapping[str, str]) -> Position | None:
 
 
 def seconds_left(environment: Mapping[str, str]) -> float:
-    """Until this job's time limit; infinite where there is none, or nobody tells."""
-    job = environment.get("SLURM_JOB_ID")
-    told = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%L") if job else None
+    """Until this job's time limit; infinite where there is none, or nobody tells.
+
+    Slurm is asked for the element: the last one of an array has the array's own number as its SLURM_JOB_ID, for which
+    all of its elements are listed.
+    """
+    here = place(environment)
+    told = _ask("squeue", "--noheader", f"--jobs={here.name}", "--format=%L") if here else None
     return NEVER if told is None else _seconds(told.strip())
 
 
@@ -94,13 +103,23 @@ def most_elements() -> int | None:
 def longest(partitions: str | None) -> float:
     """Seconds that a job may have in these partitions (with commas between them; None: the default one), as Slurm has
     it; infinite where it has no limit, or does not say. Many controllers take a longer job, and never begin it."""
+    return max(_times(partitions, "%l"), default=NEVER)
+
+
+def usual(partitions: str | None) -> float:
+    """Seconds that a job gets there which asks for no time; infinite where Slurm does not say."""
+    found = _times(partitions, "%L")
+    return min(found) if min(found, default=NEVER) < NEVER else longest(partitions)
+
+
+def _times(partitions: str | None, code: str) -> list[float]:
     wanted = partitions.split(",") if partitions else []
     found = list[float]()
-    for line in (_ask("sinfo", "--noheader", "--format=%P|%l") or "").splitlines():
+    for line in (_ask("sinfo", "--noheader", f"--format=%P|{code}") or "").splitlines():
         name, limit = line.strip().split("|")
         if name.rstrip("*") in wanted or (name.endswith("*") and not wanted):
             found.append(_seconds(limit))
-    return max(found, default=NEVER)
+    return found
 
 
 def partitions() -> list[str]:

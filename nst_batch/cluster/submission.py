@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nst_batch.atomic import write_atomic
 from nst_batch.cluster import slurm
-from nst_batch.cluster.script import Shape, script, shape_of
+from nst_batch.cluster.script import Grace, Shape, script, shape_of
 from nst_batch.errors import WRITABLE, UsageError
 from nst_batch.paths import RunPaths, SubmissionPaths, new_name
 from nst_batch.pipeline import Pipeline
@@ -44,8 +44,11 @@ class Submission:
         self.paths = SubmissionPaths(ready.paths.submissions / new_name())
         self.tasks = len(ready.todo())
         self.shape: Shape = shape_of(ready.cluster, ready.run, self.tasks)
+        cluster = ready.cluster
+        limit = slurm.seconds_of(cluster.time) if cluster.time else slurm.usual(cluster.partition)
+        self.grace = Grace.of(cluster, limit)
         self.script = script(
-            self.paths, ready.name, self.tasks, ready.cluster, self.shape, retry_failed=retry_failed
+            self.paths, ready.name, self.tasks, cluster, self.shape, self.grace, retry_failed=retry_failed
         )  # fmt: skip
         self._frozen, self._cluster = ready.frozen, ready.cluster
 

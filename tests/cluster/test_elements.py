@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nst_batch.cluster import elements as module
-from nst_batch.cluster.elements import FRUITLESS, Diary, Element, elements
+from nst_batch.cluster.elements import FRUITLESS, Diary, Element, elements, is_at_work
 from nst_batch.cluster.slurm import Position
 from nst_batch.cluster.submission import Submitted
 from nst_batch.paths import RunPaths, SubmissionPaths
@@ -121,6 +121,32 @@ def test_what_slurm_does_not_know(paths: SubmissionPaths, programs: Programs) ->
     assert [(e.state, e.detail) for e in shown(paths)[1:]] == [
         ("node_fail", "exit 0:0"), ("left", "SIGTERM; cancelled by 0"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["PENDING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "STAGE_OUT", "NEW"])
+def test_every_state_that_is_no_end_is_at_work(paths: SubmissionPaths, programs: Programs, state: str) -> None:
+    """A node that boots has begun nothing yet, and who took that for an end would submit twice."""
+    programs.say("squeue", f"12|0|{state}|cloud1|None|8:00")
+    assert [is_at_work(each.state) for each in shown(paths)] == [True, False, False]
+
+
+def test_ends_are_not_at_work(paths: SubmissionPaths, programs: Programs) -> None:
+    programs.say("squeue", "")
+    programs.say("sacct", "12_0|CANCELLED by 0|node1|0:0\n12_1|TIMEOUT|node1|0:0\n12_2|OUT_OF_MEMORY|node1|0:125")
+    assert not any(is_at_work(each.state) for each in shown(paths))
+
+
+def test_who_failed_before_its_first_note_has_failed(paths: SubmissionPaths, programs: Programs) -> None:
+    paths.logs.mkdir(parents=True)
+    paths.log("12", 1).write_text("/opt/nst: error while loading shared libraries: libnone.so.1\n")
+    programs.say("squeue", "12|1|RUNNING|node2|None|7:00")
+    assert shown(paths)[1].state == "running", "it may yet say something"
+    programs.say("squeue", "")
+    assert [(e.state, e.detail) for e in shown(paths)[:2]] == [
+        ("never began", ""), ("failed", f"before it could begin: see {paths.log('12', 1)}"),
+    ]  # fmt: skip
+    programs.say("sacct", "12_1|FAILED|node2|127:0")
+    assert shown(paths)[1].detail == f"before it could begin: see {paths.log('12', 1)}; exit 127:0"
 
 
 def test_without_slurm_the_folder_speaks(

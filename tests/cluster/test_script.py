@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from nst_batch.cluster.script import Shape, script, shape_of
+from nst_batch.cluster.script import Grace, Shape, script, shape_of
 from nst_batch.errors import UsageError
 from nst_batch.paths import SubmissionPaths
 from nst_batch.pipeline_file.spec_run import Cluster, Run
 
 PATHS = SubmissionPaths(Path("/scratch/holiday/submissions/20261123T100000-login-1-abcdef"))
 
+GRACE = Grace(120, 120)
 GOLDEN = """\
 #!/bin/bash
 # 60 tasks of holiday, by 32 elements with 1 GPU each; made by `nst-batch submit`.
@@ -50,7 +51,7 @@ exec apptainer exec --nv /images/nst.sif nst-batch work /scratch/holiday/submiss
 
 
 def written(**cluster: Any) -> str:
-    return script(PATHS, "holiday", 60, Cluster(**cluster), Shape(6, 1))
+    return script(PATHS, "holiday", 60, Cluster(**cluster), Shape(6, 1), GRACE)
 
 
 def is_bash(text: str) -> bool:
@@ -67,7 +68,7 @@ def test_the_whole_script() -> None:
         command="apptainer exec --nv /images/nst.sif nst-batch",
         extra=("--exclusive", '--comment=a "night" \\ of # it'),
     )  # fmt: skip
-    text = script(PATHS, "holiday", 60, cluster, shape_of(cluster, Run(), 60))
+    text = script(PATHS, "holiday", 60, cluster, shape_of(cluster, Run(), 60), Grace.of(cluster, 8 * 3600))
     assert text == GOLDEN and is_bash(text)
 
 
@@ -75,13 +76,13 @@ def test_the_shortest_script() -> None:
     text = written()
     assert f"exec {sys.executable} -m nst_batch work {PATHS.root} --grace 120\n" in text and is_bash(text)
     assert not any(name in text for name in ("--partition", "--mem", "--time", "None"))
-    assert script(PATHS, "n", 1, Cluster(), Shape(1, 0)).splitlines()[1] == (
+    assert script(PATHS, "n", 1, Cluster(), Shape(1, 0), GRACE).splitlines()[1] == (
         "# 1 task of n, by 1 element; made by `nst-batch submit`."
     )
 
 
 def test_failed_tasks_are_tried_again_if_asked() -> None:
-    text = script(PATHS, "n", 2, Cluster(), Shape(2, 1), retry_failed=True)
+    text = script(PATHS, "n", 2, Cluster(), Shape(2, 1), GRACE, retry_failed=True)
     assert text.endswith("--grace 120 --retry-failed\n")
 
 
@@ -92,7 +93,7 @@ def test_failed_tasks_are_tried_again_if_asked() -> None:
 def test_folders_are_one_word_to_the_shell(name: str, tmp_path: Path) -> None:
     """And nothing in their names becomes a line of its own."""
     paths = SubmissionPaths(tmp_path / name / "submissions" / "s")
-    text = script(paths, "n", 1, Cluster(command="printf '<%s>'"), Shape(1, 0))
+    text = script(paths, "n", 1, Cluster(command="printf '<%s>'"), Shape(1, 0), GRACE)
     assert [line for line in text.splitlines() if line.startswith("#SBATCH")][-1] == (
         "#SBATCH --output=submissions/s/logs/%A_%a.log"
     )
@@ -102,7 +103,7 @@ def test_folders_are_one_word_to_the_shell(name: str, tmp_path: Path) -> None:
 
 
 def test_setup_that_fails_ends_the_element() -> None:
-    text = script(PATHS, "n", 1, Cluster(setup="false", command="echo"), Shape(1, 0))
+    text = script(PATHS, "n", 1, Cluster(setup="false", command="echo"), Shape(1, 0), GRACE)
     ran = subprocess.run(["bash"], input=text, capture_output=True, text=True)
     assert ran.returncode == 1 and ran.stdout == ""
 
@@ -135,3 +136,20 @@ def test_how_many_elements(cluster: dict[str, Any], run: dict[str, Any], tasks: 
 def test_numbers_that_do_not_go_together(cluster: dict[str, Any], run: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         shape_of(Cluster(**cluster), Run(**run), 60)
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "seconds", "signal"),
+    [
+        (120, 8 * 3600.0, 120, 120),
+        (120, float("inf"), 120, 120),
+        (120, 120.0, 40, 10),
+        (30, 60.0, 20, 1),
+        (60, 181.0, 60, 60),
+    ],
+)
+def test_most_of_a_short_limit_is_left_for_rendering(asked: int, limit: float, seconds: int, signal: int) -> None:
+    grace = Grace.of(Cluster(grace=asked), limit)
+    assert grace == Grace(seconds, signal)
+    text = script(PATHS, "n", 1, Cluster(grace=asked), Shape(1, 0), grace)
+    assert f"B:USR1@{signal}\n" in text and f"--grace {seconds}\n" in text

@@ -48,12 +48,28 @@ def test_the_time_that_is_left(said: str, seconds: float, programs: Programs) ->
     assert slurm.seconds_left({}) == NEVER
 
 
+def test_the_last_element_asks_for_its_own_time(programs: Programs) -> None:
+    """Its SLURM_JOB_ID is the array's, of which Slurm lists all elements."""
+    programs.say("squeue", "0:40")
+    environment = {"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}
+    assert slurm.seconds_left(environment | {"SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MIN": "0"}) == 40
+    assert programs.called() == ["squeue --noheader --jobs=17_3 --format=%L"]
+
+
 @pytest.mark.parametrize(
     ("time", "seconds"),
     [("90", 5400), ("90:30", 5430), ("1:00:30", 3630), ("2-0", 172800), ("1-2:30", 95400), ("1-0:0:5", 86405)],
 )
 def test_a_time_in_seconds(time: str, seconds: float) -> None:
     assert slurm.seconds_of(time) == seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("cpu*|0:30:00\ngpu|1:00:00", 1800.0), ("cpu*|n/a\ngpu|1:00:00", NEVER), ("", NEVER)]
+)
+def test_the_time_of_who_asks_for_none(said: str, seconds: float, programs: Programs) -> None:
+    programs.say("sinfo", said)
+    assert slurm.usual(None) == seconds and slurm.usual("gpu") == (3600.0 if said else NEVER)
 
 
 def test_limits_of_partitions(programs: Programs) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
+CLOUD, CLOUD_PARTITION = "cloud1", "cloud"
+BOOT_SECONDS = 15
 CPUS = 2  # that each node claims, whatever the machine has
 
 CONFIGURATION = """\
@@ -65,8 +67,16 @@ SlurmdTimeout=20
 AccountingStorageType=accounting_storage/none
 GresTypes=gpu
 {nodes}
-PartitionName=low Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
-PartitionName=high Nodes=ALL Default=NO MaxTime=60 State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=low Nodes={static} Default=YES MaxTime=60 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
+PartitionName=high Nodes={static} Default=NO MaxTime=60 State=UP PriorityTier=10 PreemptMode=OFF
+# A machine that is booted when a job wants it.
+PartitionName=cloud Nodes={cloud} Default=NO MaxTime=60 State=UP
+ResumeProgram={home}/resume
+SuspendProgram={home}/suspend
+ResumeTimeout=120
+SuspendTimeout=10
+SuspendTime=3600
+SuspendExcNodes={static}
 """
 
 
@@ -156,14 +166,14 @@ class Cluster:
         run("scancel", "--me", check=False)
         with contextlib.suppress(AssertionError):
             self._wait(lambda: not run("squeue", "--noheader", check=False), "an empty queue")
-        for name in (*(f"slurmd.{node}" for node in self.nodes), "slurmctld", "munged"):
+        for name in (*(f"slurmd.{node}" for node in (*self.nodes, CLOUD)), "slurmctld", "munged"):
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int((self.home / f"{name}.pid").read_text()), signal.SIGTERM)
         with contextlib.suppress(AssertionError):
             self._wait(lambda: not any(self._lives(name) for name in ("slurmctld", "munged")), "daemons to go")
 
     def _configure(self, gpus: int) -> None:
-        for folder in ("state", *(f"spool.{node}" for node in self.nodes)):
+        for folder in ("state", *(f"spool.{node}" for node in (*self.nodes, CLOUD))):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o755)  # munge insists
         for number in range(gpus):  # Slurm asks for no more than that there is a device file
@@ -171,15 +181,27 @@ class Cluster:
             if not device.exists():
                 os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         (self.home / "gres.conf").write_text(
-            "\n".join(f"NodeName={node} Name=gpu File={self.home}/gpu[0-{gpus - 1}]" for node in self.nodes) + "\n"
+            "\n".join(f"NodeName={node} Name=gpu File={self.home}/gpu[0-{gpus - 1}]" for node in (*self.nodes, CLOUD))
+            + "\n"
         )
-        first, host, memory = _free_ports(len(self.nodes) + 1), socket.gethostname().partition(".")[0], _megabytes()
+        first, host, memory = _free_ports(len(self.nodes) + 2), socket.gethostname().partition(".")[0], _megabytes()
         nodes = "\n".join(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={first + place} CPUs={CPUS} "
-            f"RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN"
-            for place, node in enumerate(self.nodes, 1)
+            f"RealMemory={memory} Gres=gpu:{gpus} State={'CLOUD' if node == CLOUD else 'UNKNOWN'}"
+            for place, node in enumerate((*self.nodes, CLOUD), 1)
         )
-        self.configuration.write_text(CONFIGURATION.format(host=host, home=self.home, port=first, nodes=nodes))
+        self.configuration.write_text(
+            CONFIGURATION.format(
+                host=host, home=self.home, port=first, nodes=nodes, static=",".join(self.nodes), cloud=CLOUD
+            )
+        )
+        self._program("resume", f"sleep {BOOT_SECONDS}; exec slurmd -b -N {CLOUD}")
+        self._program("suspend", f'kill "$(cat {self.home}/slurmd.{CLOUD}.pid)"')
+
+    def _program(self, name: str, text: str) -> None:
+        path = self.home / name
+        path.write_text(f"#!/bin/sh\nexport SLURM_CONF={self.configuration}\n{text}\n")
+        path.chmod(0o755)
 
     def _up(self) -> set[str]:
         return set(run("sinfo", "--noheader", "-N", "--states=idle,mixed,alloc", "--format=%N").split())

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 
 from nst_batch.doctor import queue
 from tests import runs
-from tests.slurm.cluster import Cluster, run
+from tests.slurm.cluster import CLOUD_PARTITION, Cluster, run
 
 pytestmark = pytest.mark.slurm
 
@@ -140,15 +141,66 @@ def test_a_night_of_faults(calm: Cluster, tmp_path: Path, weights_file: Path) ->
 
 @pytest.mark.slow
 def test_a_time_limit_that_is_too_short(calm: Cluster, tmp_path: Path, weights_file: Path) -> None:
-    """Elements leave in time, put themselves back into the queue, and go on in the middle of their pictures."""
-    cluster = {"time": 1, "nodes": 2, "gpus_per_node": 1, "grace": 15}
-    job = Job(tmp_path, weights_file, (2, 2), transfer__steps=1400, cluster=cluster)
+    """Elements leave in time, put themselves back into the queue, and go on in the middle of their pictures.
+
+    The command is a wrapper that does not ``exec``, so that no signal of Slurm's arrives; the last element's job number
+    is that of all.
+    """
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\n{sys.executable} -m nst_batch "$@"\nexit $?\n')
+    wrapper.chmod(0o755)
+    cluster = {"time": "1", "nodes": 2, "gpus_per_node": 1, "grace": 30, "command": str(wrapper)}
+    job = Job(tmp_path, weights_file, (2, 2), transfer__steps=1500, cluster=cluster)
     job.submit()
     job.wait_for_end()
     assert max(job.judge().values()) == 1
     assert len(job.seen) >= 2, "nothing was interrupted"
+    assert min(job.word(index)["restarts"] for index in (0, 1)) >= 1
     assert max(job.word(index)["restarts"] for index in (0, 1)) >= 2
-    assert "back in the queue" in job.logs()
+    assert "back in the queue" in job.logs() and "TIME LIMIT" not in job.logs()
+
+
+def test_most_of_a_short_time_is_used(calm: Cluster, tmp_path: Path, weights_file: Path) -> None:
+    """The grace of hours is shortened for minutes, and that is said."""
+    job = Job(
+        tmp_path, weights_file, (1, 1), transfer__steps=100_000,
+        cluster={"time": "2", "nodes": 1, "gpus_per_node": 1},
+    )  # fmt: skip
+    begun = time.monotonic()
+    ended = runs.nst_batch("submit", job.pipeline, "--json")
+    assert "leave 40 s before their time limit" in ended.err
+    job.id = str(ended.json["job"])
+    job.wait(lambda: job.word(0).get("state") == "requeued", "the end of its time")
+    took = time.monotonic() - begun
+    assert 65 < took < 120, f"left after {took:.0f} of 120 s"
+    run("scancel", job.id)
+
+
+def test_a_node_that_boots_is_at_work(calm: Cluster, tmp_path: Path, weights_file: Path) -> None:
+    """``status --watch`` waits for it, and does not advise to submit once more."""
+    job = Job(
+        tmp_path, weights_file, (1, 1), transfer__steps=2,
+        cluster={"time": 5, "nodes": 1, "gpus_per_node": 1, "partition": CLOUD_PARTITION},
+    )  # fmt: skip
+    job.submit()
+    job.wait(lambda: job.elements()[0]["state"] == "configuring", "the node to boot")
+    watching = runs.start("status", job.run, "--watch")
+    job.wait_for_end()
+    ended = runs.end_of(watching)
+    assert ended.code == 0 and "nobody is at work" not in ended.err and "1 done" in ended.out, ended.out + ended.err
+    job.judge()
+
+
+def test_an_element_that_fails_before_its_first_word(calm: Cluster, tmp_path: Path, weights_file: Path) -> None:
+    job = Job(
+        tmp_path, weights_file, (1, 1), transfer__steps=2,
+        cluster={"time": 5, "nodes": 1, "gpus_per_node": 1, "command": f"{sys.executable} -c 'import no_such_library'"},
+    )  # fmt: skip
+    job.submit()
+    job.wait(lambda: not run("squeue", "--noheader", f"--jobs={job.id}", check=False), "its end")
+    element = job.elements()[0]
+    assert element["state"] == "failed" and element["detail"].startswith("before it could begin: see "), element
+    assert "no_such_library" in Path(element["detail"].rpartition("see ")[2]).read_text()
 
 
 @pytest.mark.slow
