@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from nst_batch.planning.unusable import Unusable
 from nst_batch.recorded import decisions, status
 from nst_batch.recorded.decisions import Decision, Decisions
 from nst_batch.recorded.history import History, ManifestReader
+from nst_batch.recorded.rendered import Rendered
 from nst_batch.recorded.writers import Writer, describe, entered, entrance
 from nst_batch.records import Task, Weights
 from nst_batch.running import claims, live
@@ -102,8 +103,12 @@ class Pipeline:
         return self.decisions.only("failed")
 
     def counts(self) -> dict[str, int]:
-        """Tasks by state."""
-        return {"tasks": len(self.decisions), **self.decisions.counts()}
+        """Tasks by state; those that are done since somebody has altered the picture are counted once more."""
+        return {"tasks": len(self.decisions), **self.decisions.counts(), "altered": len(self.altered())}
+
+    def altered(self) -> Decisions:
+        """Pictures that somebody has changed since, and that are left as they are."""
+        return self.decisions.altered()
 
     def reasons(self) -> dict[str, int]:
         """Tasks to do, by why."""
@@ -131,8 +136,8 @@ class Pipeline:
         kept = disk.checkpoints_bytes(tasks, self.todo().rows, self.forecaster().here.workers)
         return Room(int(factor * todo) + kept, disk.free(self.paths.root))
 
-    def owned(self) -> Container[str]:
-        """Output names that this run has written before."""
+    def owned(self) -> Mapping[str, Rendered]:
+        """What this run has written before, by output names."""
         return self.history.rendered
 
     @contextmanager

@@ -25,6 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from nst_batch.paths import PART_SUFFIX
 from tests import runs
@@ -32,6 +36,7 @@ from tests import runs
 CONTENTS, STYLES, SIZE, STEPS = 4, 3, 64, 60
 LONGEST_DELAY = 7.0  # seconds from a run's start to its fault; starting up takes four of them
 FREEZE_SECONDS = 1.5
+TIMEOUT, PAUSE_SECONDS = 4.0, 7.0  # without a step, and in which nothing can run
 DISK = 48 << 20  # bytes of the disk that is filled up; a file system in memory of its own, where that is allowed
 SMALL_FILE = 3000  # bytes: less than a picture, more than a line
 GIVE_UP = 40  # runs of one round
@@ -48,6 +53,8 @@ class Figures:
     wrong: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    misled: list[str] = field(default_factory=list)
     explained: int = 0
     tracebacks: list[str] = field(default_factory=list)
 
@@ -55,7 +62,8 @@ class Figures:
         """What must not be."""
         named = {
             "lost": self.lost, "wrong or broken": self.wrong, "stray files": self.strays,
-            "rendered twice": self.twice, "tracebacks": self.tracebacks,
+            "rendered twice": self.twice, "tracebacks": self.tracebacks, "retouched and then changed": self.changed,
+            "ended for a log or a pause": self.misled,
         }  # fmt: skip
         return [f"{name}: {', '.join(found)}" for name, found in named.items() if found]
 
@@ -68,6 +76,7 @@ class Round:
         self._chance = chance
         self._figures = figures
         self._destroyed: set[str] = set()  # outputs whose records were damaged
+        self._retouched: dict[str, bytes] = {}  # outputs, as somebody has left them
 
     def disturb(self, kinds: Sequence[str]) -> None:
         """One run, one fault."""
@@ -90,7 +99,16 @@ class Round:
         figures, name = self._figures, self._run.name
         found = runs.pictures(self._run)
         figures.lost += [f"{name}/{output}" for output in calm if output not in found]
-        figures.wrong += [f"{name}/{output}" for output, data in found.items() if calm.get(output) != data]
+        figures.wrong += [
+            f"{name}/{output}"
+            for output, data in found.items()
+            if calm.get(output) != data and output not in self._retouched
+        ]
+        figures.changed += [
+            f"{name}/{output}"
+            for output, data in self._retouched.items()
+            if found.get(output) != data and output not in self._destroyed  # of which it is not known what it was
+        ]
         checkpoints = self._run / "state" / "checkpoints"
         strays = [*runs.temporaries(self._run), *(checkpoints.iterdir() if checkpoints.is_dir() else ())]
         figures.strays += [str(path.relative_to(self._run.parent)) for path in strays]
@@ -103,11 +121,11 @@ class Round:
     def _lines(self) -> list[dict[str, str]]:
         return [line for line in runs.lines(self._run) if isinstance(line, dict) and line.get("status") == "done"]
 
-    def _start(self, *more: str, file_size: int | None = None) -> subprocess.Popen[str]:
+    def _start(self, *more: str, file_size: int | None = None, **options: Any) -> subprocess.Popen[str]:
         self._figures.runs += 1
         command: tuple[str | Path, ...] = ("run", self._pipeline, "--set", f"output.dir={self._run}", *more)
         if file_size is None:
-            return runs.start(*command)
+            return runs.start(*command, **options)
         with runs.files_end_at(file_size):
             return runs.start(*command)
 
@@ -204,6 +222,47 @@ class Round:
         shutil.rmtree(self._run, ignore_errors=True)
         aside.rename(self._run)
 
+    def lose_log(self) -> None:
+        """Nobody reads any more what the run says."""
+        process = self._start()
+        self._wait(process)
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+        self._wait(process)
+        process.terminate()
+        if process.wait(timeout=runs.PATIENCE_SECONDS) not in (0, 75):
+            self._figures.misled.append(f"exit status {process.returncode} without a log")
+
+    def pause(self) -> None:
+        """Nothing of it can run, for longer than a worker may be silent."""
+        process = self._start("--set", f"run.timeout={TIMEOUT}", start_new_session=True)
+        self._wait(process)
+        for sign in (signal.SIGSTOP, signal.SIGCONT):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            time.sleep(PAUSE_SECONDS if sign == signal.SIGSTOP else 1.0)
+        process.terminate()
+        ended = runs.end_of(process)
+        if ended.code not in (0, 75) or "made no step" in ended.err:
+            self._figures.misled.append(f"exit status {ended.code} after a pause: {ended.err[-200:]}")
+
+    def retouch(self) -> None:
+        """Somebody paints into a picture, and keeps what it says of itself or not; then all is looked at again."""
+        self.signal_parent(signal.SIGTERM)
+        there = sorted(path for path in self._run.rglob("*.png") if path.parent == self._run)
+        if not there:
+            return
+        path = self._chance.choice(there)
+        with Image.open(path) as image:
+            notes = PngInfo()
+            for key, value in image.info.items() if self._chance.random() < 0.5 else ():
+                notes.add_itxt(str(key), str(value))
+            image.paste((255, 0, 0), (8, 8, 40, 40))
+            image.save(path, pnginfo=notes)
+        self._retouched[path.name] = path.read_bytes()
+        self.signal_parent(signal.SIGTERM)
+
     def tear_manifest(self) -> None:
         """A crash in the middle of a write that the disk had begun."""
         self.signal_parent(signal.SIGKILL)
@@ -248,9 +307,13 @@ FAULTS: dict[str, Callable[[Round], None]] = {
     "kill -9 of a worker": Round.kill_worker,
     "SIGTERM": partial(Round.signal_parent, sign=signal.SIGTERM),
     "SIGINT": partial(Round.signal_parent, sign=signal.SIGINT),
+    "SIGHUP": partial(Round.signal_parent, sign=signal.SIGHUP),
     "SIGUSR1": partial(Round.signal_parent, sign=signal.SIGUSR1),
     "workers stopped for a while": partial(Round.freeze, worker=True),
     "parent stopped for a while": partial(Round.freeze, worker=False),
+    "a pause longer than the timeout": Round.pause,
+    "log lost": Round.lose_log,
+    "a retouched output": Round.retouch,
     "full disk": Round.full_disk,
     "short files": Round.short_files,
     "two runs at once": Round.second_run,
@@ -321,7 +384,8 @@ def main() -> None:
         f"{sum(figures.faults.values())} faults in {figures.rounds} rounds of {CONTENTS * STYLES} tasks, "
         f"{figures.runs} runs, {time.monotonic() - begun:.0f} s: {len(figures.lost)} tasks lost, "
         f"{len(figures.wrong)} pictures wrong, {len(figures.strays)} stray files, {len(figures.twice)} rendered twice "
-        f"({figures.explained} more since their records were destroyed), {len(figures.tracebacks)} tracebacks"
+        f"({figures.explained} more since their records were destroyed), {len(figures.tracebacks)} tracebacks, "
+        f"{len(figures.changed)} retouched pictures changed, {len(figures.misled)} runs ended for a log or a pause"
     )
     if failures := figures.failures():
         sys.exit("\n".join(failures))

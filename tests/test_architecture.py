@@ -17,7 +17,7 @@ PACKAGE = REPOSITORY / "nst_batch"
 
 # From the bottom up: a folder may import those above it in this list, and a module those of its folder above it.
 FOLDERS = {
-    "": ("errors settings records paths atomic globs columns sizes demands memory"),
+    "": ("errors environment settings records paths atomic globs columns sizes demands memory"),
     "archives": ("tar_headers tar_memory tars tar_finding tar_outputs"),
     "transfer": (
         "user_cache vgg untrained weights ops native.library native.ops statistics passes bands octaves strips "
@@ -38,8 +38,8 @@ FOLDERS = {
         "rows row_files writers superseded merging compaction"
     ),
     "running": (
-        "messages batches todo eta observers run_state expectations tally live overview claims waiting backlog "
-        "deadline signals devices ahead links checkpoints packing packer finishing renderer worker processes "
+        "awake messages batches todo eta observers run_state expectations tally live overview claims waiting "
+        "backlog deadline signals devices ahead links checkpoints packing packer finishing renderer worker processes "
         "deaths dealing recording scheduler"
     ),
     ".": ("pipeline"),
@@ -47,7 +47,7 @@ FOLDERS = {
     "report": ("sample thumbnails events gallery page keeper"),
     "doctor": ("findings software machine storage network queue probe computing prospects examination"),
     "cli": (
-        "console completion figures failures screen progress events options reading rendering run plan cluster "
+        "streams console completion figures failures screen progress events options reading rendering run plan cluster "
         "overviews watch status compact explain weights doctor init app"
     ),
 }
@@ -108,7 +108,7 @@ def test_no_import_comes_back_to_where_it_started() -> None:
         if "from nst_batch import __version__" in path.read_text():
             graph[name] |= {"__init__"}
     graph["__init__"] = imported(PACKAGE / "__init__.py")
-    assert graph["__init__"] == {"records", "settings", "transfer.stylize"}
+    assert graph["__init__"] == {"environment", "records", "settings", "transfer.stylize"}
     assert set(graphlib.TopologicalSorter(graph).static_order()) == set(graph)
 
 

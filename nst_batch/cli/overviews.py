@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from nst_batch.cli.cluster import job_lines
-from nst_batch.cli.console import in_words, printable, tasks
-from nst_batch.cli.failures import failure_lines
+from nst_batch.cli.console import folded, in_words, printable, tasks
+from nst_batch.cli.failures import altered_line, failure_lines
 from nst_batch.cli.figures import (
     Column,
     Line,
@@ -61,6 +61,9 @@ def lines(seen: Overview, jobs: list[dict[str, Any]], width: int | None) -> list
         _slowest(seen, width),
         _last(seen, width),
     ]
+    if seen.altered:
+        told = altered_line(seen.altered, seen.altered_outputs)
+        parts.append([((line, ""),) for line in folded(told, width).split("\n")])
     parts += [failure_lines(seen.groups, width, again=seen.is_over), [((line, ""),) for line in job_lines(jobs)]]
     return [line for part in parts for line in part]
 

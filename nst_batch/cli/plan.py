@@ -22,9 +22,11 @@ from nst_batch.cli.console import (
     say,
     tasks,
 )
+from nst_batch.cli.failures import altered_line
 from nst_batch.cli.figures import Column, Line, clock, table
 from nst_batch.cli.options import Force, Json, PipelineFile, RetryFailed, Sets, Verify
 from nst_batch.errors import ExitCode
+from nst_batch.recorded.alike import NAMED
 
 if TYPE_CHECKING:
     from nst_batch.pipeline import Pipeline
@@ -80,6 +82,9 @@ def _lines(ready: Pipeline, ahead: Forecaster, room: Room, width: int | None) ->
     counts = ready.counts()
     lines: list[Line] = [((f"{ready.name}: {tasks(counts['tasks'])}: {in_words(counts)}", "bold"),)]
     lines += [((f"  {count} {reason}", ""),) for reason, count in ready.reasons().items()]
+    if altered := ready.altered():
+        told = altered_line(len(altered), [each.task.output for each in altered[:NAMED]])
+        lines += [((line, ""),) for line in folded(told, width).split("\n")]
     spread = ready.tasks.spread()
     if spread.least != spread.most:
         lines.append(((f"  {spread.styles} styles, each in {spread.least} to {spread.most} pictures", ""),))

@@ -23,7 +23,7 @@ from nst_batch.records import Task
 DEATHS_TO_QUARANTINE = 2
 """A task that was in hand when this many workers died is not handed out again unless asked."""
 
-NEW, MISSING, ALTERED, FORCED = "new", "output missing", "output altered", "forced"
+NEW, MISSING, ALTERED, FORCED = "new", "output missing", "altered, kept", "forced"
 REASONS = ("", NEW, MISSING, ALTERED, FORCED, "failed", "quarantined", *changes.REASONS)
 _NUMBER = {reason: number for number, reason in enumerate(REASONS)}
 
@@ -105,6 +105,10 @@ class Decisions(Sequence[Decision]):
         found = np.bincount(self.states[self.rows], minlength=len(STATES))
         return {state: int(found[STATES.index(state)]) for state in ("done", "failed", "todo")}
 
+    def altered(self) -> Decisions:
+        """What is done, since somebody has changed the picture."""
+        return self._about(self.rows[self.reasons[self.rows] == _NUMBER[ALTERED]])
+
     def counts_of_reasons(self) -> dict[str, int]:
         """Tasks to do, by why; in the order in which reasons are met."""
         found = self.reasons[self.only("todo").rows]
@@ -137,28 +141,26 @@ def decide(
     """What to do with each task.
 
     Done means: the last line about the task's output is a ``done`` line of this very task, and the file is there with
-    the recorded size (``verify``: and SHA-256).
+    the recorded size. What somebody has changed since (it has another size; ``verify``: or another SHA-256) is theirs,
+    and kept, whatever the task is now: that is done, too.
     """
     table = TaskTable.of(tasks)
-    before = history.rendered.rows(table.output_hashes)
-    same = status.is_same(table, history, before)
-    sizes = status.sizes_of(table, paths, same)
-    expected = status.recorded_sizes(history, before)
-    states = np.where(same & (sizes == expected), DONE, TODO).astype(np.uint8)
+    seen = status.look(table, history, paths)
+    before, same, sizes, states = seen.before, seen.same, seen.sizes, seen.states
     reasons = np.zeros(len(table), np.uint8)
     told = dict[int, _Told]()
     reasons[before == NONE] = _NUMBER[NEW]
-    reasons[same & (sizes == NONE)] = _NUMBER[MISSING]
-    for row in np.flatnonzero(same & (sizes != NONE) & (sizes != expected)).tolist():
-        reasons[row], told[row] = _NUMBER[ALTERED], _Told(_other_size(int(sizes[row]), int(expected[row])))
+    reasons[same & (states != DONE)] = _NUMBER[MISSING]
+    for row in np.flatnonzero(seen.altered).tolist():
+        reasons[row], told[row] = _NUMBER[ALTERED], _Told(_other_size(int(sizes[row]), int(seen.expected[row])))
     found, records = Changes(table, history.rendered, WholeLines(paths.manifest)), Records(paths, history)
-    for row in np.flatnonzero((before != NONE) & ~same).tolist():
+    for row in np.flatnonzero((before != NONE) & ~same & ~seen.altered).tolist():
         reasons[row] = _NUMBER[found.reason(row, int(before[row]))]
     if verify:
-        for row in np.flatnonzero(states == DONE).tolist():
+        for row in np.flatnonzero((before != NONE) & (sizes == seen.expected)).tolist():
             output = table.outputs[row]
             if tar_outputs.sha256(paths, output) != records.done(output).get("sha256"):
-                states[row], reasons[row], told[row] = TODO, _NUMBER[ALTERED], _Told(_OTHER_BYTES)
+                states[row], reasons[row], told[row] = DONE, _NUMBER[ALTERED], _Told(_OTHER_BYTES)
     if force:
         states[:], reasons[:] = TODO, _NUMBER[FORCED]
         told.clear()
@@ -205,21 +207,24 @@ def _after_failures(attempts: Attempts, retries: int, retry_failed: bool) -> tup
 def decide_now(task: Task, history: History, paths: RunPaths, *, retries: int) -> Decision:
     """The same about one task, of which another run has recorded something."""
     size = status.size_of(paths, task.output)
-    if status.state_of(task, history, size) == DONE:
+    state, altered = status.state_of(task, history, paths, size)
+    if altered and size is not None:
+        return Decision(task, "done", ALTERED, _other_size(size, history.rendered[task.output].bytes))
+    if state == DONE:
         return Decision(task, "done")
     attempts = history.attempts.get(task.id)
     if attempts is not None:
         state, reason, told = _after_failures(attempts, retries, retry_failed=False)
         return Decision(task, STATES[state], reason, told.detail, told.attempts, told.hint)
-    reason, detail = _why(task, history, paths, size)
+    reason, detail = _why(task, history, paths)
     return Decision(task, "todo", reason, detail)
 
 
-def _why(task: Task, history: History, paths: RunPaths, size: int | None) -> tuple[str, str]:
+def _why(task: Task, history: History, paths: RunPaths) -> tuple[str, str]:
     found = history.rendered.get(task.output)
     if found is None:
         return NEW, ""
     if found.task != task.id:
         record = Records(paths, history).done(task.output)
         return what_changed(task, record) if record else (changes.ALGORITHM, "")
-    return (MISSING, task.output) if size is None else (ALTERED, _other_size(size, found.bytes))
+    return MISSING, task.output

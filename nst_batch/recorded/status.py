@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice, repeat
 from operator import itemgetter
@@ -30,25 +31,75 @@ _AT_ONCE = 1 << 14  # files of a folder that are looked at together
 Flags = npt.NDArray[np.bool_]
 
 
-def states_of(tasks: TaskTable, history: History, paths: RunPaths) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """Each task's state by number, and the size of the file under its name, ``NONE`` where it does not matter."""
+@dataclass(frozen=True)
+class Look:
+    """What is found under the names of tasks.
+
+    Attributes:
+        before: which row of what was rendered is about each, ``NONE``: none.
+        same: whether what was last rendered there is that very task.
+        sizes: bytes of the file there, ``NONE``: there is none, or none was ever rendered.
+        expected: bytes as they were recorded.
+        altered: whether somebody has changed the file since. Such a task counts as done. An empty file is as good as
+            none: there is nothing in it to be lost.
+    """
+
+    before: Ints
+    same: Flags
+    sizes: Ints
+    expected: Ints
+    altered: Flags
+
+    @property
+    def states(self) -> npt.NDArray[np.uint8]:
+        """Each task's, but for those that failed."""
+        return np.where(self.altered | (self.same & (self.sizes == self.expected)), DONE, TODO).astype(np.uint8)
+
+
+def look(tasks: TaskTable, history: History, paths: RunPaths) -> Look:
+    """Look for the pictures of all tasks."""
     before = history.rendered.rows(tasks.output_hashes)
     same = is_same(tasks, history, before)
-    sizes = sizes_of(tasks, paths, same)
-    states = np.where(same & (sizes == recorded_sizes(history, before)), DONE, TODO).astype(np.uint8)
+    sizes = sizes_of(tasks, paths, before != NONE)
+    expected = recorded_sizes(history, before)
+    altered: Flags = (before != NONE) & (sizes > 0) & (sizes != expected)
+    for row in np.flatnonzero(altered & ~same).tolist():
+        altered[row] = not is_of(paths, tasks.outputs[row], tasks.id(row))
+    return Look(before, same, sizes, expected, altered)
+
+
+def states_of(tasks: TaskTable, history: History, paths: RunPaths) -> tuple[npt.NDArray[np.uint8], Look]:
+    """Each task's state by number, and what was found."""
+    found = look(tasks, history, paths)
+    states = found.states
     for identity in history.attempts:
         for row in tasks.rows_of(identity):
             if states[row] != DONE:
                 states[row] = FAILED
-    return states, sizes
+    return states, found
 
 
-def state_of(task: Task, history: History, size: int | None) -> int:
-    """The same of one task; ``size`` is that of the file under its name, None: there is none."""
+def state_of(task: Task, history: History, paths: RunPaths, size: int | None) -> tuple[int, bool]:
+    """The same of one task, and whether its picture is altered; ``size`` is that of the file under its name, None:
+    there is none."""
     found = history.rendered.get(task.output)
-    if found is not None and found.task == task.id and size == found.bytes:
-        return DONE
-    return FAILED if task.id in history.attempts else TODO
+    if found is not None and size is not None:
+        same, altered = found.task == task.id, 0 < size != found.bytes
+        altered = altered and (same or not is_of(paths, task.output, task.id))
+        if altered or (same and size == found.bytes):
+            return DONE, altered
+    return FAILED if task.id in history.attempts else TODO, False
+
+
+def is_of(paths: RunPaths, output: str, task: str) -> bool:
+    """Whether a picture says that it is of this task: its record was lost with its run, and nobody has changed it."""
+    from nst_batch.transfer.metadata import read_metadata  # Pillow, for a few of a million
+
+    try:
+        found = read_metadata(tar_outputs.place(paths, output))
+    except OSError:
+        return False
+    return found is not None and found.get("task") == task
 
 
 def is_same(tasks: TaskTable, history: History, before: Ints) -> Flags:

@@ -68,7 +68,8 @@ def gallery(paths: RunPaths, *, live: bool = False, most: int | None = None, see
         UsageError: no run was ever started there.
     """
     known, every = read(paths), read_plan(paths)
-    numbers, records = states_of(every, known, paths)[0], Records(paths, known)
+    numbers, found = states_of(every, known, paths)
+    records = Records(paths, known)
     sample = chosen(every, numbers, known, most, seed)
     rows = np.arange(len(every)) if sample is None else sample.rows
     tasks = every if sample is None else every.only(rows)
@@ -86,6 +87,8 @@ def gallery(paths: RunPaths, *, live: bool = False, most: int | None = None, see
             "style": styles.of([style.source.path for style in item.styles]),
         }
         pictures.append({**place, **_picture(item, tasks.point(row), state, record, common, files)})
+    for row in np.flatnonzero(found.altered[rows]).tolist():
+        pictures[row]["notes"] = ["altered since it was rendered", *pictures[row].get("notes", ())]
     if sample:
         for row, alike in sample.alike.items():
             pictures[int(np.searchsorted(rows, row))]["error"]["alike"] = alike

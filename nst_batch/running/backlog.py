@@ -11,7 +11,7 @@ import heapq
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nst_batch.planning.shares import ALONE, Part
-from nst_batch.recorded.decisions import Decision
+from nst_batch.recorded.decisions import FORCED, Decision
+from nst_batch.recorded.rendered import Rendered
 from nst_batch.records import Task
 from nst_batch.running.batches import first_batch
 from nst_batch.running.claims import Claims
@@ -54,7 +55,7 @@ class Backlog:
 
     Args:
         todo: what is to be rendered.
-        owned: output names that the manifest knows.
+        owned: what the manifest knows to stand at output names.
         claims: of this process.
         news: of the others.
         on_elsewhere: told of each task that another run has brought to an end, and whether it has a picture.
@@ -64,7 +65,7 @@ class Backlog:
     def __init__(
         self,
         todo: Iterable[Decision],
-        owned: Container[str],
+        owned: Mapping[str, Rendered],
         claims: Claims,
         news: News,
         on_elsewhere: Callable[[Decision], None],
@@ -195,7 +196,9 @@ class Backlog:
         if place in self._kept:
             return self._kept[place]
         decision = self._decision(place)
-        return Job(decision.task, attempt=decision.attempts + 1, owned=decision.task.output in self._owned)
+        found = self._owned.get(decision.task.output)
+        size = None if found is None or decision.reason == FORCED else found.bytes
+        return Job(decision.task, attempt=decision.attempts + 1, owned=found is not None, bytes=size)
 
     def _jobs(self) -> Iterator[Job]:
         return (self._job(place) for place, _ in self._all())

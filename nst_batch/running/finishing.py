@@ -17,6 +17,7 @@ from nst_batch.atomic import write_atomic
 from nst_batch.errors import OUT_OF_ROOM, OutputError, StorageError
 from nst_batch.paths import RunPaths, archive_of
 from nst_batch.pipeline_file.file_kinds import IMAGE_SUFFIXES
+from nst_batch.recorded.status import is_of
 from nst_batch.records import Failure, Task, TaskResult, utc_now
 from nst_batch.running.checkpoints import Checkpoints
 from nst_batch.running.messages import Job
@@ -48,10 +49,8 @@ class Finisher:
     def check(self, job: Job) -> None:
         """See to it that the picture may be written, before it is made.
 
-        Never overwrite what this run did not make. A picture whose line was lost with its run carries our mark.
-
         Raises:
-            OutputError: a file is there that is not ours, or the format does not hold so large a picture.
+            OutputError: a file is there that may not be replaced, or the format does not hold so large a picture.
         """
         if refusal := job.task.format.refusal(*size_of(job.task)):
             raise OutputError(f"{job.task.output}: {refusal}")
@@ -61,11 +60,29 @@ class Finisher:
                 f"{self._paths.root / archive[0]} is there, and cannot be added to: {objection}",
                 hint="move it away, or change output.dir or output.name; then run --retry-failed",
             )
+        self._refuse_to_replace(job)
+
+    def _refuse_to_replace(self, job: Job) -> None:
+        """Never overwrite what this run did not make, nor what somebody has altered since.
+
+        A picture whose line was lost with its run carries our mark.
+
+        Raises:
+            OutputError: such a file is there.
+        """
         target = self._paths.written(job.task.output)
-        if target.exists() and not job.owned and not made_by_us(target):
+        try:
+            size = target.stat().st_size
+        except OSError:
+            return
+        if not job.owned and not made_by_us(target):
             raise OutputError(
                 f"{target} is there, and nst_batch did not make it",
                 hint="move it away, or change output.dir or output.name; then run --retry-failed",
+            )
+        if size and job.bytes not in (None, size) and not is_of(self._paths, job.task.output, job.task.id):
+            raise OutputError(
+                f"{target} was altered since it was rendered, and is kept", hint="move it away, or run with --force"
             )
 
     def finish(self, job: Job, stylized: Stylized, common: TaskResult, on_result: OnResult) -> None:
@@ -90,6 +107,7 @@ class Finisher:
         begun = time.perf_counter()
         try:
             given_up = (*common.given_up, *stylized.given_up)
+            self._refuse_to_replace(job)  # once more: it took a while
             fields = {"status": "done", "given_up": given_up, **self._write(job.task, stylized)}
         except Exception as error:  # noqa: BLE001 - whatever a disk or an encoder may have against one picture
             fields = {"error": Failure.of(error), "bytes": getattr(error, "bytes_wanted", 0)}

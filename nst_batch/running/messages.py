@@ -42,13 +42,14 @@ class WorkerOptions:
 class Job:
     """A task handed to a worker.
 
-    ``owned``: the manifest says that this run made what is at the output's name; ``thrift``: how many processes were
-    killed for it since memory ran out.
+    ``owned``: the manifest says that this run made what is at the output's name; ``bytes``: how many it had, None:
+    whatever is there may be replaced; ``thrift``: how many processes were killed for it since memory ran out.
     """
 
     task: Task
     attempt: int = 1
     owned: bool = False
+    bytes: int | None = None
     thrift: int = 0
 
 

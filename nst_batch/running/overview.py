@@ -48,7 +48,8 @@ class Device:
 
 @dataclass(frozen=True)
 class Overview:
-    """A run's state. ``writers`` are those that live; ``failures`` and ``hints`` tell of the first thousand."""
+    """A run's state. ``writers`` are those that live; ``failures`` and ``hints`` tell of the first thousand;
+    ``altered``: so many of what is done were changed since by others, and are kept."""
 
     name: str
     tasks: int
@@ -67,6 +68,8 @@ class Overview:
     last: Took | None
     peak_memory_bytes: int
     disk: Room
+    altered: int = 0
+    altered_outputs: list[str] = field(default_factory=list)  # the first of them
     writers: list[Live] = field(default_factory=list)
 
     @property
@@ -130,7 +133,8 @@ class Follower:
         self._plan_file = _stamp(self._paths)
         plan = self._plan = read_plan(self._paths)
         self._bytes = plan.by_kind(picture_bytes)
-        self._states, sizes = status.states_of(plan, self._history, self._paths)
+        self._states, found = status.states_of(plan, self._history, self._paths)
+        self._altered = dict.fromkeys(np.flatnonzero(found.altered).tolist())
         done, todo = self._states == DONE, self._states == TODO
         self._work, self._work_done = float(plan.costs.sum()), float(plan.costs[done].sum())
         costs, counts = np.unique(plan.costs[todo], return_counts=True)
@@ -139,7 +143,7 @@ class Follower:
             self._todo[kind(max(cost, 1.0))] += count
         self._wanted = float(self._bytes[todo].sum())
         self._expected = float(self._bytes[done].sum())
-        self._written = float(sizes[done & (self._bytes > 0)].sum())
+        self._written = float(found.sizes[done & (self._bytes > 0)].sum())
         self._kinds, self._kind_of = Kinds(), np.full(len(plan), NONE, np.int32)
         for row in np.flatnonzero(self._states == FAILED).tolist():
             self._kind_of[row] = self._kinds.of(*self._last_words(row))
@@ -148,7 +152,9 @@ class Follower:
     def _place(self, row: int, size: int | None) -> None:
         """Put a task where it belongs, from where it was."""
         task, before = self._plan[row], int(self._states[row])
-        state = status.state_of(task, self._history, size)
+        state, altered = status.state_of(task, self._history, self._paths, size)
+        self._altered.pop(row, None)
+        self._altered |= {row: None} if altered else {}
         if FAILED in (state, before):
             self._kind_of[row] = self._kinds.of(*self._last_words(row)) if state == FAILED else NONE
             self._failures = None
@@ -212,7 +218,8 @@ class Follower:
             [Device(each.host, worker.device, min(1.0, worker.busy / max(each.state.elapsed, 1e-9)))
              for each, worker in workers],
             [took for took in seen.slowest(_LOOKED_AT) if self._plan.row_of(took.output) != NONE][:SLOWEST],
-            seen.last, seen.peak_memory_bytes, self._room(in_hand), writers,
+            seen.last, seen.peak_memory_bytes, self._room(in_hand), len(self._altered),
+            [self._plan.outputs[row] for row in islice(self._altered, NAMED)], writers,
         )  # fmt: skip
 
     def _room(self, in_hand: Iterable[int]) -> Room:

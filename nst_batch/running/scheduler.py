@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import connection
 
@@ -18,8 +18,10 @@ from nst_batch.paths import RunPaths
 from nst_batch.planning.shares import ALONE, Part
 from nst_batch.recorded.decisions import Decision
 from nst_batch.recorded.manifest import ManifestWriter, line
+from nst_batch.recorded.rendered import Rendered
 from nst_batch.recorded.writers import Writer
 from nst_batch.records import TaskResult
+from nst_batch.running import awake
 from nst_batch.running.backlog import Backlog, News
 from nst_batch.running.claims import Claims
 from nst_batch.running.deadline import NEVER, Deadline
@@ -86,9 +88,9 @@ class Scheduler:
         self._false_starts: Counter[int] = Counter()  # by slot
         self._patient = True
         self._moved = False
-        self._begin((), frozenset())
+        self._begin((), {})
 
-    def _begin(self, todo: Iterable[Decision], owned: Container[str]) -> None:
+    def _begin(self, todo: Iterable[Decision], owned: Mapping[str, Rendered]) -> None:
         self._backlog = Backlog(
             todo, owned, self._claims, self._news, lambda each: self._recorder.elsewhere(each), self._part
         )
@@ -98,8 +100,8 @@ class Scheduler:
             self._observer, self._signals,
         )  # fmt: skip
 
-    def run(self, todo: Iterable[Decision], owned: Container[str]) -> Outcome:
-        """Render every task of ``todo``; ``owned`` are the output names that the manifest knows.
+    def run(self, todo: Iterable[Decision], owned: Mapping[str, Rendered]) -> Outcome:
+        """Render every task of ``todo``; ``owned`` is what the manifest knows to stand at output names.
 
         Raises:
             UsageError: no worker can work, for example since the weights cannot be loaded.
@@ -131,7 +133,7 @@ class Scheduler:
             self._backlog.close()
         return self._recorder.outcome(self._moved)
 
-    def run_inline(self, todo: Iterable[Decision], owned: Container[str]) -> Outcome:
+    def run_inline(self, todo: Iterable[Decision], owned: Mapping[str, Rendered]) -> Outcome:
         """The same in this process, on the first device: for debuggers. A crash is a crash."""
         from nst_batch.running.renderer import Renderer
 
@@ -278,7 +280,7 @@ class Scheduler:
         self._observer.note(f"stopping ({self._signals.reasons[0]}): workers finish their step{again}")
         for each in workers:
             each.tell_to_stop()
-        deadline = time.monotonic() + LEAVE_SECONDS
-        while time.monotonic() < deadline and not all(each.has_ended() for each in workers):
+        deadline = awake.seconds() + LEAVE_SECONDS
+        while awake.seconds() < deadline and not all(each.has_ended() for each in workers):
             connection.wait([each.signs()[1] for each in workers if not each.has_ended()], timeout=WAKE_SECONDS)
             self._read(workers)

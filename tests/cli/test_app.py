@@ -15,8 +15,13 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from nst_batch.pipeline_file.presets import CAFFE_FEATURES
+from nst_batch.records import Task
+from nst_batch.running.finishing import Finisher
+from nst_batch.transfer.member import Stylized
+from nst_batch.transfer.metadata import read_metadata
 from tests import runs, tar_files
 from tests.runs import alive, end_of, here, lines, nst_batch, pictures, start, temporaries, wait_for, workers_of
 
@@ -115,9 +120,73 @@ def test_only_what_changed_is_rendered_again_and_plan_says_why(pipeline: Path) -
     assert set(changed.values()) == {"settings changed: style_weight: 1.0 -> 500000.0"} and len(changed) == 4
     runs.save_picture(root / "content" / "c2.png", seed=78)
     assert set(rendered_why(pipeline, "--set", "transfer.style_weight=5e5")) == {"c2__s0.png", "c2__s1.png"}
-    (out / "c1__s1.png").write_bytes(b"cut")
-    why = rendered_why(pipeline, "--set", "transfer.style_weight=5e5")
-    assert list(why) == ["c1__s1.png"] and why["c1__s1.png"].startswith("output altered: 3 bytes")
+
+
+def test_what_somebody_has_altered_is_kept_and_named(pipeline: Path) -> None:
+    """By a retouch, or by an optimiser that loses nothing and keeps our mark; whatever the settings are now."""
+    out = pipeline.parent / "out"
+    run_json(pipeline)
+    retouched, packed, deleted = (out / f"c{c}__s{s}.png" for c, s in ((0, 0), (0, 1), (1, 0)))
+    retouched.write_bytes(b"by hand")
+    with Image.open(packed) as image:
+        image.save(packed, compress_level=0, pnginfo=_text_of(image))
+    deleted.write_bytes(b"by hand")
+    kept = {path: path.read_bytes() for path in (retouched, packed, deleted)}
+    assert read_metadata(packed), "it says still what made it"
+    for settings in ([], ["--set", "transfer.steps=6"]):
+        planned = here("plan", pipeline, *settings)
+        assert "3 altered, kept: c0__s0.png, c0__s1.png, c1__s0.png" in planned.out and "--force" in planned.out
+        summary = run_json(pipeline, *settings)
+        assert summary["altered"] == 3 and summary["rendered"] == len(settings) // 2
+        assert {path: path.read_bytes() for path in kept} == kept
+        status = here("status", out, "--json").json
+        assert (status["done"], status["altered"], status["todo"]) == (4, 3, 0)
+        assert status["altered_outputs"] == ["c0__s0.png", "c0__s1.png", "c1__s0.png"]
+    ended = here("run", pipeline)
+    assert ended.code == 0 and "altered, kept: c0__s0.png" in ended.err
+    deleted.unlink()
+    assert rendered_why(pipeline) == {"c1__s0.png": "output missing: c1__s0.png"}
+    assert run_json(pipeline, "--force")["rendered"] == 4
+    assert run_json(pipeline)["altered"] == 0
+
+
+def test_a_picture_that_is_altered_meanwhile_is_kept(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = pipeline.parent / "out"
+    run_json(pipeline)
+    made = Finisher._write
+
+    def late(self: Finisher, task: Task, stylized: Stylized) -> dict[str, Any]:
+        for other in ("c1__s0.png", "c1__s1.png"):
+            (out / other).write_bytes(b"by hand")
+        return made(self, task, stylized)
+
+    monkeypatch.setattr(Finisher, "_write", late)
+    ended = here("run", pipeline, "--set", "transfer.steps=6", "--json")
+    assert ended.code == 1 and (ended.json["rendered"], ended.json["failed"]) == (2, 2)
+    assert "was altered since it was rendered, and is kept" in ended.err
+    assert (out / "c1__s0.png").read_bytes() == (out / "c1__s1.png").read_bytes() == b"by hand"
+    assert run_json(pipeline, "--set", "transfer.steps=6")["altered"] == 2
+
+
+def test_a_picture_whose_record_was_lost_is_not_taken_for_altered(pipeline: Path) -> None:
+    """A run was killed between the picture and its record, after settings had changed."""
+    out = pipeline.parent / "out"
+    run_json(pipeline)
+    before = {path.name for path in (out / "manifest").iterdir()}
+    run_json(pipeline, "--set", "transfer.steps=6")
+    for part in (out / "manifest").iterdir():
+        if part.name not in before:
+            part.unlink()
+    why = rendered_why(pipeline, "--set", "transfer.steps=6")
+    assert len(why) == 4 and set(why.values()) == {"settings changed: steps: 5 -> 6"}
+
+
+def _text_of(image: Image.Image) -> PngInfo:
+    found = PngInfo()
+    for key, value in image.info.items():
+        if isinstance(value, str):
+            found.add_itxt(str(key), value)
+    return found
 
 
 def test_force_and_verify(pipeline: Path) -> None:
@@ -127,8 +196,8 @@ def test_force_and_verify(pipeline: Path) -> None:
     data = bytearray(picture.read_bytes())
     data[-20] ^= 1
     picture.write_bytes(bytes(data))
-    assert run_json(pipeline)["rendered"] == 0
-    assert run_json(pipeline, "--verify")["rendered"] == 1
+    assert run_json(pipeline)["altered"] == 0
+    assert run_json(pipeline, "--verify")["altered"] == 1
     assert run_json(pipeline, "--force", "--limit", "2")["rendered"] == 2
 
 

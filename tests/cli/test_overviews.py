@@ -40,7 +40,7 @@ def overview(workers: int = 2, hosts: int = 1, **changes: object) -> Overview:
     took = Took(LONG, 52.0, 512, 384, "2026-01-01T00:00:00+00:00")
     found = Overview(
         "night", 12, 5, 1, 6, {"x.png": "broken"}, {"x.png": "mend it"}, [Group(1, "broken", "mend it", ("x.png",))],
-        0.42, 90.0, 96.0, 17.0, devices, [took], took, 812_000_000, Room(15_000_000, 10**9), writers,
+        0.42, 90.0, 96.0, 17.0, devices, [took], took, 812_000_000, Room(15_000_000, 10**9), writers=writers,
     )  # fmt: skip
     return dataclasses.replace(found, **changes)  # type: ignore[arg-type]
 

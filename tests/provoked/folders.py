@@ -66,6 +66,12 @@ def a_picture_that_is_not_ours(world: World) -> None:
     Finisher(RunPaths(world.folder)).check(Job(lines.task("theirs.png")))
 
 
+@provokes("ours.png")
+def a_picture_that_was_altered_meanwhile(world: World) -> None:
+    (world.folder / "ours.png").write_bytes(b"by hand")
+    Finisher(RunPaths(world.folder)).check(Job(lines.task("ours.png"), owned=True, bytes=9))
+
+
 @provokes("s.tar")
 def an_archive_that_is_not_ours(world: World) -> None:
     tar_files.save(world.folder / "s.tar", {"a.png": b""})
@@ -107,7 +113,7 @@ def a_disk_that_stays_full(world: World) -> None:
     full = Failure("StorageError", "a.png: No space left on device", "", transient=True)
     with world.scheduler() as (scheduler, ready):
         (task,) = ready.tasks
-        scheduler._begin(ready.todo(), frozenset())
+        scheduler._begin(ready.todo(), {})
         (job,) = scheduler._dealer.next_batch(0, 1)
         scheduler._record([(0, job, TaskResult(task.id, "failed", task.output, error=full))])
 

@@ -35,12 +35,17 @@ def test_done_needs_the_line_and_the_file(paths: RunPaths) -> None:
     write(paths, (task(), done(task())))
     assert decision(paths, task()).reason == "output missing"
     put(paths, task(), b"other size")
-    assert decision(paths, task()).reason == "output altered"
+    assert (decision(paths, task()).state, decision(paths, task()).reason) == ("done", "altered, kept")
+    put(paths, task(), b"")
+    assert (decision(paths, task()).state, decision(paths, task()).reason) == ("todo", "output missing")
     put(paths, task())
     assert decision(paths, task()).state == "done"
     put(paths, task(), b"PICTURE")
     assert decision(paths, task()).state == "done"
-    assert decision(paths, task(), verify=True).reason == "output altered"
+    assert (decision(paths, task(), verify=True).state, decision(paths, task(), verify=True).reason) == (
+        "done",
+        "altered, kept",
+    )
     assert decision(paths, task(), force=True).reason == "forced"
 
 
@@ -175,6 +180,15 @@ def test_weights_fed_in_another_way_are_other_weights(paths: RunPaths) -> None:
     assert decision(paths, now).reason == "weights changed"
 
 
+def _altered(data: bytes | None, record: dict[str, Any] | None, *, verify: bool) -> str:
+    if not data or record is None:
+        return ""
+    if len(data) != record["bytes"]:
+        return f"{len(data)} bytes, {record['bytes']} recorded"
+    other = verify and hashlib.sha256(data).hexdigest() != record["sha256"]
+    return "same size, other bytes" if other else ""
+
+
 def one_by_one(paths: RunPaths, each: Task, retries: int = 2, **options: bool) -> Decision:
     """What is to be done with a task, by nothing but the lines that speak of it."""
     lines = runs.lines(paths.root)
@@ -187,18 +201,17 @@ def one_by_one(paths: RunPaths, each: Task, retries: int = 2, **options: bool) -
     file = paths.output(each.output)
     data = file.read_bytes() if file.is_file() else None
     why: tuple[str, str] | None = None
+    altered = _altered(data, before, verify=options.get("verify", False))
     if before is None:
         why = "new", ""
     elif before["task"] != each.id:
         why = what_changed(each, before)
-    elif data is None:
+    elif data is None or len(data) != before["bytes"]:
         why = "output missing", each.output
-    elif len(data) != before["bytes"]:
-        why = "output altered", f"{len(data)} bytes, {before['bytes']} recorded"
-    elif options.get("verify") and hashlib.sha256(data).hexdigest() != before["sha256"]:
-        why = "output altered", "same size, other bytes"
     if options.get("force"):
         return Decision(each, "todo", "forced")
+    if altered:
+        return Decision(each, "done", "altered, kept", altered)
     if why is None:
         return Decision(each, "done")
     if not tried:

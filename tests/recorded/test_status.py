@@ -64,7 +64,7 @@ def test_done_failed_and_left_are_counted(ready: Pipeline) -> None:
     assert seen.failures == {ready.tasks[1].output: "truncated"} and seen.name == root.name
 
 
-@pytest.mark.parametrize("damage", [b"", b"another size", None], ids=["empty", "altered", "missing"])
+@pytest.mark.parametrize("damage", [b"", None], ids=["empty", "missing"])
 def test_a_line_without_its_picture_is_not_done(ready: Pipeline, damage: bytes | None) -> None:
     finish(ready, ready.tasks[0])
     picture = ready.paths.output(ready.tasks[0].output)

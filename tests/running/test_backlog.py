@@ -11,6 +11,8 @@ from nst_batch.paths import RunPaths
 from nst_batch.pipeline import Choices, prepare
 from nst_batch.planning.shares import Part
 from nst_batch.recorded.decisions import Decision
+from nst_batch.recorded.lines import Place
+from nst_batch.recorded.rendered import Rendered
 from nst_batch.recorded.writers import Writer, entered
 from nst_batch.records import Task
 from nst_batch.running import backlog
@@ -69,7 +71,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def backlog_of(paths: RunPaths, writer: Writer, others: Others, names: tuple[str, ...] = NAMES) -> Backlog:
     todo = [Decision(task(name), "todo", attempts=int(name == "f.png")) for name in names]
     news = News(others.more, others.decide)
-    return Backlog(todo, frozenset({"a.png"}), Claims(paths, writer), news, others.hear)
+    return Backlog(todo, {"a.png": Rendered("0" * 32, 7, "", Place("p", 0))}, Claims(paths, writer), news, others.hear)
 
 
 def taken(each: Backlog, most: int = 1, workers: int = 1) -> list[str]:
@@ -79,7 +81,7 @@ def taken(each: Backlog, most: int = 1, workers: int = 1) -> list[str]:
 def test_alone_everything_is_handed_out_once_in_order(paths: RunPaths, me: Writer) -> None:
     left = backlog_of(paths, me, Others())
     assert left.waiting == 6 and left.unfinished
-    assert left.following == Job(task("a.png"), attempt=1, owned=True)
+    assert left.following == Job(task("a.png"), attempt=1, owned=True, bytes=7)
     assert [job.task.output for job in left.batch(lambda _: 9, 2)] == ["a.png", "b.png", "c.png"]
     assert [each.output for each in left.ahead(1, 5)] == ["e.png", "f.png"]
     assert taken(left) == ["d.png"] and taken(left, 9) == ["e.png"]  # f.png has failed before and goes alone
@@ -94,7 +96,7 @@ def test_what_rests_comes_again_first_and_stays_ours(paths: RunPaths, me: Writer
     assert left.waiting == 6
     with entered(paths) as other:
         assert taken(backlog_of(paths, other, Others(), ("a.png",))) == []
-    assert left.following == Job(task("a.png"), attempt=2, owned=True)
+    assert left.following == Job(task("a.png"), attempt=2, owned=True, bytes=7)
     assert taken(left, 9) == ["a.png"]
 
 
@@ -166,7 +168,7 @@ def test_the_longest_come_first_and_equal_ones_by_style(tmp_path: Path) -> None:
 
 def test_of_a_million_that_wait_a_few_are_made(paths: RunPaths, me: Writer) -> None:
     others, made = Others(), Made(1_000_000)
-    left = Backlog(made, frozenset(), Claims(paths, me), News(others.more, others.decide), others.hear, Part(1, 4))
+    left = Backlog(made, {}, Claims(paths, me), News(others.more, others.decide), others.hear, Part(1, 4))
     assert made.made == 0 and left.waiting == 1_000_000
     assert taken(left, 3) == ["1.png", "5.png", "9.png"] and left.waiting == 999_997
     others.say("13.png", "done")

@@ -42,7 +42,7 @@ def backlog_of(tmp_path: Path) -> Iterator[Callable[[list[float]], Backlog]]:
                 for number, each in enumerate(seconds)
             ]
             news = News(set, lambda task: Decision(task, "todo"))
-            return Backlog(todo, frozenset(), Claims(paths, writer), news, lambda _: None)
+            return Backlog(todo, {}, Claims(paths, writer), news, lambda _: None)
 
         yield make
 

@@ -72,7 +72,7 @@ class Run:
         return Decision(each, "done" if each.output in self._reader.history.rendered else "todo")
 
     def __call__(self) -> Outcome:
-        return self._scheduler.run(self._todo, frozenset())
+        return self._scheduler.run(self._todo, {})
 
 
 def names(count: int = TASKS) -> list[str]:
