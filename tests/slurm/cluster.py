@@ -20,7 +20,6 @@ from pathlib import Path
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 CLOUD, CLOUD_PARTITION = "cloud1", "cloud"
-BOOT_SECONDS = 15
 CPUS = 2  # that each node claims, whatever the machine has
 
 CONFIGURATION = """\
@@ -69,10 +68,10 @@ GresTypes=gpu
 {nodes}
 PartitionName=low Nodes={static} Default=YES MaxTime=60 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
 PartitionName=high Nodes={static} Default=NO MaxTime=60 State=UP PriorityTier=10 PreemptMode=OFF
-# A machine that is booted when a job wants it.
+# A machine that is booted when a job wants it, as ``revive`` does.
 PartitionName=cloud Nodes={cloud} Default=NO MaxTime=60 State=UP
-ResumeProgram={home}/resume
-SuspendProgram={home}/suspend
+ResumeProgram={true}
+SuspendProgram={true}
 ResumeTimeout=120
 SuspendTimeout=10
 SuspendTime=3600
@@ -145,8 +144,8 @@ class Cluster:
         self._wait(lambda: set(self.nodes) <= self._up(), "nodes")
 
     def revive(self, node: str) -> None:
-        """Begin a node's daemon; jobs of a former one are not its own."""
-        subprocess.run(["slurmd", "-N", node], check=True, capture_output=True)
+        """Begin a node's daemon, as when it boots; jobs of a former one are not its own."""
+        subprocess.run(["slurmd", *(["-b"] if node == CLOUD else []), "-N", node], check=True, capture_output=True)
 
     def kill(self, node: str) -> None:
         """As when a machine drops out of the network: its daemon is gone, what it was running goes on unseen."""
@@ -192,16 +191,15 @@ class Cluster:
         )
         self.configuration.write_text(
             CONFIGURATION.format(
-                host=host, home=self.home, port=first, nodes=nodes, static=",".join(self.nodes), cloud=CLOUD
+                host=host,
+                home=self.home,
+                port=first,
+                nodes=nodes,
+                static=",".join(self.nodes),
+                cloud=CLOUD,
+                true=shutil.which("true"),
             )
         )
-        self._program("resume", f"sleep {BOOT_SECONDS}; exec slurmd -b -N {CLOUD}")
-        self._program("suspend", f'kill "$(cat {self.home}/slurmd.{CLOUD}.pid)"')
-
-    def _program(self, name: str, text: str) -> None:
-        path = self.home / name
-        path.write_text(f"#!/bin/sh\nexport SLURM_CONF={self.configuration}\n{text}\n")
-        path.chmod(0o755)
 
     def _up(self) -> set[str]:
         return set(run("sinfo", "--noheader", "-N", "--states=idle,mixed,alloc", "--format=%N").split())

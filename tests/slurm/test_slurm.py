@@ -18,10 +18,11 @@ import pytest
 
 from nst_batch.doctor import queue
 from tests import runs
-from tests.slurm.cluster import CLOUD_PARTITION, Cluster, run
+from tests.slurm.cluster import CLOUD, CLOUD_PARTITION, Cluster, run
 
 pytestmark = pytest.mark.slurm
 
+BOOT_SECONDS = 40.0
 PATIENCE_SECONDS = 600.0  # six processes on two cores, and Slurm's own delays
 
 
@@ -185,6 +186,9 @@ def test_a_node_that_boots_is_at_work(calm: Cluster, tmp_path: Path, weights_fil
     job.submit()
     job.wait(lambda: job.elements()[0]["state"] == "configuring", "the node to boot")
     watching = runs.start("status", job.run, "--watch")
+    time.sleep(BOOT_SECONDS)
+    assert watching.poll() is None and job.elements()[0]["state"] == "configuring"
+    calm.revive(CLOUD)
     job.wait_for_end()
     ended = runs.end_of(watching)
     assert ended.code == 0 and "nobody is at work" not in ended.err and "1 done" in ended.out, ended.out + ended.err
