@@ -22,8 +22,7 @@ from nst_batch.transfer.user_cache import digests_before
 from tests import runs
 
 SLOWLY = """
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background leaves ignored
+import sys, time
 from nst_batch.planning import input_cache
 from nst_batch.cli import reading
 from nst_batch.cli.app import main
