@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import Annotated
 
 import typer
@@ -61,7 +59,5 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 def main() -> None:
     """The console script ``nst-batch``."""
     make_safe()
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names hold what a terminal's encoding may not
     prepare_answer()
     app(prog_name="nst-batch")

@@ -37,9 +37,8 @@ def reports_errors(command: Callable[P, int | None]) -> Callable[P, None]:
         except BrokenPipeError:  # as of ``| head``, which has seen enough
             abandon_stdout()
         except OSError as error:  # what a machine refuses: no room, too many files, no more memory
-            complain(
-                NstError(error_in_words(error), hint="the system refused it: see room, permissions and `ulimit -a`")
-            )
+            hint = "the system refused it: see room, permissions and `ulimit -a`"
+            complain(NstError(error_in_words(error), hint))
             code = ExitCode.SOME_FAILED
             _settle_stdout()
         except (ImportError, MemoryError) as error:  # limits that torch does not fit in

@@ -27,7 +27,7 @@ def failure_lines(groups: Sequence[Group], width: int | None, *, again: bool = T
 def altered_line(count: int, first: Sequence[str]) -> str:
     """Of pictures that somebody has changed since, which are kept."""
     names = ", ".join(printable(name) for name in first) + (", …" if count > len(first) else "")
-    return f"  {count} altered, kept: {names} (who wants them rendered again deletes them, or runs with --force)"
+    return f"  {count} altered, kept: {names} (rendered again once deleted, or with --force)"
 
 
 def _failure(group: Group) -> str:

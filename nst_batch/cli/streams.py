@@ -6,7 +6,7 @@ import io
 import os
 import select
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from typing_extensions import override
 
@@ -15,17 +15,22 @@ _WHOLE = 4096  # bytes that a pipe with any room takes without waiting
 
 
 def make_safe() -> None:
-    """Standard error drops what cannot be written. Call it once, first of all."""
+    """Standard error drops what cannot be written; standard output says of its errors that they are its own. Call it
+    once, first of all."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:  # ``2>&-``: or the next file that is opened gets its number, and what libraries print
             os.open(os.devnull, os.O_RDWR)
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-    encoding = getattr(sys.stderr, "encoding", "utf-8")
-    buffer = io.BufferedWriter(_Dropping(2))
-    sys.stderr = io.TextIOWrapper(buffer, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    # File names hold what a terminal's encoding may not.
+    sys.stdout = _text(_Named(1, "w", closefd=False), sys.stdout, line_buffering=os.isatty(1))
+    sys.stderr = _text(_Dropping(2), sys.stderr, line_buffering=True)
+
+
+def _text(raw: io.FileIO, before: TextIO | None, *, line_buffering: bool) -> io.TextIOWrapper:
+    encoding = before.encoding if before is not None else "utf-8"
+    errors = "backslashreplace" if before is None or before.errors == "strict" else before.errors
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=line_buffering)
 
 
 def abandon_stdout() -> None:
@@ -33,6 +38,15 @@ def abandon_stdout() -> None:
     here = os.open(os.devnull, os.O_WRONLY)
     os.dup2(here, 1)
     os.close(here)
+
+
+class _Named(io.FileIO):
+    @override
+    def write(self, data: Any, /) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 class _Dropping(io.FileIO):

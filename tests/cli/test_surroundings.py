@@ -118,7 +118,7 @@ def test_who_has_seen_enough_ends_it_quietly(pipeline: Path, line: str) -> None:
 @pytest.mark.slow
 def test_a_result_that_cannot_be_written_is_an_error_said_once(pipeline: Path) -> None:
     ended = shell('nst-batch plan "$1" --json > /dev/full', pipeline)
-    assert ended.returncode == 1 and ended.stderr.count("No space left on device") == 1
+    assert ended.returncode == 1 and ended.stderr.count("standard output: No space left on device") == 1
     assert "Exception ignored" not in ended.stderr and "Traceback" not in ended.stderr
     ended = shell('nst-batch run "$1" --json | true; exit ${PIPESTATUS[0]}', pipeline)
     assert ended.returncode == 0 and all_done(pipeline), "who has gone away changes nothing about the run"
