@@ -103,11 +103,11 @@ class Pipeline:
         return self.decisions.only("failed")
 
     def counts(self) -> dict[str, int]:
-        """Tasks by state; those that are done since somebody has altered the picture are counted once more."""
-        return {"tasks": len(self.decisions), **self.decisions.counts(), "altered": len(self.altered())}
+        """Tasks by state."""
+        return {"tasks": len(self.decisions), **self.decisions.counts()}
 
     def altered(self) -> Decisions:
-        """Pictures that somebody has changed since, and that are left as they are."""
+        """What is done by a picture that somebody has changed since, and that is left as it is."""
         return self.decisions.altered()
 
     def reasons(self) -> dict[str, int]:

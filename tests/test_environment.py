@@ -36,6 +36,7 @@ def _gnu() -> None:
 
 
 @pytest.mark.usefixtures("_gnu")
+@pytest.mark.slow
 def test_a_stylizer_waits_a_short_while_and_leaves_the_environment_as_it_was() -> None:
     program = "import os; before = dict(os.environ); from nst_batch import Stylizer; assert os.environ == before"
     assert waits(said_by(program)) == [environment.OPENMP["GOMP_SPINCOUNT"]]

@@ -195,4 +195,5 @@ def _row(decision: Decision, ahead: Forecaster) -> list[str]:
 
 def _state(ready: Pipeline, begun: float) -> dict[str, Any]:
     counts = ready.counts()
-    return {**counts, "rendered": 0, "skipped": counts["done"], "seconds": round(time.monotonic() - begun, 3)}
+    common = {"altered": len(ready.altered()), "rendered": 0, "skipped": counts["done"]}
+    return {**counts, **common, "seconds": round(time.monotonic() - begun, 3)}

@@ -145,7 +145,7 @@ def summary_of(ready: Pipeline, outcome: Outcome | None, seconds: float) -> dict
     return {
         "tasks": counts["tasks"],
         "done": counts["done"] + rendered + elsewhere,
-        "altered": counts["altered"],
+        "altered": len(ready.altered()),
         "failed": counts["failed"] + failed,
         "todo": counts["todo"] - rendered - elsewhere - failed,
         "rendered": rendered,

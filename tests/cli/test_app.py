@@ -168,6 +168,7 @@ def test_a_picture_that_is_altered_meanwhile_is_kept(pipeline: Path, monkeypatch
     assert run_json(pipeline, "--set", "transfer.steps=6")["altered"] == 2
 
 
+@pytest.mark.slow
 def test_a_picture_whose_record_was_lost_is_not_taken_for_altered(pipeline: Path) -> None:
     """A run was killed between the picture and its record, after settings had changed."""
     out = pipeline.parent / "out"

@@ -56,7 +56,7 @@ def all_done(pipeline: Path) -> bool:
     "line",
     [
         'nst-batch run "$1" 2>&1 | head -1; exit ${PIPESTATUS[0]}',
-        'nst-batch run "$1" <&- >&- 2>&-',
+        pytest.param('nst-batch run "$1" <&- >&- 2>&-', marks=pytest.mark.slow),
         pytest.param('nst-batch run "$1" --log-json 2>&1 | head -1; exit ${PIPESTATUS[0]}', marks=pytest.mark.slow),
         pytest.param('nst-batch run "$1" 2>/dev/full', marks=pytest.mark.slow),
         pytest.param('nst-batch run "$1" 2>&-', marks=pytest.mark.slow),
@@ -153,6 +153,7 @@ def status_of(pid: int) -> int:
     raise AssertionError("it does not end")
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_a_run_that_goes_on_later(tmp_path: Path, weights: Path) -> None:
     runs.make_pictures(tmp_path, contents=1, styles=1)
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS * 50)
