@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,7 @@ def test_a_signal_ends_a_run_that_goes_on_where_it_was(
     pipeline = runs.write_pipeline(tmp_path, weights, transfer__steps=SLOW_STEPS)
     process = start("run", pipeline, "--json", *arguments)
     wait_for(lambda: bool(lines(tmp_path / "out")), "the first picture")
+    time.sleep(0.3)  # the second one is begun
     process.send_signal(sign)
     ended = end_of(process)
     assert ended.code == 75, ended.err
