@@ -29,18 +29,6 @@ from tests.runs import alive, end_of, here, lines, nst_batch, pictures, start, t
 SLOW_STEPS = 120  # seconds for a picture: enough to be killed in the middle of
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.save_weights(tmp_path_factory.mktemp("weights") / "vgg.pth")
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, weights: Path) -> Path:
-    """Two contents, two styles, five steps each."""
-    runs.make_pictures(tmp_path)
-    return runs.write_pipeline(tmp_path, weights)
-
-
 def run_json(*arguments: str | Path) -> dict[str, Any]:
     return here("run", *arguments, "--json").json
 

@@ -24,17 +24,6 @@ PAUSE_SECONDS = 8.0
 SLOW_STEPS = 400  # seconds for a picture
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.save_weights(tmp_path_factory.mktemp("weights") / "vgg.pth")
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, weights: Path) -> Path:
-    runs.make_pictures(tmp_path)
-    return runs.write_pipeline(tmp_path, weights)
-
-
 def shell(line: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """A line of bash in which ``nst-batch`` is the program, and ``$1``, ``$2`` are ``words``."""
     program = f'nst-batch() {{ {shlex.quote(sys.executable)} -m nst_batch "$@"; }}\n{line}'
